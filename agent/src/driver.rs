@@ -1,0 +1,79 @@
+//! The loop: waits for the next event, decides, acts.
+
+use std::future::Future;
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::sleep_until;
+use tracing::{debug, info};
+
+use crate::clock::Clock;
+use crate::core::report::Teller;
+use crate::core::{Event, State, step};
+use crate::effects::{Effects, World};
+use crate::memory::Memory;
+use crate::settings::Settings;
+
+/// What the loop works with.
+#[derive(Debug)]
+pub struct Parts {
+    /// The outside.
+    pub world: World,
+    /// Who reports.
+    pub teller: Teller,
+    /// Where the state is kept.
+    pub memory: Memory,
+    /// The clock.
+    pub clock: Clock,
+    /// Local settings.
+    pub settings: Settings,
+    /// A message for each time the agent is asked to stop.
+    pub stops: UnboundedReceiver<()>,
+}
+
+/// Lives the agent's life from `state` on and answers its exit code.
+pub async fn run(parts: Parts, mut state: State) -> u8 {
+    let Parts { world, teller, memory, clock, settings, mut stops } = parts;
+    let (events, mut inbox) = unbounded_channel();
+    let mut effects = Effects::new(world, teller, clock, settings.end_limit, events);
+    let mut event = Event::Began;
+    loop {
+        if let Some(code) = handle(event, &mut state, &mut effects, &memory, &clock) {
+            return code;
+        }
+        event = tokio::select! {
+            Some(()) = stops.recv() => Event::StopAsked,
+            // `effects` holds a sender, so this never ends.
+            Some(event) = inbox.recv() => event,
+            () = deadline(&state, &clock) => Event::Tick,
+        };
+    }
+}
+
+fn handle(event: Event, state: &mut State, effects: &mut Effects, memory: &Memory, clock: &Clock) -> Option<u8> {
+    debug!(event = ?event, "An event");
+    let (next, actions) = step(state.clone(), event, clock.uptime());
+    if next.name() != state.name() {
+        info!(from = state.name(), to = next.name(), "The agent is {}", next.name());
+    }
+    if next != *state {
+        // Before acting: what was begun is then known to an agent that takes over.
+        memory.save(&next);
+    }
+    *state = next;
+    let mut code = None;
+    for action in &actions {
+        debug!(?action, "Acting");
+        code = code.or(effects.act(action, state));
+    }
+    code
+}
+
+fn deadline(state: &State, clock: &Clock) -> impl Future<Output = ()> + use<> {
+    let instant = state.deadline().map(|uptime| clock.instant(uptime));
+    async move {
+        match instant {
+            Some(instant) => sleep_until(instant).await,
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! JSON lines on standard output, which systemd hands to the journal.
+//!
+//! Other crates are capped at `info` whatever the filter says: the AWS SDK and hyper log whole requests and answers
+//! below that, and an answer of SSM is a secret.
+
+use std::io::Write;
+
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Registry, fmt, reload};
+
+/// What a log filter may be, for error messages.
+pub const FILTER: &str = "a log filter such as \"info\" or \"dayfly_agent=debug\"";
+
+const DEFAULT: &str = "info";
+
+/// Changes the filter once the config is known.
+#[derive(Clone, Debug)]
+pub struct FilterHandle(reload::Handle<EnvFilter, Registry>);
+
+impl FilterHandle {
+    /// Sets the filter to `text`, which [`is_filter`] has accepted; else nothing changes.
+    pub fn set(&self, text: &str) {
+        if let Ok(filter) = EnvFilter::try_new(text) {
+            // Fails only when the subscriber is gone, and then nobody logs.
+            let _gone = self.0.reload(filter);
+        }
+    }
+}
+
+/// Whether `text` is a log filter.
+#[must_use]
+pub fn is_filter(text: &str) -> bool {
+    !text.trim().is_empty() && EnvFilter::try_new(text).is_ok()
+}
+
+/// Starts logging to standard output, by `filter` or else at `info`.
+pub fn start(filter: Option<&str>) -> FilterHandle {
+    let (subscriber, handle) = subscriber(filter, std::io::stdout);
+    if tracing::subscriber::set_global_default(subscriber).is_err() {
+        tracing::debug!("Logging had been started before");
+    }
+    handle
+}
+
+/// A subscriber that writes JSON lines to `writer`.
+pub fn subscriber<W, M>(filter: Option<&str>, writer: M) -> (impl Subscriber + Send + Sync, FilterHandle)
+where
+    M: Fn() -> W + Send + Sync + 'static,
+    W: Write,
+{
+    let filter = filter.and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new(DEFAULT));
+    let (filter, handle) = reload::Layer::new(filter);
+    let layer = json(writer).with_filter(filter.and(filter_fn(capped)));
+    (tracing_subscriber::registry().with(layer), FilterHandle(handle))
+}
+
+fn json<S, W, M>(writer: M) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    M: Fn() -> W + Send + Sync + 'static,
+    W: Write,
+{
+    fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        // It would be told on standard error, which is gone when the journal is, and panic.
+        .log_internal_errors(false)
+        .with_writer(writer)
+}
+
+fn capped(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("dayfly") || *metadata.level() <= Level::INFO
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Lines {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    fn log(filter: Option<&str>, write: impl FnOnce(&FilterHandle)) -> String {
+        let lines = Lines::default();
+        let (subscriber, handle) = subscriber(filter, {
+            let lines = lines.clone();
+            move || lines.clone()
+        });
+        tracing::subscriber::with_default(subscriber, || write(&handle));
+        lines.text()
+    }
+
+    #[test]
+    fn other_crates_never_log_below_info() {
+        let text = log(Some("trace"), |_| {
+            tracing::trace!(target: "dayfly_agent::x", "ours");
+            tracing::trace!(target: "aws_smithy_runtime::client", "theirs, with a body");
+            tracing::debug!(target: "hyper_util", "theirs too");
+            tracing::info!(target: "aws_config", "a hint");
+        });
+        assert!(text.contains("ours") && text.contains("a hint"), "{text}");
+        assert!(!text.contains("theirs"), "{text}");
+    }
+
+    #[test]
+    fn naming_another_crate_does_not_lift_its_cap() {
+        let text = log(Some("aws_smithy_runtime::client=trace"), |_| {
+            tracing::trace!(target: "aws_smithy_runtime::client", "theirs, with a body");
+        });
+        assert_eq!(text, "");
+    }
+
+    #[test]
+    fn the_filter_can_be_changed_and_starts_at_info() {
+        let text = log(None, |handle| {
+            tracing::debug!(target: "dayfly_agent", "before");
+            handle.set("debug");
+            tracing::debug!(target: "dayfly_agent", { job.name = "x" }, "after");
+        });
+        assert!(!text.contains("before"), "{text}");
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["message"], "after");
+        assert_eq!(line["job.name"], "x");
+        assert_eq!(line["level"], "DEBUG");
+    }
+
+    #[test]
+    fn filters_are_checked() {
+        assert!(is_filter("info") && is_filter("dayfly_agent=debug,info"));
+        assert!(!is_filter("") && !is_filter("dayfly_agent=loud") && !is_filter("a=b=c"));
+    }
+}
