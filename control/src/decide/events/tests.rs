@@ -1,0 +1,164 @@
+use dayfly_contract::{Job as RanJob, Kind, Lifecycle};
+
+use super::{Changes, JobEvent, ended, job_event, registered, resolved};
+use crate::{
+    decide::{jobs::JobState, runners::RunnerState},
+    ledger::{
+        Job, Runner, Write,
+        tests::{instance, job, marker, reservation, runner},
+    },
+};
+
+const NOW: u64 = 2_000_000;
+
+fn event(state: JobState) -> JobEvent {
+    JobEvent {
+        state,
+        id: 7,
+        labels: vec!["self-hosted".into(), "linux".into()],
+        repository: "octo-org/octo-repo".into(),
+        run_id: 5,
+        run_attempt: 1,
+        installation: Some(77),
+        runner_name: None,
+    }
+}
+
+fn known(state: JobState) -> Job {
+    Job { state, version: 3, ..job(7, "linux-x64") }
+}
+
+fn take(fleet: &str) -> Write {
+    Write::TakeMarker { fleet: fleet.into(), job: 7 }
+}
+
+fn busy(runner: Runner) -> Write {
+    Write::PutRunner(Runner { state: RunnerState::Busy, ..runner })
+}
+
+#[test]
+fn a_queued_job_is_marked_and_its_fleet_woken() {
+    let Changes { writes, wake } = job_event(&event(JobState::Queued), None, "linux-x64", None, NOW);
+    let mut marker = marker("linux-x64", 7);
+    (marker.queued_at, marker.expires) = (NOW, 2000 + 24 * 3600);
+    let job = Job { queued_at: Some(NOW), expires: 2000 + 7 * 24 * 3600, ..job(7, "linux-x64") };
+    assert_eq!(writes, [Write::PutMarker(marker), Write::PutJob(job)]);
+    assert_eq!(wake, ["linux-x64"]);
+}
+
+#[test]
+fn a_repeated_queued_only_wakes_and_a_late_one_does_nothing() {
+    let again = job_event(&event(JobState::Queued), Some(known(JobState::Queued)), "x", None, NOW);
+    assert_eq!(again, Changes { writes: vec![], wake: vec!["linux-x64".into()] });
+    let late = job_event(&event(JobState::Queued), Some(known(JobState::Running)), "x", None, NOW);
+    assert_eq!(late, Changes::default());
+}
+
+#[test]
+fn a_job_and_its_runner_change_together() {
+    let it = runner("linux-x64", 1);
+    let changes = job_event(&event(JobState::Running), Some(known(JobState::Queued)), "x", Some(it.clone()), NOW);
+    assert_eq!(changes.writes[0], take("linux-x64"));
+    assert!(matches!(&changes.writes[1], Write::PutJob(job) if job.state == JobState::Running && job.version == 3));
+    assert_eq!(changes.writes[2..], [busy(it)]);
+    assert!(changes.wake.is_empty(), "demand and supply went together");
+}
+
+#[test]
+fn a_runner_used_up_for_a_job_its_fleet_did_not_count_wakes_its_fleet() {
+    let other = runner("big", 1);
+    let stolen = job_event(&event(JobState::Running), Some(known(JobState::Queued)), "x", Some(other.clone()), NOW);
+    assert!(stolen.writes.contains(&take("linux-x64")) && stolen.writes.contains(&busy(other)));
+    assert_eq!(stolen.wake, ["big"]);
+    let early = job_event(&event(JobState::Running), None, "linux-x64", Some(runner("linux-x64", 1)), NOW);
+    assert_eq!(early.wake, ["linux-x64"], "`queued` has not come yet");
+    let repeated = Runner { state: RunnerState::Busy, ..runner("linux-x64", 1) };
+    let repeated = job_event(&event(JobState::Done), Some(known(JobState::Running)), "x", Some(repeated), NOW);
+    assert!(repeated.wake.is_empty() && repeated.writes.len() == 1, "{repeated:?}");
+}
+
+#[test]
+fn a_repeated_event_wakes_the_fleet_again_that_did_not_count_the_job() {
+    let busy = |fleet| Some(Runner { state: RunnerState::Busy, ..runner(fleet, 1) });
+    for state in [JobState::Running, JobState::Done] {
+        let again = job_event(&event(state), Some(known(state)), "x", busy("big"), NOW);
+        assert_eq!(again, Changes { writes: vec![], wake: vec!["big".into()] }, "of another fleet");
+        let early = Job { queued_at: None, ..known(state) };
+        let again = job_event(&event(state), Some(early), "x", busy("linux-x64"), NOW);
+        assert_eq!(again, Changes { writes: vec![], wake: vec!["linux-x64".into()] }, "`queued` has not come yet");
+        let again = job_event(&event(state), Some(known(state)), "x", busy("linux-x64"), NOW);
+        assert_eq!(again, Changes::default(), "of its own");
+    }
+}
+
+#[test]
+fn a_spent_runner_goes_with_the_webhook_it_stood_in_for() {
+    let spent = Runner { state: RunnerState::Spent, expires: Some(9), ..runner("linux-x64", 1) };
+    for state in [JobState::Running, JobState::Done] {
+        let changes = job_event(&event(state), Some(known(JobState::Queued)), "x", Some(spent.clone()), NOW);
+        assert!(changes.writes.contains(&Write::DropRunner(spent.clone())) && changes.wake.is_empty(), "{changes:?}");
+    }
+}
+
+#[test]
+fn a_queued_event_with_a_runners_name_does_not_touch_the_runner() {
+    // GitHub's own samples name a runner in `queued`.
+    let changes = job_event(&event(JobState::Queued), None, "linux-x64", Some(runner("linux-x64", 1)), NOW);
+    assert!(!changes.writes.iter().any(|it| matches!(it, Write::PutRunner(_) | Write::DropRunner(_))));
+}
+
+fn message(kind: Kind) -> Lifecycle {
+    Lifecycle::new(kind, &instance(1), "linux-x64")
+}
+
+fn after_job() -> Lifecycle {
+    let job = RanJob { name: "build".into(), result: None };
+    Lifecycle { job: Some(job), reservation: Some("r1".into()), ..message(Kind::Finished) }
+}
+
+fn free(ran_job: bool) -> Write {
+    Write::Free { fleet: "linux-x64".into(), count: 1, ran_job }
+}
+
+#[test]
+fn an_end_settles_the_runner_and_the_count() {
+    let it = runner("linux-x64", 1);
+    let is_busy = Runner { state: RunnerState::Busy, ..it.clone() };
+    assert_eq!(ended(&after_job(), Some(is_busy.clone()), NOW), [Write::DropRunner(is_busy), free(true)]);
+    assert_eq!(ended(&message(Kind::Failed), Some(it.clone()), NOW), [Write::DropRunner(it.clone()), free(false)]);
+    let spent = Runner { state: RunnerState::Spent, expires: Some(2000 + 600), ..it };
+    assert_eq!(ended(&after_job(), Some(runner("linux-x64", 1)), NOW), [Write::PutRunner(spent.clone()), free(true)]);
+    assert_eq!(ended(&after_job(), Some(spent), NOW), [], "the same message again");
+    assert_eq!(ended(&after_job(), None, NOW), [], "and again");
+}
+
+#[test]
+fn an_end_that_overtook_the_ledger_is_remembered_and_left_out() {
+    let writes = ended(&message(Kind::Failed), None, NOW);
+    let [Write::PutRunner(gone)] = &writes[..] else { panic!("{writes:?}") };
+    assert_eq!((gone.state, gone.version, gone.expires), (RunnerState::Gone, 0, Some(2000 + 24 * 3600)));
+
+    let reserved = reservation("linux-x64", "r1", 3);
+    let gone = Runner { version: 1, ..gone.clone() };
+    let (writes, runners) = resolved(&reserved, &[instance(1), instance(2)], std::slice::from_ref(&gone), 300, 5);
+    let lives = Runner { lease_until: 5, ..runner("linux-x64", 2) };
+    let expected = [
+        Write::DropReservation(reserved),
+        Write::PutRunner(lives.clone()),
+        Write::DropRunner(gone),
+        Write::Free { fleet: "linux-x64".into(), count: 2, ran_job: false },
+    ];
+    assert_eq!(writes, expected, "one is gone, one never came");
+    assert_eq!(runners, [Runner { version: 1, ..lives }]);
+}
+
+#[test]
+fn a_registration_is_noted_unless_the_runner_is_further() {
+    let written = registered(runner("linux-x64", 1), 23);
+    assert!(
+        matches!(&written, Some(Write::PutRunner(it)) if it.state == RunnerState::Registered && it.runner_id == Some(23)),
+        "{written:?}"
+    );
+    let is_busy = Runner { state: RunnerState::Busy, ..runner("linux-x64", 1) };
+    assert_eq!(registered(is_busy, 23), None);
+}

@@ -1,0 +1,213 @@
+//! A runner's states in the ledger: one runner is one instance and takes at most one job.
+//!
+//! The two that tell of a runner, GitHub's webhooks and the instance itself, come by different ways and overtake each
+//! other. Hence two states that outlive the instance:
+//!
+//! - [`RunnerState::Spent`]: the instance ran a job and is gone, and no webhook has named it yet. The job's marker still
+//!   stands among the queued; so this runner still counts as supply, else another would be launched for a job that has
+//!   already run.
+//! - [`RunnerState::Gone`]: the instance gave up before the ledger had heard of it (the scale-up that launched it was
+//!   killed before it could write it down). Whoever writes down the reservation's instances finds this and leaves it out.
+
+/// Where a runner stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RunnerState {
+    /// Its instance was launched.
+    Launched,
+    /// Its registration was handed over.
+    Registered,
+    /// GitHub gave it a job.
+    Busy,
+    /// It ran a job and is gone, and no webhook has said so yet.
+    Spent,
+    /// It is gone and was never written down.
+    Gone,
+}
+
+impl RunnerState {
+    /// All states.
+    pub const ALL: [Self; 5] = [Self::Launched, Self::Registered, Self::Busy, Self::Spent, Self::Gone];
+
+    /// The state's name in the ledger.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Launched => "launched",
+            Self::Registered => "registered",
+            Self::Busy => "busy",
+            Self::Spent => "spent",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// The state called `name`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    /// Whether its instance is counted in the fleet's `alive`.
+    #[must_use]
+    pub const fn is_alive(self) -> bool {
+        matches!(self, Self::Launched | Self::Registered | Self::Busy)
+    }
+}
+
+/// What may be heard of a runner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RunnerEvent {
+    /// Scale-up handed its registration over.
+    Registered,
+    /// A webhook says that it has, or had, a job.
+    Job,
+    /// The instance ended and had a job.
+    EndedAfterJob,
+    /// The instance ended without a job, but had claimed its registration.
+    EndedIdle,
+    /// The instance ended and never had its registration.
+    EndedUnclaimed,
+}
+
+impl RunnerEvent {
+    /// All events.
+    pub const ALL: [Self; 5] =
+        [Self::Registered, Self::Job, Self::EndedAfterJob, Self::EndedIdle, Self::EndedUnclaimed];
+}
+
+/// What becomes of the runner's item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunnerNext {
+    /// Nothing.
+    Keep,
+    /// It is put in this state.
+    Be(RunnerState),
+    /// It is deleted.
+    Delete,
+}
+
+/// What an event does to a runner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunnerStep {
+    /// What becomes of its item.
+    pub next: RunnerNext,
+    /// Whether the fleet's `alive` goes down by one.
+    pub frees: bool,
+    /// Whether the runner was supply before and is not after.
+    pub used_up: bool,
+}
+
+/// What hearing `event` does to a runner that was `now` (none: the ledger has no item of it).
+#[must_use]
+pub fn step(now: Option<RunnerState>, event: RunnerEvent) -> RunnerStep {
+    use RunnerEvent::{EndedAfterJob, EndedIdle, EndedUnclaimed, Job, Registered};
+    use RunnerState::{Busy, Gone, Launched, Spent};
+    let keep = RunnerStep { next: RunnerNext::Keep, frees: false, used_up: false };
+    match (now, event) {
+        // It gave up before it was written down. One that had claimed its registration had been: that is a duplicate.
+        (None, EndedUnclaimed) => RunnerStep { next: RunnerNext::Be(Gone), ..keep },
+
+        (Some(Launched), Registered) => RunnerStep { next: RunnerNext::Be(RunnerState::Registered), ..keep },
+
+        (Some(Launched | RunnerState::Registered), Job) => {
+            RunnerStep { next: RunnerNext::Be(Busy), frees: false, used_up: true }
+        }
+        (Some(Spent), Job) => RunnerStep { next: RunnerNext::Delete, frees: false, used_up: true },
+
+        (Some(Launched | RunnerState::Registered), EndedAfterJob) => {
+            RunnerStep { next: RunnerNext::Be(Spent), frees: true, used_up: false }
+        }
+        (Some(Launched | RunnerState::Registered), EndedIdle | EndedUnclaimed) => {
+            RunnerStep { next: RunnerNext::Delete, frees: true, used_up: true }
+        }
+        (Some(Busy), EndedAfterJob | EndedIdle | EndedUnclaimed) => {
+            RunnerStep { next: RunnerNext::Delete, frees: true, used_up: false }
+        }
+
+        // Settled, or never known: late and repeated news. A webhook or its own end told of it before scale-up got to
+        // write its registration. The same message again.
+        (None | Some(Gone), _)
+        | (Some(_), Registered)
+        | (Some(Busy), Job)
+        | (Some(Spent), EndedAfterJob | EndedIdle | EndedUnclaimed) => keep,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{
+        RunnerEvent::{self, EndedAfterJob, EndedIdle, EndedUnclaimed, Job},
+        RunnerNext::{self, Be, Delete, Keep},
+        RunnerState::{self, Busy, Gone, Launched, Registered, Spent},
+        RunnerStep, step,
+    };
+
+    type Row = (Option<RunnerState>, RunnerEvent, RunnerNext, bool, bool);
+
+    #[test]
+    fn every_pair_of_state_and_event() {
+        let told = RunnerEvent::Registered;
+        let table: [Row; 30] = [
+            // (now, event) -> next, frees, used up
+            (None, told, Keep, false, false), // ended meanwhile: scale-up cleans up
+            (None, Job, Keep, false, false),  // settled, and the webhook is late or repeated
+            (None, EndedAfterJob, Keep, false, false),
+            (None, EndedIdle, Keep, false, false),
+            (None, EndedUnclaimed, Be(Gone), false, false),
+            (Some(Launched), told, Be(Registered), false, false),
+            (Some(Launched), Job, Be(Busy), false, true), // scale-up died between handover and ledger
+            (Some(Launched), EndedAfterJob, Be(Spent), true, false),
+            (Some(Launched), EndedIdle, Delete, true, true),
+            (Some(Launched), EndedUnclaimed, Delete, true, true),
+            (Some(Registered), told, Keep, false, false),
+            (Some(Registered), Job, Be(Busy), false, true),
+            (Some(Registered), EndedAfterJob, Be(Spent), true, false),
+            (Some(Registered), EndedIdle, Delete, true, true),
+            (Some(Registered), EndedUnclaimed, Delete, true, true),
+            (Some(Busy), told, Keep, false, false),
+            (Some(Busy), Job, Keep, false, false),
+            (Some(Busy), EndedAfterJob, Delete, true, false),
+            (Some(Busy), EndedIdle, Delete, true, false),
+            (Some(Busy), EndedUnclaimed, Delete, true, false),
+            (Some(Spent), told, Keep, false, false),
+            (Some(Spent), Job, Delete, false, true),
+            (Some(Spent), EndedAfterJob, Keep, false, false),
+            (Some(Spent), EndedIdle, Keep, false, false),
+            (Some(Spent), EndedUnclaimed, Keep, false, false),
+            (Some(Gone), told, Keep, false, false),
+            (Some(Gone), Job, Keep, false, false),
+            (Some(Gone), EndedAfterJob, Keep, false, false),
+            (Some(Gone), EndedIdle, Keep, false, false),
+            (Some(Gone), EndedUnclaimed, Keep, false, false),
+        ];
+        for (now, event, next, frees, used_up) in table {
+            assert_eq!(step(now, event), RunnerStep { next, frees, used_up }, "{now:?} hears {event:?}");
+        }
+        let pairs: BTreeSet<_> = table.iter().map(|(now, event, ..)| (*now, *event)).collect();
+        assert_eq!(pairs.len(), (RunnerState::ALL.len() + 1) * RunnerEvent::ALL.len(), "the table has every pair");
+    }
+
+    #[test]
+    fn alive_goes_down_exactly_when_a_live_runner_stops_being_one() {
+        for now in RunnerState::ALL.into_iter().map(Some).chain([None]) {
+            for event in RunnerEvent::ALL {
+                let step = step(now, event);
+                let lives_on = match step.next {
+                    Keep => now.is_some_and(RunnerState::is_alive),
+                    Be(state) => state.is_alive(),
+                    Delete => false,
+                };
+                let lived = now.is_some_and(RunnerState::is_alive);
+                assert_eq!(step.frees, lived && !lives_on, "{now:?} hears {event:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        for state in RunnerState::ALL {
+            assert_eq!(RunnerState::named(state.name()), Some(state));
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Who a runner is registered for at GitHub.
+
+use std::{fmt, str::FromStr};
+
+use super::{Fleet, Level, Pattern};
+
+/// An owner of runners at GitHub. Its text is the path that GitHub's REST API has for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// `orgs/<login>`
+    Organization(String),
+    /// `repos/<owner>/<repo>`
+    Repository(String),
+    /// `enterprises/<slug>`
+    Enterprise(String),
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Organization(name) => write!(f, "orgs/{name}"),
+            Self::Repository(name) => write!(f, "repos/{name}"),
+            Self::Enterprise(name) => write!(f, "enterprises/{name}"),
+        }
+    }
+}
+
+/// A scope's text that is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is neither orgs/…, repos/…/… nor enterprises/…")]
+pub struct BadScope(String);
+
+impl FromStr for Scope {
+    type Err = BadScope;
+
+    fn from_str(text: &str) -> Result<Self, BadScope> {
+        match text.split_once('/') {
+            Some(("orgs", name)) => Ok(Self::Organization(name.to_owned())),
+            Some(("repos", name)) => Ok(Self::Repository(name.to_owned())),
+            Some(("enterprises", name)) => Ok(Self::Enterprise(name.to_owned())),
+            _ => Err(BadScope(text.to_owned())),
+        }
+    }
+}
+
+/// A scope and what is known of the App's installation there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Who the runner is for.
+    pub scope: Scope,
+    /// The installation that a webhook named; it may be missing or stale.
+    pub installation: Option<u64>,
+}
+
+impl Fleet {
+    /// Whether a runner of this fleet may take a job of `repository`: the repository is among those listed, and lies
+    /// within the owner the runners are registered for.
+    #[must_use]
+    pub fn admits(&self, repository: &str) -> bool {
+        let listed = self.repositories.is_empty() || self.repositories.iter().any(|it| it.matches(repository));
+        listed && self.owner_pattern().is_none_or(|owner| owner.matches(repository))
+    }
+
+    fn owner_pattern(&self) -> Option<Pattern> {
+        let owner = self.github.owner.as_deref()?;
+        match self.github.level {
+            Level::Organization => Some(Pattern(format!("{owner}/*"))),
+            Level::Repository => Some(Pattern(owner.to_owned())),
+            // Which organizations an enterprise has is for GitHub to know.
+            Level::Enterprise => None,
+        }
+    }
+
+    /// Who a runner for a job of `repository` registers for.
+    #[must_use]
+    pub fn scope_for(&self, repository: &str) -> Scope {
+        let owner = self.github.owner.as_deref();
+        match self.github.level {
+            Level::Organization => {
+                let own = repository.split_once('/').map_or(repository, |(owner, _)| owner);
+                Scope::Organization(owner.unwrap_or(own).to_owned())
+            }
+            Level::Repository => Scope::Repository(owner.unwrap_or(repository).to_owned()),
+            // The reader refuses an enterprise without a slug.
+            Level::Enterprise => Scope::Enterprise(owner.unwrap_or_default().to_owned()),
+        }
+    }
+
+    /// The one scope of a fleet with a fixed owner: where its warm runners register.
+    #[must_use]
+    pub fn fixed_scope(&self) -> Option<Scope> {
+        self.github.owner.as_deref().map(|owner| self.scope_for(owner))
+    }
+
+    /// The installation to use for `scope`, where a webhook named `installation`. An enterprise has an installation of
+    /// its own, never the one that sent an organization's webhook.
+    #[must_use]
+    pub fn target(&self, scope: Scope, installation: Option<u64>) -> Target {
+        let installation = if matches!(scope, Scope::Enterprise(_)) { None } else { installation };
+        Target { scope, installation }
+    }
+}

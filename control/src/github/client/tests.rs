@@ -1,0 +1,270 @@
+//! The client against an HTTP server that answers what it is told to.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use axum::{body::Bytes, http::Uri, response::IntoResponse};
+use http::{HeaderMap, Method, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+use super::GitHubApp;
+use crate::{
+    clock::{Clock, Millis, SystemClock},
+    fleets::Target,
+    github::{Deletion, Found, GitHub, GitHubError, NewRunner, jwt::AppKey, jwt::tests::PKCS1},
+    report::Chain,
+};
+
+#[derive(Clone, Debug)]
+struct FixedClock;
+
+impl Clock for FixedClock {
+    fn now(&self) -> Millis {
+        1_795_000_000_000
+    }
+
+    fn random(&self) -> u128 {
+        SystemClock.random()
+    }
+
+    async fn sleep(&self, _: std::time::Duration) {}
+}
+
+type Answer = (u16, Vec<(&'static str, String)>, Value);
+
+/// What was asked (method, path, authorization, body) and what is to be answered.
+#[derive(Default)]
+struct Script {
+    asked: Vec<(String, String, Value)>,
+    answers: VecDeque<Answer>,
+}
+
+struct Stage {
+    app: GitHubApp<FixedClock>,
+    script: Arc<Mutex<Script>>,
+}
+
+/// A server under `base` that gives these answers one after the other.
+async fn stage(base: &str, answers: impl IntoIterator<Item = Answer>) -> Stage {
+    let script = Arc::new(Mutex::new(Script { answers: answers.into_iter().collect(), ..Script::default() }));
+    let seen = Arc::clone(&script);
+    let serve = async move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+        let mut script = seen.lock().unwrap();
+        let bearer = headers["authorization"].to_str().unwrap().to_owned();
+        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        script.asked.push((format!("{method} {uri}"), bearer, body));
+        let (status, headers, body) = script.answers.pop_front().expect("an answer for each request");
+        let headers: HeaderMap =
+            headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        (StatusCode::from_u16(status).unwrap(), headers, body).into_response()
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}{base}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(serve)).await.unwrap() });
+    let key = AppKey::from_pem("4711", &SecretString::from(PKCS1)).unwrap();
+    Stage { app: GitHubApp::new(&url, key, FixedClock).unwrap(), script }
+}
+
+impl Stage {
+    fn asked(&self) -> Vec<String> {
+        self.script.lock().unwrap().asked.iter().map(|(what, ..)| what.clone()).collect()
+    }
+}
+
+fn target(installation: Option<u64>) -> Target {
+    Target { scope: "orgs/octo-org".parse().unwrap(), installation }
+}
+
+fn runner() -> NewRunner {
+    NewRunner { name: "linux-x64-i-1".into(), labels: vec!["self-hosted".into(), "linux".into()], group: 4 }
+}
+
+fn ok(status: u16, body: Value) -> Answer {
+    (status, vec![], body)
+}
+
+fn token(secret: &str) -> Answer {
+    // An hour after the clock's now.
+    ok(201, json!({"token": secret, "expires_at": "2026-11-18T12:06:40Z"}))
+}
+
+fn jit(id: u64) -> Answer {
+    ok(201, json!({"runner": {"id": id, "name": "x", "os": "unknown"}, "encoded_jit_config": "a-jit-config"}))
+}
+
+const TOKEN: &str = "POST /app/installations/77/access_tokens";
+const JIT: &str = "POST /orgs/octo-org/actions/runners/generate-jitconfig";
+
+#[tokio::test]
+async fn one_runner_is_one_call_beyond_a_token() {
+    let stage = stage("", [token("t1"), jit(1), jit(2), jit(3)]).await;
+    let (app, target, runner) = (&stage.app, target(Some(77)), runner());
+    app.authorize(&target).await.unwrap();
+    let all = futures::future::try_join_all((0..3).map(|_| app.jit_config(&target, &runner))).await.unwrap();
+    assert!(all.iter().all(|it| it.config.expose_secret() == "a-jit-config"));
+    assert_eq!((stage.asked(), app.calls()), (vec![TOKEN.into(), JIT.into(), JIT.into(), JIT.into()], 4));
+    let script = stage.script.lock().unwrap();
+    assert!(script.asked[0].1.starts_with("Bearer eyJ"), "as the App");
+    assert_eq!(script.asked[1].1, "Bearer t1");
+    let expected = json!({"name": "linux-x64-i-1", "runner_group_id": 4, "labels": ["self-hosted", "linux"],
+                          "work_folder": "_work"});
+    assert_eq!(script.asked[1].2, expected);
+    assert!(!format!("{:?} {:?}", all[0], stage.app).contains("a-jit-config"), "Debug shows no secret");
+}
+
+#[tokio::test]
+async fn ghes_has_its_path_before_every_other() {
+    let stage = stage("/api/v3", [token("t1"), jit(1)]).await;
+    stage.app.jit_config(&target(Some(77)), &runner()).await.unwrap();
+    assert_eq!(stage.asked(), [TOKEN, JIT].map(|it| it.replace(" /", " /api/v3/")));
+}
+
+#[tokio::test]
+async fn an_installation_that_is_missing_or_stale_is_asked_for_once() {
+    let ask = "GET /orgs/octo-org/installation";
+    for installation in [None, Some(0)] {
+        let stage = stage("", [ok(200, json!({"id": 77})), token("t1"), jit(1), jit(2)]).await;
+        stage.app.jit_config(&target(installation), &runner()).await.unwrap();
+        stage.app.jit_config(&target(installation), &runner()).await.unwrap();
+        assert_eq!(stage.asked(), [ask, TOKEN, JIT, JIT]);
+    }
+    let stale = stage("", [ok(404, json!({"message": "Not Found"})), ok(200, json!({"id": 77})), token("t1")]).await;
+    stale.app.authorize(&target(Some(5))).await.unwrap();
+    assert_eq!(stale.asked(), ["POST /app/installations/5/access_tokens", ask, TOKEN]);
+    let nowhere = stage("", [ok(404, json!({"message": "Not Found"}))]).await;
+    let error = nowhere.app.authorize(&target(None)).await.unwrap_err();
+    assert!(matches!(error, GitHubError::Permanent { .. }));
+    assert_eq!(Chain(&error).to_string(), "getting a token for orgs/octo-org: 404 Not Found: Not Found");
+}
+
+#[tokio::test]
+async fn an_installation_that_is_another_owners_is_asked_for_once() {
+    let refused = |status| ok(status, json!({"message": "Resource not accessible by integration"}));
+    let (wrong, ask) = ("POST /app/installations/5/access_tokens", "GET /orgs/octo-org/installation");
+    for status in [403, 404] {
+        let found = ok(200, json!({"id": 77}));
+        let stage =
+            stage("", [token("t1"), refused(status), found, token("t2"), jit(1), jit(2), refused(status)]).await;
+        let (app, target) = (&stage.app, target(Some(5)));
+        for _ in 0..2 {
+            app.jit_config(&target, &runner()).await.unwrap();
+        }
+        let error = app.jit_config(&target, &runner()).await.unwrap_err();
+        assert!(matches!(error, GitHubError::Permanent { .. }), "of the right one it is meant");
+        assert_eq!(stage.asked(), [wrong, JIT, ask, TOKEN, JIT, JIT, JIT]);
+        assert_eq!(stage.script.lock().unwrap().asked[4].1, "Bearer t2");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_replaced_once() {
+    let refused = || ok(401, json!({"message": "Bad credentials"}));
+    let stage = stage("", [token("t1"), refused(), token("t2"), jit(1)]).await;
+    stage.app.jit_config(&target(Some(77)), &runner()).await.unwrap();
+    assert_eq!(stage.asked(), [TOKEN, JIT, TOKEN, JIT]);
+    assert_eq!(stage.script.lock().unwrap().asked[3].1, "Bearer t2");
+}
+
+#[tokio::test]
+async fn errors_are_told_apart() {
+    let cases = [
+        (409, json!({"message": "Already exists"}), "taken"),
+        (500, json!({}), "transient"),
+        (503, Value::Null, "transient"),
+        (404, json!({"message": "Not Found"}), "permanent"),
+        (403, json!({"message": "Resource not accessible by integration"}), "permanent"),
+        (422, json!({"message": "Validation Failed"}), "permanent"),
+        (201, json!({"encoded_jit_config": "a-jit-config"}), "permanent"),
+    ];
+    for (status, body, expected) in cases {
+        let stage = stage("", [token("t1"), ok(status, body), ok(200, json!({"id": 77}))]).await;
+        let error = stage.app.jit_config(&target(Some(77)), &runner()).await.unwrap_err();
+        let kind = match &error {
+            GitHubError::NameTaken { .. } => "taken",
+            GitHubError::Limited { .. } => "limited",
+            GitHubError::Transient { .. } => "transient",
+            GitHubError::Permanent { .. } => "permanent",
+        };
+        assert_eq!(kind, expected, "{status}");
+        let said = format!("{} {error:?}", Chain(&error));
+        assert!(!said.contains("a-jit-config") && !said.contains("t1"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_asked_while_github_wants_to_be_left_alone() {
+    let limited = (403, vec![("retry-after", "17".to_owned())], json!({"message": "secondary rate limit"}));
+    let stage = stage("", [token("t1"), limited]).await;
+    for _ in 0..5 {
+        let error = stage.app.jit_config(&target(Some(77)), &runner()).await.unwrap_err();
+        assert!(matches!(&error, GitHubError::Limited { wait, .. } if wait.as_secs() == 17), "{error:?}");
+    }
+    assert_eq!(stage.asked(), [TOKEN, JIT]);
+}
+
+#[tokio::test]
+async fn runners_are_found_by_their_whole_name_and_deleted() {
+    let list = json!({"total_count": 2, "runners": [
+        {"id": 1, "name": "linux-x64-i-12", "status": "online"}, {"id": 2, "name": "linux-x64-i-1", "status": "offline"}
+    ]});
+    let nothing = ok(204, Value::Null);
+    let answers = [token("t1"), ok(200, list), nothing, ok(404, json!({})), ok(422, json!({})), ok(500, json!({}))];
+    let stage = stage("", answers).await;
+    let (app, target) = (&stage.app, target(Some(77)));
+    assert_eq!(app.find_runner(&target, "linux-x64-i-1").await.unwrap(), Some(Found { id: 2, online: false }));
+    assert_eq!(app.delete_runner(&target, 2).await.unwrap(), Deletion::Gone);
+    assert_eq!(app.delete_runner(&target, 2).await.unwrap(), Deletion::Gone);
+    assert_eq!(app.delete_runner(&target, 2).await.unwrap(), Deletion::Busy);
+    assert!(matches!(app.delete_runner(&target, 2).await, Err(GitHubError::Transient { .. })));
+    let delete = "DELETE /orgs/octo-org/actions/runners/2";
+    let asked = stage.asked();
+    assert_eq!(asked[1], "GET /orgs/octo-org/actions/runners?name=linux-x64-i-1");
+    assert_eq!(asked[2..], [delete; 4]);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_a_passing_failure() {
+    let key = AppKey::from_pem("4711", &SecretString::from(PKCS1)).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let app = GitHubApp::new(&format!("http://127.0.0.1:{port}"), key, FixedClock).unwrap();
+    let error = app.authorize(&target(Some(77))).await.unwrap_err();
+    assert!(matches!(error, GitHubError::Transient { .. }), "{error:?}");
+}
+
+/// Everything that is logged, at every level, into one text.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_log_at_any_level_holds_a_secret() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    let logging = tracing::subscriber::set_default(subscriber);
+    let bad = ok(422, json!({"message": "Validation Failed"}));
+    let stage = stage("", [token("an-installation-token"), jit(1), bad]).await;
+    stage.app.jit_config(&target(Some(77)), &runner()).await.unwrap();
+    stage.app.jit_config(&target(Some(77)), &runner()).await.unwrap_err();
+    drop(logging);
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("generate-jitconfig"), "the requests were logged: {text}");
+    for secret in ["an-installation-token", "a-jit-config", "Bearer ey"] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}

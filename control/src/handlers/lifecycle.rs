@@ -1,0 +1,298 @@
+//! What the instances tell: an end settles the ledger.
+//!
+//! A message is trusted for the instance that SQS says sent it, for no other: the last part of `SenderId`. What is not
+//! understood or not trusted is one warning and gone, since it would be no better the next time.
+
+mod timeline;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use dayfly_contract::{Kind, Lifecycle, VERSION, names};
+use tracing::{error, info, warn};
+
+use super::batch::{GivenBack, receive_count};
+use crate::{
+    clock::Clock,
+    decide::{
+        events,
+        runners::{RunnerEvent, RunnerState},
+    },
+    fleets::Target,
+    github::{Deletion, GitHub, GitHubError},
+    handover::{Handover, HandoverError},
+    ledger::{ATTEMPTS, Committed, Ledger, LedgerError, Runner},
+    report::{BoxError, Chain},
+    wake::Wake,
+};
+
+/// After so many attempts at cleaning up behind an instance, the ledger is settled without: the fleet's `max` matters
+/// more than a stray runner entry at GitHub, which GitHub removes by itself after a day.
+const CLEANUP_ATTEMPTS: u32 = 4;
+
+/// How long a fleet is left alone after its first failed instance, and by how much longer after each that follows:
+/// where none can work, as with a broken image, launching on at once costs money without end.
+const FAILURE_WAIT: Duration = Duration::from_secs(5);
+/// The longest that a fleet is left alone after failures.
+const LONGEST_FAILURE_WAIT: Duration = Duration::from_mins(5);
+
+/// What the handler works with.
+#[derive(Debug)]
+pub struct Deps<L, G, H, W, C> {
+    /// The ledger.
+    pub ledger: L,
+    /// GitHub; asked only about runners that had no job.
+    pub github: G,
+    /// How registrations got to their instances.
+    pub handover: H,
+    /// The queue that wakes scale-up.
+    pub wake: W,
+    /// Time and chance.
+    pub clock: C,
+}
+
+/// Why a message was not acted upon.
+#[derive(Debug, thiserror::Error)]
+enum Untrusted {
+    #[error("it is not understood at line {line}, column {column}")]
+    Unreadable { line: usize, column: usize },
+    #[error("it is version {0}, and versions up to {VERSION} are known")]
+    TooNew(u32),
+    #[error("its kind is unknown")]
+    UnknownKind,
+    #[error("\"{0}\" is no instance's id")]
+    NoInstance(String),
+    #[error("\"{0}\" is no fleet's name")]
+    NoFleet(String),
+    #[error("it was sent by {sender} and speaks for {instance}")]
+    Foreign { sender: String, instance: String },
+}
+
+/// Handles a batch of lifecycle messages.
+pub async fn handle<L, G, H, W, C>(deps: &Deps<L, G, H, W, C>, batch: &SqsEvent) -> SqsBatchResponse
+where
+    L: Ledger,
+    G: GitHub,
+    H: Handover,
+    W: Wake,
+    C: Clock,
+{
+    let mut given_back = GivenBack::default();
+    let mut wake: BTreeMap<String, Duration> = BTreeMap::new();
+    let mut settled = Vec::new();
+    for message in &batch.records {
+        let it = match read(message) {
+            Ok(it) => it,
+            Err(why) => {
+                warn!(message.id = message.message_id, "Dropped a lifecycle message: {why}");
+                continue;
+            }
+        };
+        match settle(deps, &it, receive_count(message)).await {
+            Ok(wanted) => {
+                settled.push((message, it.fleet.clone()));
+                if let Some(wait) = wanted {
+                    let longest = wake.entry(it.fleet).or_default();
+                    *longest = wait.max(*longest);
+                }
+            }
+            Err(error) => {
+                error!(instance.id = it.instance_id, fleet.name = it.fleet, error = %Chain(error.as_ref()),
+                    "The end of {} is not settled yet", it.instance_id);
+                given_back.leave(message);
+            }
+        }
+    }
+    // One wake-up serves all messages of a fleet. Where it fails, they come back: settling twice changes nothing.
+    for (fleet, wait) in wake {
+        if let Err(error) = deps.wake.wake(&fleet, wait).await {
+            error!(fleet.name = fleet, error = %Chain(&error), "Fleet {fleet} can't be woken");
+            for (message, _) in settled.iter().filter(|(_, it)| *it == fleet) {
+                given_back.leave(message);
+            }
+        }
+    }
+    given_back.into_response()
+}
+
+fn read(message: &SqsMessage) -> Result<Lifecycle, Untrusted> {
+    /// The version decides before the fields do: a newer document may have other fields.
+    #[derive(serde::Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let body = message.body.as_deref().unwrap_or_default();
+    // serde's message would quote what stands there; a line of a stranger's is not for our log.
+    let unreadable = |error: serde_json::Error| Untrusted::Unreadable { line: error.line(), column: error.column() };
+    let Versioned { version } = serde_json::from_str(body).map_err(unreadable)?;
+    if version > VERSION {
+        return Err(Untrusted::TooNew(version));
+    }
+    let it: Lifecycle = serde_json::from_str(body).map_err(unreadable)?;
+    if it.kind == Kind::Unknown {
+        return Err(Untrusted::UnknownKind);
+    }
+    if !names::is_instance_id(&it.instance_id) {
+        return Err(Untrusted::NoInstance(it.instance_id));
+    }
+    if !names::is_name(&it.fleet) {
+        return Err(Untrusted::NoFleet(it.fleet));
+    }
+    let sender = message.attributes.get("SenderId").map_or("nobody", String::as_str);
+    if sender.rsplit_once(':').is_none_or(|(_, session)| session != it.instance_id) {
+        return Err(Untrusted::Foreign { sender: sender.to_owned(), instance: it.instance_id });
+    }
+    Ok(it)
+}
+
+/// Settles the end of an instance; answers whether its fleet is to be woken, and after how long.
+async fn settle<L, G, H, W, C>(
+    deps: &Deps<L, G, H, W, C>,
+    it: &Lifecycle,
+    received: u32,
+) -> Result<Option<Duration>, BoxError>
+where
+    L: Ledger,
+    G: GitHub,
+    H: Handover,
+    C: Clock,
+{
+    let mut cleaned = false;
+    for attempt in 1..=ATTEMPTS {
+        let runner = deps.ledger.runner(&it.fleet, &it.instance_id).await?;
+        // Before the ledger forgets whom the runner was for.
+        if !cleaned && leaves_something(it, runner.as_ref()) {
+            clean_up(deps, it, runner.as_ref(), received).await?;
+            cleaned = true;
+        }
+        let before = runner.as_ref().map(|runner| runner.state.name());
+        let writes = events::ended(it, runner, deps.clock.now());
+        let changed = !writes.is_empty();
+        if changed && deps.ledger.commit(writes).await? == Committed::Conflict {
+            deps.clock.sleep(deps.clock.jitter(attempt)).await;
+            continue;
+        }
+        timeline::log(it, before, changed);
+        // A failed instance leaves a gap. A repeated message is not counted again; the look will find the pause.
+        if it.kind == Kind::Failed {
+            return Ok(Some(if changed { failed(deps, it).await? } else { Duration::ZERO }));
+        }
+        // Any end may make room under `max` for a job that waits for it.
+        return Ok((!deps.ledger.queued(&it.fleet, 1).await?.is_empty()).then_some(Duration::ZERO));
+    }
+    Err(LedgerError::new(
+        format!("settling the end of {}", it.instance_id),
+        format!("the ledger changed under {ATTEMPTS} attempts"),
+    )
+    .into())
+}
+
+/// Leaves the fleet alone for a while after a failed instance; answers how long. Instances of one launch fail together:
+/// those that fail within a pause count no more.
+async fn failed<L: Ledger, G, H, W, C: Clock>(
+    deps: &Deps<L, G, H, W, C>,
+    it: &Lifecycle,
+) -> Result<Duration, LedgerError> {
+    let meta = deps.ledger.meta(&it.fleet).await?;
+    let now = deps.clock.now();
+    let pause = meta.paused_until.saturating_sub(now);
+    if pause > 0 {
+        return Ok(Duration::from_millis(pause));
+    }
+    let wait = failure_wait(meta.failures);
+    let until = now + u64::try_from(wait.as_millis()).unwrap_or_default();
+    deps.ledger.failed(&it.fleet, meta.failures, now, until).await?;
+    info!(
+        fleet.name = it.fleet,
+        fleet.failures = meta.failures + 1,
+        wait_s = wait.as_secs(),
+        "Fleet {} is left alone for {} s",
+        it.fleet,
+        wait.as_secs()
+    );
+    Ok(wait)
+}
+
+/// The wait after a failure that has so many before it.
+fn failure_wait(before: u64) -> Duration {
+    let times = 1_u32 << before.min(6);
+    (FAILURE_WAIT * times).min(LONGEST_FAILURE_WAIT)
+}
+
+/// Whether an instance leaves a registration behind. One that had a job does not: it claimed its registration, and
+/// GitHub removes an ephemeral runner after its job. But a scale-up that took over from a killed one may have made
+/// another, which nobody claims.
+fn leaves_something(it: &Lifecycle, runner: Option<&Runner>) -> bool {
+    let had_job = events::ending(it) == RunnerEvent::EndedAfterJob;
+    let another = runner.is_some_and(|runner| it.runner_id != runner.runner_id);
+    !had_job || another
+}
+
+/// Takes away what an instance leaves behind: its registration, if it did not claim it, and its runner at GitHub.
+async fn clean_up<L, G: GitHub, H: Handover, W, C>(
+    deps: &Deps<L, G, H, W, C>,
+    it: &Lifecycle,
+    runner: Option<&Runner>,
+    received: u32,
+) -> Result<(), BoxError> {
+    let cleaned = async {
+        deps.handover.delete(&it.instance_id).await?;
+        let registered = match runner.and_then(|runner| Some((runner, runner.scope.clone()?))) {
+            Some((runner, scope)) => {
+                let target = Target { scope, installation: runner.installation };
+                registered(deps, it, runner, &target).await?.map(|id| (target, id))
+            }
+            None => None,
+        };
+        if let Some((target, id)) = registered {
+            match deps.github.delete_runner(&target, id).await? {
+                Deletion::Gone => info!(instance.id = it.instance_id, runner.id = id, "Runner {id} is gone at GitHub"),
+                Deletion::Busy => {
+                    warn!(instance.id = it.instance_id, runner.id = id, "Runner {id} is busy and stays at GitHub");
+                }
+            }
+        }
+        Ok::<(), CleanUpError>(())
+    };
+    match cleaned.await {
+        Err(error) if received < CLEANUP_ATTEMPTS && error.may_pass() => Err(error.into()),
+        Err(error) => {
+            error!(instance.id = it.instance_id, error = %Chain(&error), "Something of {} is left", it.instance_id);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// GitHub's id of the runner. One that was never noted may have been registered all the same, by a scale-up that was
+/// killed right after; then GitHub is asked by name.
+async fn registered<L, G: GitHub, H, W, C>(
+    deps: &Deps<L, G, H, W, C>,
+    it: &Lifecycle,
+    runner: &Runner,
+    target: &Target,
+) -> Result<Option<u64>, GitHubError> {
+    // What is noted of one that is not registered may be an earlier registration, which was deleted for another.
+    if let Some(id) = runner.runner_id.filter(|_| runner.state != RunnerState::Launched) {
+        return Ok(Some(id));
+    }
+    let name = names::runner_name(&it.fleet, &it.instance_id);
+    Ok(deps.github.find_runner(target, &name).await?.map(|found| found.id))
+}
+
+#[derive(Debug, thiserror::Error)]
+enum CleanUpError {
+    #[error(transparent)]
+    GitHub(#[from] GitHubError),
+    #[error(transparent)]
+    Handover(#[from] HandoverError),
+}
+
+impl CleanUpError {
+    fn may_pass(&self) -> bool {
+        !matches!(self, Self::GitHub(GitHubError::Permanent { .. }) | Self::Handover(HandoverError::Permanent { .. }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
+use dayfly_contract::{Job as RanJob, Kind, Lifecycle, Registration, VERSION};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::{CLEANUP_ATTEMPTS, Deps, handle};
+use crate::{
+    decide::runners::RunnerState,
+    ledger::{
+        Meta, Runner,
+        tests::{instance, marker, runner},
+    },
+    simulation::{
+        runtime::run,
+        world::{self, Fault, Port, Registered},
+    },
+};
+
+/// A world with one runner in this state, its registration and its entry at GitHub.
+fn world(state: RunnerState) -> Port {
+    let port = world::world(1);
+    let it = Runner { state, runner_id: Some(23), version: 1, ..runner("linux-x64", 1) };
+    port.0.ledger.borrow_mut().runners.insert(("linux-x64".into(), instance(1)), it);
+    port.0.ledger.borrow_mut().metas.insert("linux-x64".into(), Meta { rev: 1, alive: 1, ..Meta::default() });
+    let registration = Registration {
+        version: VERSION,
+        reservation: "r1".into(),
+        runner_id: 23,
+        runner_name: "x".into(),
+        jit_config: SecretString::from("secret"),
+    };
+    port.0.parameters.borrow_mut().insert(instance(1), registration);
+    let entry = Registered { id: 23, online: false, busy: false, labels: vec![] };
+    port.0.runners.borrow_mut().insert(format!("linux-x64-{}", instance(1)), entry);
+    port
+}
+
+fn send(port: &Port, body: &Value, sender: &str, received: u32) -> usize {
+    let mut message = SqsMessage::default();
+    message.message_id = Some("m".into());
+    message.body = Some(if let Value::String(text) = body { text.clone() } else { body.to_string() });
+    message.attributes.insert("SenderId".into(), sender.into());
+    message.attributes.insert("ApproximateReceiveCount".into(), received.to_string());
+    let mut batch = SqsEvent::default();
+    batch.records = vec![message];
+    let p = || port.clone();
+    let deps = Deps { ledger: p(), github: p(), handover: p(), wake: p(), clock: p() };
+    run(handle(&deps, &batch)).batch_item_failures.len()
+}
+
+fn tell(port: &Port, it: &Lifecycle) -> usize {
+    send(port, &serde_json::to_value(it).unwrap(), &format!("AROAX:{}", instance(1)), 1)
+}
+
+fn finished() -> Lifecycle {
+    let mut it = Lifecycle::new(Kind::Finished, &instance(1), "linux-x64");
+    it.job = Some(RanJob { name: "build".into(), result: Some("Succeeded".into()) });
+    (it.reservation, it.runner_id) = (Some("r1".into()), Some(23));
+    it
+}
+
+fn failed() -> Lifecycle {
+    Lifecycle::new(Kind::Failed, &instance(1), "linux-x64")
+}
+
+fn state(port: &Port) -> Option<RunnerState> {
+    port.0.ledger.borrow().runner("linux-x64", &instance(1)).map(|it| it.state)
+}
+
+fn alive(port: &Port) -> u64 {
+    port.0.ledger.borrow().view("linux-x64").meta.alive
+}
+
+fn woken(port: &Port) -> usize {
+    port.0.sent.borrow_mut().drain(..).count()
+}
+
+#[test]
+fn an_end_is_settled_once() {
+    let port = world(RunnerState::Busy);
+    for _ in 0..3 {
+        assert_eq!(tell(&port, &finished()), 0);
+        assert_eq!((state(&port), alive(&port), woken(&port)), (None, 0, 0));
+    }
+    assert_eq!(port.0.called("github.delete_runner"), 0, "GitHub removes it by itself");
+}
+
+#[test]
+fn a_job_that_no_webhook_told_of_leaves_the_runner_spent() {
+    let port = world(RunnerState::Registered);
+    tell(&port, &finished());
+    tell(&port, &finished());
+    assert_eq!((state(&port), alive(&port)), (Some(RunnerState::Spent), 0));
+}
+
+#[test]
+fn room_under_max_is_told_to_whoever_waits_for_it() {
+    let port = world(RunnerState::Busy);
+    port.0.ledger.borrow_mut().markers.insert(("linux-x64".into(), 9), marker("linux-x64", 9));
+    tell(&port, &finished());
+    assert_eq!(woken(&port), 1);
+}
+
+#[test]
+fn a_failed_instance_is_cleaned_up_behind_and_its_fleet_woken() {
+    for state_before in [RunnerState::Launched, RunnerState::Registered] {
+        let port = world(state_before);
+        assert_eq!(tell(&port, &failed()), 0);
+        assert_eq!((state(&port), alive(&port), woken(&port)), (None, 0, 1));
+        assert!(port.0.parameters.borrow().is_empty() && port.0.runners.borrow().is_empty());
+    }
+}
+
+#[test]
+fn a_registration_that_was_never_noted_is_found_by_name() {
+    // Nothing is noted, or an earlier one that was deleted for it.
+    for noted in [None, Some(22)] {
+        let port = world(RunnerState::Launched);
+        port.0.ledger.borrow_mut().runners.values_mut().for_each(|it| it.runner_id = noted);
+        tell(&port, &failed());
+        assert!(port.0.runners.borrow().is_empty());
+    }
+}
+
+#[test]
+fn a_second_registration_of_the_same_instance_goes_with_it() {
+    // Noted, or by a scale-up that was killed before it could note it.
+    for noted in [Some(23), None] {
+        let port = world(RunnerState::Registered);
+        port.0.ledger.borrow_mut().runners.values_mut().for_each(|it| it.runner_id = noted);
+        let it = Lifecycle { runner_id: Some(22), ..finished() };
+        tell(&port, &it);
+        assert!(port.0.parameters.borrow().is_empty() && port.0.runners.borrow().is_empty());
+        assert_eq!(state(&port), Some(RunnerState::Spent));
+    }
+}
+
+#[test]
+fn a_busy_runner_stays_at_github() {
+    let port = world(RunnerState::Registered);
+    port.0.runners.borrow_mut().values_mut().for_each(|it| it.busy = true);
+    assert_eq!(tell(&port, &failed()), 0);
+    assert_eq!((port.0.runners.borrow().len(), alive(&port)), (1, 0));
+}
+
+#[test]
+fn cleaning_up_is_tried_a_few_times_and_then_the_ledger_is_settled_all_the_same() {
+    let port = world(RunnerState::Registered);
+    let body = serde_json::to_value(failed()).unwrap();
+    let sender = format!("AROAX:{}", instance(1));
+    for received in 1..CLEANUP_ATTEMPTS {
+        port.0.fault("github.delete_runner", Fault::GitHubTransient);
+        assert_eq!(send(&port, &body, &sender, received), 1);
+        assert_eq!(alive(&port), 1);
+    }
+    port.0.fault("github.delete_runner", Fault::GitHubTransient);
+    assert_eq!(send(&port, &body, &sender, CLEANUP_ATTEMPTS), 0);
+    assert_eq!(alive(&port), 0);
+    let port = world(RunnerState::Registered);
+    port.0.fault("github.delete_runner", Fault::GitHubPermanent);
+    assert_eq!((send(&port, &body, &sender, 1), alive(&port)), (0, 0), "no use in trying again");
+}
+
+#[test]
+fn an_end_that_overtook_the_ledger_is_remembered() {
+    let port = world::world(1);
+    assert_eq!(tell(&port, &failed()), 0);
+    assert_eq!((state(&port), woken(&port)), (Some(RunnerState::Gone), 1));
+    let port = world::world(1);
+    assert_eq!(tell(&port, &finished()), 0);
+    assert_eq!(state(&port), None, "it had claimed its registration, so the ledger knew it once");
+}
+
+#[test]
+fn a_message_is_trusted_for_its_sender_alone() {
+    let body = serde_json::to_value(finished()).unwrap();
+    for sender in ["", "AIDALAPTOPCALLER", "AROAX:i-00000000000000002", &instance(1), "AROAX:"] {
+        let port = world(RunnerState::Busy);
+        assert_eq!(send(&port, &body, sender, 1), 0, "{sender}");
+        assert_eq!((state(&port), alive(&port)), (Some(RunnerState::Busy), 1), "{sender}");
+    }
+}
+
+#[test]
+fn what_is_not_understood_is_dropped() {
+    let sender = format!("AROAX:{}", instance(1));
+    let with = |field: &str, value: Value| {
+        let mut body = serde_json::to_value(finished()).unwrap();
+        body[field] = value;
+        body
+    };
+    let bodies = [
+        json!("{"),
+        json!({}),
+        with("version", json!(2)),
+        with("kind", json!("retire")),
+        with("instance_id", json!("i-1/../x")),
+        with("fleet", json!("Linux#x64")),
+        with("fleet", json!(7)),
+    ];
+    for body in bodies {
+        let port = world(RunnerState::Busy);
+        assert_eq!(send(&port, &body, &sender, 1), 0, "{body}");
+        assert!(port.0.calls.borrow().is_empty(), "{body}");
+    }
+}
+
+#[test]
+fn without_the_ledger_or_the_queue_the_message_goes_back_and_settles_later() {
+    for (call, fault) in
+        [("ledger.runner", Fault::Ledger), ("ledger.commit", Fault::Ledger), ("wake.wake", Fault::Wake)]
+    {
+        let port = world(RunnerState::Registered);
+        port.0.fault(call, fault);
+        assert_eq!(tell(&port, &failed()), 1, "{call}");
+        assert_eq!(tell(&port, &failed()), 0, "{call}");
+        assert_eq!((alive(&port), woken(&port)), (0, 1), "{call}");
+    }
+}
+
+#[test]
+fn failures_in_a_row_leave_the_fleet_alone_for_longer_each_time() {
+    let port = world(RunnerState::Registered);
+    let now = || port.0.now.get();
+    let again = |state| {
+        let it = Runner { state, version: 1, ..runner("linux-x64", 1) };
+        port.0.ledger.borrow_mut().runners.insert(("linux-x64".into(), instance(1)), it);
+        port.0.ledger.borrow_mut().metas.get_mut("linux-x64").unwrap().alive = 1;
+    };
+    let waits =
+        |port: &Port| port.0.sent.borrow_mut().drain(..).map(|it| (it.visible_at - now()) / 1000).collect::<Vec<_>>();
+    for wait in [5, 10, 20, 40, 80, 160, 300, 300, 300] {
+        again(RunnerState::Registered);
+        assert_eq!((tell(&port, &failed()), waits(&port)), (0, vec![wait]));
+        assert_eq!(port.0.ledger.borrow().view("linux-x64").meta.paused_until, now() + wait * 1000);
+        assert_eq!((tell(&port, &failed()), waits(&port)), (0, vec![wait]), "repeated");
+        port.0.now.set(now() + 2000);
+        again(RunnerState::Launched);
+        assert_eq!((tell(&port, &failed()), waits(&port)), (0, vec![wait - 2]), "of the same launch");
+        port.0.now.set(now() + 300_000);
+    }
+    assert_eq!(port.0.ledger.borrow().view("linux-x64").meta.failures, 9);
+    again(RunnerState::Busy);
+    tell(&port, &finished());
+    again(RunnerState::Registered);
+    assert_eq!((tell(&port, &failed()), waits(&port)), (0, vec![5]), "a job was run");
+}

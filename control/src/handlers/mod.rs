@@ -1,0 +1,7 @@
+//! The Lambda functions: each reads, asks [`crate::decide`], writes, and tells. Their dependencies are arguments, so
+//! that tests and the simulation call the same functions.
+
+pub mod batch;
+pub mod lifecycle;
+pub mod scale_up;
+pub mod webhook;

@@ -1,0 +1,167 @@
+//! Woken for a fleet: looks at its whole level and launches what is missing.
+//!
+//! [`look`] takes over what a dead invocation left, plans and reserves; [`fulfil`] launches a reservation's instances
+//! and writes them down; [`register`] hands each its registration. A crash between any two of these leaves a
+//! reservation or a runner whose lease runs out, and the next look takes it over.
+
+mod fulfil;
+mod look;
+mod register;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use futures::future::join_all;
+use tracing::{error, warn};
+
+use super::batch::{GivenBack, backoff, receive_count};
+use crate::{
+    clock::{Clock, Millis},
+    compute::Compute,
+    fleets::{Fleet, Fleets},
+    github::GitHub,
+    handover::Handover,
+    ledger::{Ledger, LedgerError},
+    report::Chain,
+    wake::{self, Wake, WakeUp},
+};
+
+/// After so many receives a wake-up is replaced by a new one: its queue gives it up after 20, and what failed may take
+/// longer to pass.
+const MOST_RECEIVES: u32 = 8;
+
+/// What the handler works with.
+#[derive(Debug)]
+pub struct Deps<L, E, G, H, W, C> {
+    /// Name of this installation of Dayfly.
+    pub deployment: String,
+    /// The fleets.
+    pub fleets: Fleets,
+    /// The ledger.
+    pub ledger: L,
+    /// Where instances come from.
+    pub compute: E,
+    /// GitHub.
+    pub github: G,
+    /// How registrations get to their instances.
+    pub handover: H,
+    /// The queue.
+    pub wake: W,
+    /// Time and chance.
+    pub clock: C,
+}
+
+/// What is to become of the wake-up after a look. Of several, the greatest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    /// The level is met, or can't be and was reported.
+    Done,
+    /// Something is to be had later: a new wake-up then. Not the same message, since a shortage may outlast all
+    /// the times a message may be received.
+    Later(Duration),
+    /// Something failed that may pass: the message goes back to its queue.
+    Again,
+}
+
+/// Handles a batch of wake-ups, in an invocation that is killed at `deadline`.
+pub async fn handle<L, E, G, H, W, C>(
+    deps: &Deps<L, E, G, H, W, C>,
+    batch: &SqsEvent,
+    deadline: Millis,
+) -> SqsBatchResponse
+where
+    L: Ledger,
+    E: Compute,
+    G: GitHub,
+    H: Handover,
+    W: Wake,
+    C: Clock,
+{
+    let mut fleets: BTreeMap<String, Vec<&SqsMessage>> = BTreeMap::new();
+    let mut given_back = GivenBack::default();
+    for message in &batch.records {
+        let name = match fleet_of(message) {
+            Ok(name) => name,
+            Err(why) => {
+                warn!(message.id = message.message_id, "Dropped a wake-up: {why}");
+                continue;
+            }
+        };
+        if deps.fleets.get(&name).is_some() {
+            fleets.entry(name).or_default().push(message);
+        } else {
+            // A function that started later may have a newer fleets document, which names it.
+            warn!(message.id = message.message_id, fleet.name = name, "There is no fleet \"{name}\" here");
+            given_back.add(message, backoff(receive_count(message)), &deps.wake).await;
+        }
+    }
+    let looks = fleets.iter().filter_map(|(name, messages)| Some((deps.fleets.get(name)?, messages)));
+    let looks = looks.map(async |(fleet, messages)| {
+        let redelivered = messages.iter().any(|message| receive_count(message) > 1);
+        (fleet, messages, look::look(deps, fleet, deadline, redelivered).await)
+    });
+    for (fleet, messages, outcome) in join_all(looks).await {
+        if !settle(deps, fleet, outcome).await {
+            // All of them say the same, so one is enough; the one that was received least often has the most left.
+            if let Some(message) = messages.iter().min_by_key(|message| receive_count(message)) {
+                give_back(deps, fleet, message, &mut given_back).await;
+            }
+        }
+    }
+    given_back.into_response()
+}
+
+/// Has the fleet looked at again after what failed: by the same message, longer each time, and by a new one before its
+/// queue gives it up.
+async fn give_back<L, E, G, H, W: Wake, C>(
+    deps: &Deps<L, E, G, H, W, C>,
+    fleet: &Fleet,
+    message: &SqsMessage,
+    given_back: &mut GivenBack,
+) {
+    let received = receive_count(message);
+    let wait = backoff(received);
+    if received < MOST_RECEIVES {
+        return given_back.add(message, wait, &deps.wake).await;
+    }
+    if let Err(error) = deps.wake.wake(&fleet.name, wait).await {
+        error!(fleet.name = fleet.name, error = %Chain(&error), "Fleet {} can't be woken later", fleet.name);
+        given_back.add(message, wait, &deps.wake).await;
+    }
+}
+
+/// The fleet that a wake-up names.
+fn fleet_of(message: &SqsMessage) -> Result<String, String> {
+    let body = message.body.as_deref().unwrap_or_default();
+    let it: WakeUp = serde_json::from_str(body).map_err(|error| format!("it is not understood ({error})"))?;
+    if it.version > wake::VERSION {
+        return Err(format!("it is version {}, and versions up to {} are known", it.version, wake::VERSION));
+    }
+    Ok(it.fleet)
+}
+
+/// Whether the wake-up is done with.
+async fn settle<L, E, G, H, W: Wake, C>(
+    deps: &Deps<L, E, G, H, W, C>,
+    fleet: &Fleet,
+    outcome: Result<Outcome, LedgerError>,
+) -> bool {
+    match outcome {
+        Ok(Outcome::Done) => true,
+        Ok(Outcome::Again) => false,
+        Ok(Outcome::Later(wait)) => match deps.wake.wake(&fleet.name, wait).await {
+            Ok(()) => true,
+            Err(error) => {
+                error!(fleet.name = fleet.name, error = %Chain(&error), "Fleet {} can't be woken later", fleet.name);
+                false
+            }
+        },
+        Err(error) => {
+            error!(fleet.name = fleet.name, error = %Chain(&error), "Fleet {} could not be looked at", fleet.name);
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

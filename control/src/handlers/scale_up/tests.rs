@@ -1,0 +1,398 @@
+use std::time::Duration;
+
+use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
+
+use super::{Deps, handle};
+use crate::{
+    decide::{errors::Class, runners::RunnerState},
+    fleets::{Fleets, tests::fleet},
+    ledger::{
+        Marker, Reservation, Runner,
+        tests::{instance, marker},
+    },
+    simulation::{
+        runtime::run,
+        world::{self, Fault, Port, Registered},
+    },
+    wake::WakeUp,
+};
+
+fn deps(port: &Port) -> Deps<Port, Port, Port, Port, Port, Port> {
+    let p = || port.clone();
+    Deps {
+        deployment: "demo".into(),
+        fleets: Fleets(vec![fleet("linux-x64"), fleet("other")]),
+        ledger: p(),
+        compute: p(),
+        github: p(),
+        handover: p(),
+        wake: p(),
+        clock: p(),
+    }
+}
+
+/// A world with so many queued jobs.
+fn world(queued: u64) -> Port {
+    let port = world::world(1);
+    let now = port.0.now.get();
+    for id in 1..=queued {
+        let it = Marker { queued_at: now, expires: now / 1000 + 3600, ..marker("linux-x64", id) };
+        port.0.ledger.borrow_mut().markers.insert(("linux-x64".into(), id), it);
+    }
+    port
+}
+
+fn message(id: usize, body: String) -> SqsMessage {
+    let mut message = SqsMessage::default();
+    (message.message_id, message.receipt_handle) = (Some(id.to_string()), Some(format!("r{id}")));
+    message.body = Some(body);
+    message.attributes.insert("ApproximateReceiveCount".into(), "1".into());
+    message
+}
+
+fn wake_up(fleet: &str) -> String {
+    serde_json::to_string(&WakeUp::new(fleet)).unwrap()
+}
+
+/// Handles wake-ups for these; answers the ids of those given back.
+fn look(port: &Port, bodies: &[String]) -> Vec<String> {
+    let mut batch = SqsEvent::default();
+    batch.records = bodies.iter().enumerate().map(|(i, body)| message(i, body.clone())).collect();
+    let response = run(handle(&deps(port), &batch, port.0.now.get() + 30_000));
+    response.batch_item_failures.into_iter().map(|it| it.item_identifier).collect()
+}
+
+fn wake(port: &Port) -> Vec<String> {
+    look(port, &[wake_up("linux-x64")])
+}
+
+/// Handles a wake-up that is received for the `received`th time; answers whether it is given back.
+fn wake_again(port: &Port, received: u32) -> bool {
+    let mut message = message(0, wake_up("linux-x64"));
+    message.attributes.insert("ApproximateReceiveCount".into(), received.to_string());
+    let mut batch = SqsEvent::default();
+    batch.records = vec![message];
+    !run(handle(&deps(port), &batch, port.0.now.get() + 30_000)).batch_item_failures.is_empty()
+}
+
+fn runners(port: &Port, state: RunnerState) -> usize {
+    port.0.ledger.borrow().runners.values().filter(|it| it.state == state).count()
+}
+
+fn alive(port: &Port) -> u64 {
+    port.0.ledger.borrow().view("linux-x64").meta.alive
+}
+
+/// Wake-ups sent and after how many seconds.
+fn later(port: &Port) -> Vec<u64> {
+    port.0.sent.borrow_mut().drain(..).map(|it| (it.visible_at - port.0.now.get()) / 1000).collect()
+}
+
+fn pass(port: &Port, seconds: u64) {
+    port.0.now.set(port.0.now.get() + seconds * 1000);
+}
+
+#[test]
+fn each_job_gets_a_registered_runner_by_one_call_to_github() {
+    let port = world(30);
+    assert!(wake(&port).is_empty());
+    assert_eq!((runners(&port, RunnerState::Registered), alive(&port)), (30, 30));
+    assert_eq!(port.0.parameters.borrow().len(), 30);
+    let calls = ["compute.launch", "github.jit_config", "github.find_runner", "github.delete_runner", "handover.put"];
+    assert_eq!(calls.map(|call| port.0.called(call)), [2, 30, 0, 0, 30]);
+    assert!(port.0.ledger.borrow().reservations.is_empty() && later(&port).is_empty());
+    wake(&port);
+    assert_eq!(port.0.called("compute.launch"), 2, "the level is met");
+}
+
+#[test]
+fn many_wake_ups_of_one_fleet_are_one_look_and_what_is_not_understood_is_dropped() {
+    let port = world(1);
+    let newer = r#"{"version": 2, "fleet": "linux-x64"}"#.to_owned();
+    let bodies = [wake_up("linux-x64"), wake_up("linux-x64"), wake_up("nobody"), "{".into(), newer, wake_up("other")];
+    assert_eq!(look(&port, &bodies), ["2"], "a newer fleets document may have it");
+    assert_eq!(*port.0.given_back.borrow(), [("r2".to_owned(), Duration::from_secs(2))]);
+    assert_eq!(port.0.called("compute.launch"), 1);
+    assert_eq!(port.0.called("ledger.view"), 2, "one look for each fleet");
+}
+
+#[test]
+fn a_transient_failure_gives_one_message_back_and_the_same_reservation_is_asked_again() {
+    let port = world(2);
+    port.0.fault("compute.launch", Fault::Ec2(Class::Transient, "RequestLimitExceeded"));
+    assert_eq!(look(&port, &[wake_up("linux-x64"), wake_up("linux-x64")]), ["0"]);
+    assert_eq!(*port.0.given_back.borrow(), [("r0".to_owned(), Duration::from_secs(2))]);
+    assert_eq!((alive(&port), port.0.ledger.borrow().reservations.len()), (2, 1), "perhaps it was carried out");
+    let token = port.0.ledger.borrow().reservations.keys().next().unwrap().1.clone();
+    assert!(wake(&port).is_empty());
+    assert_eq!((runners(&port, RunnerState::Registered), alive(&port)), (2, 2));
+    assert!(port.0.launched.borrow().contains_key(&token), "by the same token");
+}
+
+#[test]
+fn no_capacity_releases_the_reservation_and_pauses_the_fleet() {
+    let port = world(2);
+    port.0.fault("compute.launch", Fault::Ec2(Class::Capacity, "InsufficientInstanceCapacity"));
+    assert!(wake(&port).is_empty());
+    assert_eq!((alive(&port), later(&port)), (0, vec![16]));
+    assert!(wake(&port).is_empty());
+    assert_eq!((port.0.called("compute.launch"), later(&port)), (1, vec![16]), "not asked again before");
+    pass(&port, 16);
+    wake(&port);
+    assert_eq!(runners(&port, RunnerState::Registered), 2);
+}
+
+#[test]
+fn what_comes_is_taken_and_the_rest_is_asked_for_later() {
+    let port = world(3);
+    port.0.fault("compute.launch", Fault::Short(1, Class::Capacity));
+    assert!(wake(&port).is_empty());
+    assert_eq!((alive(&port), runners(&port, RunnerState::Registered), later(&port)), (1, 1, vec![16]));
+    pass(&port, 16);
+    wake(&port);
+    assert_eq!((alive(&port), runners(&port, RunnerState::Registered)), (3, 3));
+}
+
+#[test]
+fn a_permanent_failure_is_released_and_not_repeated() {
+    let port = world(1);
+    port.0.fault("compute.launch", Fault::Ec2(Class::Permanent, "InvalidAMIID.NotFound"));
+    assert!(wake(&port).is_empty());
+    assert_eq!((alive(&port), later(&port)), (0, vec![]));
+    port.0.fault("compute.launch", Fault::Short(0, Class::Permanent));
+    assert!(wake(&port).is_empty());
+    assert_eq!((alive(&port), later(&port)), (0, vec![]));
+}
+
+#[test]
+fn nothing_is_launched_where_github_will_not_have_it() {
+    for (fault, given_back, waits) in [
+        (Fault::GitHubPermanent, 0, vec![]),
+        (Fault::GitHubTransient, 1, vec![]),
+        (Fault::GitHubLimited(40), 0, vec![41]),
+    ] {
+        let port = world(1);
+        port.0.fault("github.authorize", fault.clone());
+        assert_eq!(wake(&port).len(), given_back, "{fault:?}");
+        assert_eq!((port.0.called("compute.launch"), alive(&port), later(&port)), (0, 0, waits), "{fault:?}");
+    }
+}
+
+#[test]
+fn an_error_in_one_runner_leaves_the_others_alone() {
+    for (call, fault) in [
+        ("github.jit_config", Fault::GitHubTransient),
+        ("github.jit_config", Fault::GitHubLimited(40)),
+        ("handover.put", Fault::HandoverTransient),
+    ] {
+        let port = world(3);
+        port.0.fault(call, fault.clone());
+        wake(&port);
+        assert_eq!(
+            (runners(&port, RunnerState::Registered), runners(&port, RunnerState::Launched)),
+            (2, 1),
+            "{fault:?}"
+        );
+        pass(&port, 45);
+        wake(&port);
+        // A registration that was made and not handed over is found by its name, twice, before it is made anew.
+        pass(&port, 60);
+        wake(&port);
+        assert_eq!(runners(&port, RunnerState::Registered), 3, "{fault:?}");
+        assert_eq!((port.0.parameters.borrow().len(), port.0.runners.borrow().len()), (3, 3), "{fault:?}");
+        assert_eq!(port.0.called("compute.launch"), 1, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_runner_that_github_refuses_for_good_is_left_to_itself_and_the_fleet_waits() {
+    let port = world(1);
+    port.0.fault("github.jit_config", Fault::GitHubPermanent);
+    assert!(wake(&port).is_empty());
+    assert_eq!(later(&port), [301]);
+    pass(&port, 200);
+    wake(&port);
+    assert_eq!((port.0.called("compute.launch"), port.0.called("github.jit_config")), (1, 1));
+}
+
+/// A runner that a killed invocation left without noting its registration.
+fn left(port: &Port, runner_id: Option<u64>) -> Runner {
+    let now = port.0.now.get();
+    let it = Runner {
+        launched_at: now,
+        boot_deadline: now + 300_000,
+        lease_until: now,
+        runner_id,
+        version: 1,
+        ..crate::ledger::tests::runner("linux-x64", 1)
+    };
+    let mut ledger = port.0.ledger.borrow_mut();
+    ledger.metas.insert("linux-x64".into(), crate::ledger::Meta { rev: 1, alive: 1, ..Default::default() });
+    ledger.runners.insert(("linux-x64".into(), instance(1)), it.clone());
+    it
+}
+
+fn at_github(port: &Port, online: bool) {
+    let it = Registered { id: 23, online, busy: false, labels: vec![] };
+    port.0.runners.borrow_mut().insert(format!("linux-x64-{}", instance(1)), it);
+}
+
+fn state(port: &Port) -> (RunnerState, Option<u64>) {
+    let it = port.0.ledger.borrow().runner("linux-x64", &instance(1)).unwrap();
+    (it.state, it.runner_id)
+}
+
+#[test]
+fn a_name_that_is_taken_is_looked_at() {
+    let online = world(0);
+    left(&online, None);
+    at_github(&online, true);
+    assert!(wake(&online).is_empty());
+    assert_eq!(state(&online), (RunnerState::Registered, Some(23)), "it claimed its registration");
+
+    let starting = world(0);
+    left(&starting, None);
+    at_github(&starting, false);
+    assert!(wake(&starting).is_empty());
+    assert_eq!(
+        (state(&starting), later(&starting)),
+        ((RunnerState::Launched, Some(23)), vec![60]),
+        "it may be starting"
+    );
+    wake(&starting);
+    assert_eq!(starting.0.called("github.jit_config"), 1, "nobody touches it meanwhile");
+    pass(&starting, 60);
+    assert!(wake(&starting).is_empty());
+    let (state, id) = state(&starting);
+    assert!(state == RunnerState::Registered && id != Some(23), "it was never handed over: {id:?}");
+    assert_eq!((starting.0.runners.borrow().len(), starting.0.parameters.borrow().len()), (1, 1));
+}
+
+#[test]
+fn a_registration_that_waits_to_be_claimed_is_noted() {
+    let port = world(1);
+    wake(&port);
+    let (key, mut it) = port.0.ledger.borrow().runners.iter().next().map(|(k, v)| (k.clone(), v.clone())).unwrap();
+    let id = it.runner_id.take();
+    (it.state, it.lease_until) = (RunnerState::Launched, 0);
+    port.0.ledger.borrow_mut().runners.insert(key.clone(), it);
+    wake(&port);
+    assert_eq!(port.0.ledger.borrow().runners[&key].runner_id, id);
+    assert_eq!(port.0.called("handover.put"), 1);
+}
+
+fn reserved(port: &Port, created_ago: u64) {
+    let now = port.0.now.get();
+    let it = Reservation {
+        created_at: now - created_ago * 1000,
+        lease_until: now,
+        version: 1,
+        ..crate::ledger::tests::reservation("linux-x64", "r1", 1)
+    };
+    let mut ledger = port.0.ledger.borrow_mut();
+    ledger.metas.insert("linux-x64".into(), crate::ledger::Meta { rev: 1, alive: 1, ..Default::default() });
+    ledger.reservations.insert(("linux-x64".into(), "r1".into()), it);
+}
+
+#[test]
+fn a_left_reservation_is_fulfilled_under_its_own_token() {
+    let port = world(1);
+    reserved(&port, 10);
+    assert!(wake(&port).is_empty());
+    assert_eq!(port.0.launched.borrow().keys().collect::<Vec<_>>(), ["r1"]);
+    assert_eq!((alive(&port), runners(&port, RunnerState::Registered)), (1, 1));
+}
+
+#[test]
+fn a_left_reservation_of_another_request_or_another_time_is_only_looked_for() {
+    for (ago, fault) in [(10, Some(Fault::Ec2(Class::Permanent, "IdempotentParameterMismatch"))), (301, None)] {
+        let port = world(0);
+        reserved(&port, ago);
+        if let Some(fault) = fault {
+            port.0.fault("compute.launch", fault);
+        }
+        assert!(wake(&port).is_empty());
+        assert_eq!((port.0.called("compute.find"), alive(&port)), (1, 0));
+        assert_eq!(later(&port), [0], "and the fleet is looked at again");
+        assert!(port.0.launched.borrow().is_empty());
+    }
+}
+
+#[test]
+fn without_the_ledger_the_message_goes_back() {
+    for call in ["ledger.view", "ledger.commit", "ledger.queued"] {
+        let port = world(1);
+        port.0.fault(call, Fault::Ledger);
+        assert_eq!(wake(&port), ["0"], "{call}");
+        pass(&port, 60);
+        assert!(wake(&port).is_empty(), "{call}");
+        assert_eq!((alive(&port), runners(&port, RunnerState::Registered)), (1, 1), "{call}");
+    }
+}
+
+#[test]
+fn no_registration_is_begun_at_the_end_of_an_invocation() {
+    let port = world(1);
+    let mut batch = SqsEvent::default();
+    batch.records = vec![message(0, wake_up("linux-x64"))];
+    let response = run(handle(&deps(&port), &batch, port.0.now.get() + 2000));
+    assert_eq!(response.batch_item_failures.len(), 1);
+    assert_eq!((port.0.called("github.jit_config"), runners(&port, RunnerState::Launched)), (0, 1));
+}
+
+#[test]
+fn a_redelivered_wake_up_sees_the_leases_out_that_it_meets() {
+    let lease = |port: &Port, ms: u64| {
+        let until = port.0.now.get() + ms;
+        port.0.ledger.borrow_mut().reservations.values_mut().for_each(|it| it.lease_until = until);
+        port.0.ledger.borrow_mut().runners.values_mut().for_each(|it| it.lease_until = until);
+    };
+    let reservation = world(1);
+    reserved(&reservation, 30);
+    let runner = world(1);
+    left(&runner, None);
+    for port in [reservation, runner] {
+        lease(&port, 2000);
+        assert!(wake(&port).is_empty());
+        assert!(later(&port).is_empty(), "the wake-up of whoever holds it comes back if he is killed");
+        assert!(!wake_again(&port, 2));
+        assert_eq!((later(&port), port.0.called("compute.launch")), (vec![3], 0));
+        port.0.ledger.borrow_mut().pause("linux-x64", port.0.now.get() + 500);
+        assert!(!wake_again(&port, 2));
+        assert_eq!(later(&port), [3], "the pause ends before the lease");
+        lease(&port, 200_000);
+        pass(&port, 1);
+        assert!(!wake_again(&port, 2));
+        assert!(later(&port).is_empty(), "no invocation's");
+        lease(&port, 0);
+        assert!(wake(&port).is_empty());
+        assert_eq!((runners(&port, RunnerState::Registered), later(&port)), (1, vec![]));
+    }
+}
+
+#[test]
+fn what_could_not_be_written_down_is_free_for_the_next_look() {
+    let port = world(1);
+    reserved(&port, 10);
+    // The take-over is written, what follows is not.
+    port.0.skip.set(1);
+    port.0.fault("ledger.commit", Fault::Ledger);
+    assert_eq!(wake(&port), ["0"]);
+    let leases: Vec<u64> = port.0.ledger.borrow().reservations.values().map(|it| it.lease_until).collect();
+    assert_eq!(leases, [0]);
+    assert!(!wake_again(&port, 2));
+    assert_eq!((runners(&port, RunnerState::Registered), later(&port)), (1, vec![]));
+}
+
+#[test]
+fn a_wake_up_that_was_received_often_is_replaced_by_a_new_one() {
+    for (received, given_back, waits) in [(7, true, vec![]), (8, false, vec![128]), (19, false, vec![128])] {
+        let port = world(1);
+        port.0.fault("ledger.view", Fault::Ledger);
+        assert_eq!((wake_again(&port, received), later(&port)), (given_back, waits), "{received}");
+    }
+    let port = world(1);
+    port.0.fault("ledger.view", Fault::Ledger);
+    port.0.fault("wake.wake", Fault::Wake);
+    assert!(wake_again(&port, 8), "no queue, no new one");
+}

@@ -1,0 +1,230 @@
+use aws_lambda_events::{
+    apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse},
+    encodings::Body,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use dayfly_contract::names;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::{Deps, LARGEST_BODY, WebhookKey, handle, ours};
+use crate::{
+    decide::{jobs::JobState, runners::RunnerState},
+    fleets::{Fleets, tests::fleet},
+    ledger::{
+        Runner,
+        tests::{instance, runner},
+    },
+    simulation::{
+        model::delivery,
+        runtime::run,
+        world::{self, Fault, Port},
+    },
+};
+
+fn deps(port: &Port) -> Deps<Port, Port, Port> {
+    let mut late = fleet("late");
+    (late.labels, late.delay_seconds) = (vec!["late".into()], 30);
+    Deps {
+        fleets: Fleets(vec![fleet("linux-x64"), late]),
+        key: WebhookKey::new(&SecretString::from("It's a Secret to Everybody")),
+        ledger: port.clone(),
+        wake: port.clone(),
+        clock: port.clone(),
+    }
+}
+
+fn payload(action: &str) -> Value {
+    json!({
+        "action": action,
+        "workflow_job": {"id": 7, "run_id": 5, "labels": ["self-hosted", "linux"], "runner_name": null},
+        "repository": {"full_name": "octo-org/octo-repo"},
+    })
+}
+
+fn send(port: &Port, request: &ApiGatewayV2httpRequest) -> (i64, String) {
+    let ApiGatewayV2httpResponse { status_code, body, .. } = run(handle(&deps(port), request));
+    let Some(Body::Text(text)) = body else { panic!("no text") };
+    (status_code, text)
+}
+
+fn tell(port: &Port, payload: &Value) -> i64 {
+    send(port, &delivery(&payload.to_string())).0
+}
+
+fn woken(port: &Port) -> Vec<(String, u64)> {
+    port.0.sent.borrow_mut().drain(..).map(|it| (it.fleet, it.visible_at - port.0.now.get())).collect()
+}
+
+/// Nothing was read, written or sent.
+fn untouched(port: &Port) -> bool {
+    port.0.calls.borrow().is_empty()
+}
+
+#[test]
+fn a_job_goes_through_all_four_actions() {
+    let port = world::world(1);
+    let state = || port.0.ledger.borrow().jobs[&7].state;
+    for (action, expected, marked) in [
+        ("waiting", JobState::Waiting, false),
+        ("queued", JobState::Queued, true),
+        ("in_progress", JobState::Running, false),
+        ("completed", JobState::Done, false),
+    ] {
+        assert_eq!(tell(&port, &payload(action)), 202, "{action}");
+        assert_eq!((state(), !port.0.ledger.borrow().markers.is_empty()), (expected, marked), "{action}");
+        let expected = if marked { vec![("linux-x64".to_owned(), 0)] } else { vec![] };
+        assert_eq!(woken(&port), expected, "{action}");
+    }
+    for late in ["queued", "in_progress", "waiting"] {
+        assert_eq!(tell(&port, &payload(late)), 202);
+    }
+    assert_eq!((state(), woken(&port)), (JobState::Done, vec![]));
+}
+
+#[test]
+fn a_body_may_come_as_base64() {
+    let port = world::world(1);
+    let mut request = delivery(&payload("queued").to_string());
+    request.body = Some(STANDARD.encode(request.body.unwrap()));
+    request.is_base64_encoded = true;
+    assert_eq!(send(&port, &request).0, 202);
+    assert!(port.0.ledger.borrow().jobs.contains_key(&7));
+    request.body = Some("***".into());
+    assert_eq!(send(&port, &request), (400, "the body is not base64\n".to_owned()));
+}
+
+#[test]
+fn the_wake_up_of_a_delayed_fleet_comes_when_the_job_counts() {
+    let port = world::world(1);
+    let mut payload = payload("queued");
+    payload["workflow_job"]["labels"] = json!(["late"]);
+    assert_eq!(tell(&port, &payload), 202);
+    assert_eq!(woken(&port), [("late".to_owned(), 30_000)]);
+}
+
+#[test]
+fn what_is_not_signed_is_not_read() {
+    let port = world::world(1);
+    let mut request = delivery(&payload("queued").to_string());
+    request.headers.insert("x-hub-signature-256", format!("sha256={}", "0".repeat(64)).parse().unwrap());
+    assert_eq!(send(&port, &request).0, 401);
+    request.headers.remove("x-hub-signature-256");
+    assert_eq!(send(&port, &request).0, 401);
+    // Whatever the size, the encoding or the event: a stranger learns nothing.
+    for body in ["y".repeat(2 * LARGEST_BODY), "***".to_owned()] {
+        for signature in [None, Some("sha256=12"), Some("sha1=0123")] {
+            let mut request = delivery("{}");
+            request.headers.remove("x-hub-signature-256");
+            if let Some(signature) = signature {
+                request.headers.insert("x-hub-signature-256", signature.parse().unwrap());
+            }
+            (request.body, request.is_base64_encoded) = (Some(body.clone()), true);
+            assert_eq!(send(&port, &request).0, 401, "{signature:?}");
+        }
+    }
+    request.headers.insert("x-github-event", "ping".parse().unwrap());
+    assert_eq!(send(&port, &request).0, 401);
+    assert!(untouched(&port));
+}
+
+#[test]
+fn bad_bodies_are_refused_and_name_the_field() {
+    let port = world::world(1);
+    let without = |path: &str| {
+        let mut payload = payload("queued");
+        let (object, field) = path.split_once('.').unwrap();
+        payload[object].as_object_mut().unwrap().remove(field);
+        payload.to_string()
+    };
+    let cases = [
+        ("{".to_owned(), 400, "not JSON"),
+        ("[]".to_owned(), 400, "(document): found []"),
+        (without("workflow_job.id"), 400, "workflow_job.id: found nothing"),
+        (without("workflow_job.run_id"), 400, "workflow_job.run_id: found nothing"),
+        (without("workflow_job.labels"), 400, "workflow_job.labels: found nothing"),
+        (without("repository.full_name"), 400, "repository.full_name: found nothing"),
+        (payload("queued").to_string().replace("octo-org/", ""), 400, "repository.full_name: found \"octo-repo\""),
+        (format!("{{\"x\":\"{}\"}}", "y".repeat(LARGEST_BODY)), 413, "larger than 1 MiB"),
+    ];
+    for (body, status, says) in cases {
+        let (answered, text) = send(&port, &delivery(&body));
+        assert!(answered == status && text.contains(says), "{answered} {text}");
+        let mut request = delivery(&body);
+        request.body = Some(STANDARD.encode(&body));
+        request.is_base64_encoded = true;
+        assert_eq!(send(&port, &request).0, status, "as base64: {says}");
+    }
+    assert!(untouched(&port));
+}
+
+#[test]
+fn what_is_not_ours_is_accepted_and_forgotten() {
+    let port = world::world(1);
+    let mut request = delivery(r#"{"zen": "Keep it logically awesome."}"#);
+    request.headers.insert("x-github-event", "ping".parse().unwrap());
+    assert_eq!(send(&port, &request).0, 202);
+    assert_eq!(tell(&port, &payload("requeued")), 202, "an action of a later GitHub");
+    assert!(untouched(&port));
+    let mut hosted = payload("queued");
+    hosted["workflow_job"]["labels"] = json!(["ubuntu-latest"]);
+    assert_eq!(tell(&port, &hosted), 202);
+    hosted["workflow_job"]["labels"] = json!([]);
+    hosted["action"] = json!("completed");
+    assert_eq!(tell(&port, &hosted), 202);
+    assert_eq!(port.0.called("ledger.commit"), 0);
+}
+
+#[test]
+fn a_known_job_keeps_its_fleet_when_the_fleets_change() {
+    let port = world::world(1);
+    tell(&port, &payload("queued"));
+    let mut other = payload("completed");
+    other["workflow_job"]["labels"] = json!(["renamed"]);
+    assert_eq!(tell(&port, &other), 202);
+    assert!(port.0.ledger.borrow().markers.is_empty(), "no demand is left behind");
+}
+
+#[test]
+fn the_runner_a_webhook_names_is_busy() {
+    let port = world::world(1);
+    let it = Runner { state: RunnerState::Registered, version: 1, ..runner("linux-x64", 1) };
+    port.0.ledger.borrow_mut().runners.insert(("linux-x64".into(), instance(1)), it);
+    tell(&port, &payload("queued"));
+    let mut running = payload("in_progress");
+    running["workflow_job"]["runner_name"] = json!(names::runner_name("linux-x64", &instance(1)));
+    tell(&port, &running);
+    assert_eq!(port.0.ledger.borrow().runner("linux-x64", &instance(1)).unwrap().state, RunnerState::Busy);
+}
+
+#[test]
+fn a_failure_answers_500_and_the_redelivery_heals() {
+    for fault in [("ledger.job", Fault::Ledger), ("ledger.commit", Fault::Ledger), ("wake.wake", Fault::Wake)] {
+        let port = world::world(1);
+        port.0.fault(fault.0, fault.1);
+        assert_eq!(tell(&port, &payload("queued")), 500, "{}", fault.0);
+        assert_eq!(woken(&port), []);
+        assert_eq!(tell(&port, &payload("queued")), 202, "{}", fault.0);
+        assert_eq!(woken(&port), [("linux-x64".to_owned(), 0)], "{}", fault.0);
+    }
+}
+
+#[test]
+fn githubs_own_samples_are_read() {
+    for (text, state) in [
+        (include_str!("../../../testdata/workflow_job.queued.json"), JobState::Queued),
+        (include_str!("../../../testdata/workflow_job.waiting.json"), JobState::Waiting),
+        (include_str!("../../../testdata/workflow_job.in_progress.json"), JobState::Running),
+        (include_str!("../../../testdata/workflow_job.completed.json"), JobState::Done),
+    ] {
+        assert_eq!(super::read_payload(text.as_bytes()).unwrap().state, state);
+    }
+}
+
+#[test]
+fn runners_of_ours_are_told_by_their_names() {
+    assert_eq!(ours("linux-x64-i-0123456789abcdef0"), Some(("linux-x64", "i-0123456789abcdef0")));
+    for name in ["GitHub Actions 5", "linux-x64", "i-0123456789abcdef0", "-i-0123456789abcdef0", "Linux-i-01234567"] {
+        assert_eq!(ours(name), None, "{name}");
+    }
+}

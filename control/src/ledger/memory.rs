@@ -1,0 +1,115 @@
+//! The ledger's semantics in memory, for tests: the same conditions, the same all or nothing.
+
+use std::collections::BTreeMap;
+
+use super::{Committed, Job, Marker, Meta, Reservation, Runner, View, Write};
+use crate::decide::runners::RunnerState;
+
+type Key = (String, String);
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MemoryLedger {
+    pub(crate) jobs: BTreeMap<u64, Job>,
+    pub(crate) metas: BTreeMap<String, Meta>,
+    pub(crate) markers: BTreeMap<(String, u64), Marker>,
+    pub(crate) reservations: BTreeMap<Key, Reservation>,
+    pub(crate) runners: BTreeMap<Key, Runner>,
+    /// Changes so far.
+    pub(crate) changes: u64,
+}
+
+impl MemoryLedger {
+    pub(crate) fn view(&self, fleet: &str) -> View {
+        View {
+            meta: self.metas.get(fleet).copied().unwrap_or_default(),
+            queued: self.markers.values().filter(|it| it.fleet == fleet).cloned().collect(),
+            reservations: self.reservations.values().filter(|it| it.fleet == fleet).cloned().collect(),
+            runners: self.runners.values().filter(|it| it.fleet == fleet).cloned().collect(),
+        }
+    }
+
+    pub(crate) fn runner(&self, fleet: &str, instance: &str) -> Option<Runner> {
+        self.runners.get(&(fleet.to_owned(), instance.to_owned())).cloned()
+    }
+
+    pub(crate) fn commit(&mut self, writes: &[Write]) -> Committed {
+        if !writes.iter().all(|write| self.allows(write)) {
+            return Committed::Conflict;
+        }
+        for write in writes {
+            self.apply(write);
+        }
+        Committed::Yes
+    }
+
+    /// The condition of one write.
+    fn allows(&self, write: &Write) -> bool {
+        let reservation = |it: &Reservation| {
+            self.reservations.get(&(it.fleet.clone(), it.id.clone())).map_or(0, |it| it.version) == it.version
+        };
+        let runner = |it: &Runner| self.runner(&it.fleet, &it.instance).map_or(0, |it| it.version) == it.version;
+        match write {
+            Write::PutJob(it) => self.jobs.get(&it.id).map_or(0, |it| it.version) == it.version,
+            Write::Reserve { fleet, rev, count, max } => {
+                let meta = self.metas.get(fleet).copied().unwrap_or_default();
+                meta.rev == *rev && (*rev == 0 || meta.alive + u64::from(*count) <= *max)
+            }
+            Write::PutReservation(it) => reservation(it),
+            Write::DropReservation(it) => it.version > 0 && reservation(it),
+            Write::PutRunner(it) => runner(it),
+            Write::DropRunner(it) => it.version > 0 && runner(it),
+            Write::PutMarker(_) | Write::TakeMarker { .. } | Write::Free { .. } => true,
+        }
+    }
+
+    fn apply(&mut self, write: &Write) {
+        match write.clone() {
+            Write::PutJob(it) => drop(self.jobs.insert(it.id, Job { version: it.version + 1, ..it })),
+            Write::PutMarker(it) => drop(self.markers.insert((it.fleet.clone(), it.job), it)),
+            Write::TakeMarker { fleet, job } => drop(self.markers.remove(&(fleet, job))),
+            Write::Reserve { fleet, count, .. } => {
+                let meta = self.metas.entry(fleet).or_default();
+                meta.rev += 1;
+                meta.alive += u64::from(count);
+            }
+            Write::Free { fleet, count, ran_job } => {
+                let meta = self.metas.get_mut(&fleet).expect("a fleet with instances has a meta item");
+                meta.alive = meta.alive.checked_sub(u64::from(count)).expect("alive never goes below 0");
+                if ran_job {
+                    meta.failures = 0;
+                }
+            }
+            Write::PutReservation(it) => {
+                let key = (it.fleet.clone(), it.id.clone());
+                self.reservations.insert(key, Reservation { version: it.version + 1, ..it });
+            }
+            Write::DropReservation(it) => drop(self.reservations.remove(&(it.fleet, it.id))),
+            Write::PutRunner(it) => {
+                let key = (it.fleet.clone(), it.instance.clone());
+                self.runners.insert(key, Runner { version: it.version + 1, ..it });
+            }
+            Write::DropRunner(it) => drop(self.runners.remove(&(it.fleet, it.instance))),
+        }
+        self.changes += 1;
+    }
+
+    pub(crate) fn pause(&mut self, fleet: &str, until: u64) {
+        let meta = self.metas.entry(fleet.to_owned()).or_default();
+        meta.paused_until = meta.paused_until.max(until);
+    }
+
+    pub(crate) fn failed(&mut self, fleet: &str, seen: u64, now: u64, until: u64) {
+        let meta = self.metas.entry(fleet.to_owned()).or_default();
+        if meta.failures == seen && meta.paused_until <= now {
+            (meta.failures, meta.paused_until) = (seen + 1, until);
+        }
+    }
+
+    /// What `alive` must be at every moment: every instance that is reserved, launching or running is counted once.
+    pub(crate) fn counted(&self, fleet: &str) -> u64 {
+        let view = self.view(fleet);
+        let reserved: u64 = view.reservations.iter().map(|it| u64::from(it.count)).sum();
+        let alive = view.runners.iter().filter(|it| RunnerState::is_alive(it.state)).count();
+        reserved + u64::try_from(alive).unwrap()
+    }
+}

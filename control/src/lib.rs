@@ -1,0 +1,33 @@
+//! Dayfly's control plane: GitHub's webhooks in, EC2 instances out.
+//!
+//! Start at the [`handlers`]. Each is one Lambda function in the same binary and does no more than read, ask
+//! [`decide`], write, and tell:
+//!
+//! - [`handlers::webhook`] takes GitHub's `workflow_job` events into the [`ledger`] and sends a [`wake`]-up.
+//! - [`handlers::scale_up`] is woken for a fleet, reads its whole level, and launches what is missing: a reservation in
+//!   the ledger, instances from [`compute`], a JIT config from [`github`], the [`handover`] to the instance.
+//! - [`handlers::lifecycle`] hears from the instances' agents and settles the ledger.
+//!
+//! [`decide`] is pure: which fleet a job belongs to, how many instances are missing, what a job's or runner's next
+//! state is, what an error of EC2 means. `ledger`, `compute`, `github`, `handover` and `wake` are ports, as wide as
+//! the handlers need, with their AWS or GitHub side in a file of their own. `simulation` (tests only) runs the same
+//! handlers against ports in memory, in random orders and with crashes.
+//!
+//! [`config`] reads the environment, [`fleets`] the fleets document; both tell every mistake at once.
+
+pub mod aws;
+pub mod clock;
+pub mod compute;
+pub mod config;
+pub mod decide;
+pub mod fleets;
+pub mod github;
+pub mod handlers;
+pub mod handover;
+pub mod ledger;
+pub mod logging;
+pub mod report;
+pub mod wake;
+
+#[cfg(test)]
+mod simulation;

@@ -1,0 +1,48 @@
+//! Errors for a person's eyes.
+
+use std::{error::Error, fmt};
+
+/// Any error, as a source.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// An error and all its sources in one line: what was being done, then why, then why that. A source that only repeats
+/// what was said is left out.
+#[derive(Debug)]
+pub struct Chain<'a>(pub &'a (dyn Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut said = self.0.to_string();
+        write!(f, "{said}")?;
+        let mut next = self.0.source();
+        while let Some(error) = next {
+            let text = error.to_string();
+            if !said.contains(&text) {
+                write!(f, ": {text}")?;
+                said = text;
+            }
+            next = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BoxError, Chain};
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{says}")]
+    struct Layer {
+        says: &'static str,
+        source: Option<BoxError>,
+    }
+
+    #[test]
+    fn a_chain_says_what_and_why_once() {
+        let why = Layer { says: "connection refused", source: None };
+        let same = Layer { says: "connection refused", source: Some(why.into()) };
+        let what = Layer { says: "reading the fleets", source: Some(same.into()) };
+        assert_eq!(Chain(&what).to_string(), "reading the fleets: connection refused");
+    }
+}

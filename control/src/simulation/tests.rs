@@ -1,0 +1,101 @@
+//! Thousands of runs of the model.
+
+use super::model::{Model, Setting};
+use crate::fleets::{Fleets, tests::fleet};
+
+/// Runs of most settings. Seeds are fixed, so a failure is the same everywhere.
+const RUNS: u64 = 1500;
+/// Runs with many jobs each.
+const LARGE_RUNS: u64 = 100;
+
+fn setting(max: u64, jobs: u64, lateness: u64) -> Setting {
+    let mut fleet = fleet("linux-x64");
+    fleet.max = max;
+    Setting {
+        fleets: Fleets(vec![fleet]),
+        labels: vec![vec!["self-hosted", "linux"]],
+        jobs,
+        lateness,
+        crashes: 0,
+        kill_at: None,
+    }
+}
+
+fn play(runs: u64, make: impl Fn(u64) -> Setting, exact: bool) {
+    for seed in 0..runs {
+        let setting = make(seed);
+        let jobs = setting.jobs;
+        let mut model = Model::new(setting, seed);
+        let ended = model.play().and_then(|()| model.check_end());
+        assert!(ended.is_ok(), "seed {seed}: {}", ended.unwrap_err());
+        let launches = model.launches() as u64;
+        assert!(!exact || launches == jobs, "seed {seed}: {launches} launches for {jobs} jobs");
+    }
+}
+
+#[test]
+fn late_doubled_and_shuffled_each_job_costs_one_launch() {
+    play(RUNS, |seed| setting(100, 1 + seed % 12, 120_000), true);
+}
+
+#[test]
+fn in_a_burst_each_job_costs_one_launch() {
+    play(LARGE_RUNS, |seed| setting(100, 30 + seed % 30, 200), true);
+}
+
+#[test]
+fn a_small_max_is_kept_and_every_job_gets_its_turn() {
+    play(RUNS, |seed| setting(1 + seed % 3, 1 + seed % 12, 30_000), true);
+}
+
+#[test]
+fn killed_anywhere_every_job_runs_once_and_nothing_is_left() {
+    play(
+        RUNS,
+        |seed| Setting { crashes: 1 + u32::try_from(seed % 8).unwrap(), ..setting(100, 1 + seed % 12, 60_000) },
+        false,
+    );
+}
+
+#[test]
+fn one_job_alone_survives_a_kill_at_every_step() {
+    for seed in 0..20 {
+        let mut steps = 1;
+        for kill_at in 1.. {
+            if kill_at > steps {
+                break;
+            }
+            let mut model = Model::new(Setting { kill_at: Some(kill_at), ..setting(100, 1, 0) }, seed);
+            let ended = model.play().and_then(|()| model.check_end());
+            assert!(ended.is_ok(), "seed {seed}, killed at {kill_at}: {}", ended.unwrap_err());
+            steps = model.steps;
+        }
+    }
+}
+
+#[test]
+fn killed_anywhere_with_a_small_max() {
+    play(
+        RUNS,
+        |seed| Setting { crashes: 1 + u32::try_from(seed % 5).unwrap(), ..setting(2, 1 + seed % 8, 60_000) },
+        false,
+    );
+}
+
+#[test]
+fn runners_that_are_taken_by_jobs_of_another_fleet_are_replaced() {
+    let mut big = fleet("big");
+    big.labels.push("big".into());
+    let fleets = Fleets(vec![fleet("linux-x64"), big]);
+    let labels = vec![vec!["self-hosted", "linux"], vec!["self-hosted", "linux", "big"]];
+    play(
+        RUNS,
+        |seed| Setting {
+            fleets: fleets.clone(),
+            labels: labels.clone(),
+            crashes: u32::try_from(seed % 3).unwrap(),
+            ..setting(100, 1 + seed % 12, 60_000)
+        },
+        false,
+    );
+}

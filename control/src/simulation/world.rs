@@ -1,0 +1,362 @@
+//! A world in memory and its ports: ledger, EC2, GitHub, SSM, SQS and a clock.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
+
+use dayfly_contract::Registration;
+use secrecy::SecretString;
+
+use super::runtime::{Random, turn};
+use crate::{
+    clock::{Clock, Millis},
+    compute::{Compute, LaunchError, Launched, Shortfall},
+    decide::{errors::Class, launch::LaunchRequest},
+    fleets::Target,
+    github::{Deletion, Found, GitHub, GitHubError, Jit, NewRunner},
+    handover::{Handover, HandoverError},
+    ledger::{
+        Committed, Job, Ledger, LedgerError, Marker, Meta, Runner, View, Write, memory::MemoryLedger, tests::instance,
+    },
+    wake::{Wake, WakeError},
+};
+
+/// When every run begins.
+const BEGINNING: Millis = 1_795_000_000_000;
+
+/// A runner at GitHub.
+#[derive(Clone, Debug)]
+pub(crate) struct Registered {
+    pub(crate) id: u64,
+    pub(crate) online: bool,
+    pub(crate) busy: bool,
+    pub(crate) labels: Vec<String>,
+}
+
+/// A message in the wake-up queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) fleet: String,
+    pub(crate) visible_at: Millis,
+}
+
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) now: Cell<Millis>,
+    pub(crate) random: RefCell<Random>,
+    /// Whether calls to ports are points where others run.
+    pub(crate) concurrent: Cell<bool>,
+    pub(crate) ledger: RefCell<MemoryLedger>,
+    /// Instances by client token.
+    pub(crate) launched: RefCell<BTreeMap<String, Vec<String>>>,
+    /// Instances that were launched and no one has played yet: (id, fleet).
+    pub(crate) born: RefCell<Vec<(String, String)>>,
+    pub(crate) dead: RefCell<BTreeSet<String>>,
+    pub(crate) runners: RefCell<BTreeMap<String, Registered>>,
+    pub(crate) parameters: RefCell<BTreeMap<String, Registration>>,
+    pub(crate) sent: RefCell<Vec<Sent>>,
+    /// Receipts and the seconds after which they are seen again.
+    pub(crate) given_back: RefCell<Vec<(String, Duration)>>,
+    /// Calls by name.
+    pub(crate) calls: RefCell<BTreeMap<&'static str, u64>>,
+    /// What happened, for whoever reads a failure.
+    pub(crate) log: RefCell<Vec<String>>,
+    /// So many calls that a fault awaits go well before it comes.
+    pub(crate) skip: Cell<u32>,
+    /// Faults to come, by call: each is used once.
+    pub(crate) faults: RefCell<Vec<(&'static str, Fault)>>,
+}
+
+/// What a call is made to do.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// EC2 or GitHub says this.
+    Ec2(Class, &'static str),
+    /// EC2 gives so many, and this error beside them.
+    Short(usize, Class),
+    GitHubTransient,
+    GitHubPermanent,
+    GitHubLimited(u64),
+    HandoverTransient,
+    Ledger,
+    Wake,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Port(pub(crate) Rc<World>);
+
+/// A world, by its ports.
+pub(crate) fn world(seed: u64) -> Port {
+    Port(Rc::new(World {
+        now: Cell::new(BEGINNING),
+        random: RefCell::new(Random::new(seed)),
+        concurrent: Cell::new(false),
+        ledger: RefCell::default(),
+        launched: RefCell::default(),
+        born: RefCell::default(),
+        dead: RefCell::default(),
+        runners: RefCell::default(),
+        parameters: RefCell::default(),
+        sent: RefCell::default(),
+        given_back: RefCell::default(),
+        calls: RefCell::default(),
+        log: RefCell::default(),
+        skip: Cell::default(),
+        faults: RefCell::default(),
+    }))
+}
+
+impl World {
+    pub(crate) fn called(&self, call: &str) -> u64 {
+        self.calls.borrow().get(call).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn fault(&self, call: &'static str, fault: Fault) {
+        self.faults.borrow_mut().push((call, fault));
+    }
+
+    pub(crate) fn note(&self, what: impl std::fmt::Display) {
+        self.log.borrow_mut().push(format!("{:>9} {what}", self.now.get() - BEGINNING));
+    }
+
+    /// Counts a call, gives others their turn before it, and answers the fault that awaits it.
+    async fn call(&self, call: &'static str) -> Option<Fault> {
+        if self.concurrent.get() {
+            turn().await;
+        }
+        *self.calls.borrow_mut().entry(call).or_default() += 1;
+        let mut faults = self.faults.borrow_mut();
+        let at = faults.iter().position(|(it, _)| *it == call)?;
+        if self.skip.get() > 0 {
+            self.skip.set(self.skip.get() - 1);
+            return None;
+        }
+        Some(faults.remove(at).1)
+    }
+
+    /// Gives others their turn after a call took effect: a crash here loses the answer.
+    async fn answered(&self) {
+        if self.concurrent.get() {
+            turn().await;
+        }
+    }
+
+    fn below(&self, limit: u64) -> u64 {
+        self.random.borrow_mut().below(limit)
+    }
+}
+
+impl Clock for Port {
+    fn now(&self) -> Millis {
+        self.0.now.get()
+    }
+
+    fn random(&self) -> u128 {
+        let mut random = self.0.random.borrow_mut();
+        (u128::from(random.next()) << 64) | u128::from(random.next())
+    }
+
+    async fn sleep(&self, wait: Duration) {
+        let until = self.now() + u64::try_from(wait.as_millis()).unwrap();
+        if !self.0.concurrent.get() {
+            self.0.now.set(until);
+        }
+        while self.now() < until {
+            turn().await;
+        }
+    }
+}
+
+impl Ledger for Port {
+    async fn job(&self, id: u64) -> Result<Option<Job>, LedgerError> {
+        ledger_fault(self.0.call("ledger.job").await)?;
+        Ok(self.0.ledger.borrow().jobs.get(&id).cloned())
+    }
+
+    async fn runner(&self, fleet: &str, instance: &str) -> Result<Option<Runner>, LedgerError> {
+        ledger_fault(self.0.call("ledger.runner").await)?;
+        Ok(self.0.ledger.borrow().runner(fleet, instance))
+    }
+
+    async fn view(&self, fleet: &str) -> Result<View, LedgerError> {
+        ledger_fault(self.0.call("ledger.view").await)?;
+        // A query is no snapshot: pages may end between any two kinds of items.
+        let first = self.0.ledger.borrow().view(fleet);
+        self.0.answered().await;
+        let second = self.0.ledger.borrow().view(fleet);
+        self.0.answered().await;
+        let runners = self.0.ledger.borrow().view(fleet).runners;
+        Ok(View { meta: first.meta, queued: first.queued, reservations: second.reservations, runners })
+    }
+
+    async fn queued(&self, fleet: &str, limit: u32) -> Result<Vec<Marker>, LedgerError> {
+        ledger_fault(self.0.call("ledger.queued").await)?;
+        Ok(self.0.ledger.borrow().view(fleet).queued.into_iter().take(limit as usize).collect())
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<Committed, LedgerError> {
+        ledger_fault(self.0.call("ledger.commit").await)?;
+        assert!((1..=100).contains(&writes.len()), "a transaction of {} writes", writes.len());
+        let committed = self.0.ledger.borrow_mut().commit(&writes);
+        self.0.note(format_args!("{committed:?}: {}", writes.iter().map(short).collect::<Vec<_>>().join(", ")));
+        self.0.answered().await;
+        Ok(committed)
+    }
+
+    async fn pause(&self, fleet: &str, until: u64) -> Result<(), LedgerError> {
+        ledger_fault(self.0.call("ledger.pause").await)?;
+        self.0.ledger.borrow_mut().pause(fleet, until);
+        Ok(())
+    }
+
+    async fn meta(&self, fleet: &str) -> Result<Meta, LedgerError> {
+        ledger_fault(self.0.call("ledger.meta").await)?;
+        Ok(self.0.ledger.borrow().metas.get(fleet).copied().unwrap_or_default())
+    }
+
+    async fn failed(&self, fleet: &str, seen: u64, now: u64, until: u64) -> Result<(), LedgerError> {
+        ledger_fault(self.0.call("ledger.failed").await)?;
+        self.0.ledger.borrow_mut().failed(fleet, seen, now, until);
+        self.0.answered().await;
+        Ok(())
+    }
+}
+
+fn short(write: &Write) -> String {
+    match write {
+        Write::PutRunner(it) => format!("runner {} is {}, leased to {}", it.instance, it.state.name(), it.lease_until),
+        Write::DropRunner(it) => format!("runner {} is dropped", it.instance),
+        Write::PutJob(it) => format!("job {} is {}", it.id, it.state.name()),
+        Write::PutReservation(it) => format!("reservation of {}, leased to {}", it.count, it.lease_until),
+        other => format!("{other:?}"),
+    }
+}
+
+fn ledger_fault(fault: Option<Fault>) -> Result<(), LedgerError> {
+    fault.map_or(Ok(()), |_| Err(LedgerError::new("asking the ledger", "it is not there")))
+}
+
+impl Compute for Port {
+    async fn launch(&self, request: &LaunchRequest) -> Result<Launched, LaunchError> {
+        let fault = self.0.call("compute.launch").await;
+        let failed = |class, code: &str| {
+            let source = "a fault".into();
+            Err(LaunchError { token: request.token.clone(), class, code: Some(code.to_owned()), source })
+        };
+        let (count, shortfalls) = match fault {
+            Some(Fault::Ec2(class, code)) => return failed(class, code),
+            Some(Fault::Short(count, class)) => (count, vec![Shortfall { class, reason: "short".into() }]),
+            _ => (request.count as usize, Vec::new()),
+        };
+        let fleet = request.tags.iter().find(|(key, _)| key == "dayfly:fleet").unwrap().1.clone();
+        let known = self.0.launched.borrow().get(&request.token).cloned();
+        let instances = known.unwrap_or_else(|| {
+            let ids: Vec<String> = (0..count).map(|_| instance(self.0.below(u64::MAX >> 12))).collect();
+            self.0.born.borrow_mut().extend(ids.iter().map(|id| (id.clone(), fleet.clone())));
+            self.0.launched.borrow_mut().insert(request.token.clone(), ids.clone());
+            ids
+        });
+        self.0.answered().await;
+        Ok(Launched { instances, shortfalls })
+    }
+
+    async fn find(&self, id: &str) -> Result<Vec<String>, LaunchError> {
+        self.0.call("compute.find").await;
+        let all = self.0.launched.borrow().get(id).cloned().unwrap_or_default();
+        Ok(all.into_iter().filter(|id| !self.0.dead.borrow().contains(id)).collect())
+    }
+}
+
+fn github_fault(fault: Option<&Fault>) -> Result<(), GitHubError> {
+    let (doing, source) = ("asking GitHub".to_owned(), "a fault".into());
+    match fault {
+        Some(Fault::GitHubLimited(seconds)) => Err(GitHubError::Limited { doing, wait: Duration::from_secs(*seconds) }),
+        Some(Fault::GitHubPermanent) => Err(GitHubError::Permanent { doing, source }),
+        Some(_) => Err(GitHubError::Transient { doing, source }),
+        None => Ok(()),
+    }
+}
+
+impl GitHub for Port {
+    async fn authorize(&self, _: &Target) -> Result<(), GitHubError> {
+        github_fault(self.0.call("github.authorize").await.as_ref())
+    }
+
+    async fn jit_config(&self, _: &Target, runner: &NewRunner) -> Result<Jit, GitHubError> {
+        github_fault(self.0.call("github.jit_config").await.as_ref())?;
+        if self.0.runners.borrow().contains_key(&runner.name) {
+            return Err(GitHubError::NameTaken { name: runner.name.clone() });
+        }
+        let id = self.0.below(1 << 40) + 1;
+        let labels = runner.labels.clone();
+        let registered = Registered { id, online: false, busy: false, labels };
+        self.0.note(format_args!("registered {} as {id}", runner.name));
+        self.0.runners.borrow_mut().insert(runner.name.clone(), registered);
+        self.0.answered().await;
+        Ok(Jit { runner_id: id, config: SecretString::from("a JIT config") })
+    }
+
+    async fn find_runner(&self, _: &Target, name: &str) -> Result<Option<Found>, GitHubError> {
+        github_fault(self.0.call("github.find_runner").await.as_ref())?;
+        Ok(self.0.runners.borrow().get(name).map(|it| Found { id: it.id, online: it.online }))
+    }
+
+    async fn delete_runner(&self, _: &Target, id: u64) -> Result<Deletion, GitHubError> {
+        github_fault(self.0.call("github.delete_runner").await.as_ref())?;
+        let mut runners = self.0.runners.borrow_mut();
+        if runners.values().any(|it| it.id == id && it.busy) {
+            return Ok(Deletion::Busy);
+        }
+        self.0.note(format_args!("deleted runner {id}"));
+        runners.retain(|_, it| it.id != id);
+        Ok(Deletion::Gone)
+    }
+}
+
+impl Handover for Port {
+    async fn put(&self, instance: &str, it: &Registration) -> Result<(), HandoverError> {
+        if self.0.call("handover.put").await.is_some() {
+            return Err(HandoverError::Transient { doing: "handing over".into(), source: "a fault".into() });
+        }
+        if self.0.parameters.borrow().contains_key(instance) {
+            return Err(HandoverError::Exists { instance: instance.to_owned() });
+        }
+        self.0.note(format_args!("put {instance}"));
+        self.0.parameters.borrow_mut().insert(instance.to_owned(), it.clone());
+        self.0.answered().await;
+        Ok(())
+    }
+
+    async fn exists(&self, instance: &str) -> Result<bool, HandoverError> {
+        self.0.call("handover.exists").await;
+        Ok(self.0.parameters.borrow().contains_key(instance))
+    }
+
+    async fn delete(&self, instance: &str) -> Result<(), HandoverError> {
+        self.0.call("handover.delete").await;
+        self.0.note(format_args!("delete {instance}"));
+        self.0.parameters.borrow_mut().remove(instance);
+        Ok(())
+    }
+}
+
+impl Wake for Port {
+    async fn wake(&self, fleet: &str, delay: Duration) -> Result<(), WakeError> {
+        if self.0.call("wake.wake").await.is_some() {
+            return Err(WakeError { doing: "waking".into(), source: "a fault".into() });
+        }
+        let visible_at = self.now() + u64::try_from(delay.as_millis()).unwrap();
+        self.0.sent.borrow_mut().push(Sent { fleet: fleet.to_owned(), visible_at });
+        self.0.answered().await;
+        Ok(())
+    }
+
+    async fn see_again(&self, receipt: &str, delay: Duration) -> Result<(), WakeError> {
+        self.0.call("wake.see_again").await;
+        self.0.given_back.borrow_mut().push((receipt.to_owned(), delay));
+        Ok(())
+    }
+}

@@ -1,0 +1,246 @@
+//! The ledger in a real DynamoDB API: moto, started here on a free port, or whatever
+//! `DAYFLY_TEST_AWS_ENDPOINT` names.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the helpers of a test are test code")]
+
+#[path = "moto_ledger/server.rs"]
+mod server;
+
+use dayfly_contract::{Kind, Lifecycle};
+use dayfly_control::{
+    decide::{
+        events::{self, JobEvent},
+        jobs::JobState,
+        plan::plan,
+        runners::RunnerState,
+    },
+    fleets::{Fleet, Fleets},
+    ledger::{Committed, Ledger, LedgerError, Reservation, Runner, Write, dynamo::DynamoLedger},
+};
+use futures::future::try_join_all;
+use serde_json::json;
+
+const NOW: u64 = 1_795_000_000_000;
+
+fn fleet(max: u64) -> Fleet {
+    let text = json!({"version": 1, "fleets": [{
+        "name": "linux-x64", "labels": ["self-hosted"], "max": max, "github": {"level": "organization"},
+        "launch": {"template_id": "lt-1", "template_version": "1", "subnets": ["subnet-1"],
+                   "instance_types": ["c7i.large"]}
+    }]});
+    Fleets::read(&text.to_string()).unwrap().0.remove(0)
+}
+
+fn event(id: u64, state: JobState, instance: Option<&str>) -> JobEvent {
+    JobEvent {
+        state,
+        id,
+        labels: vec!["self-hosted".into()],
+        repository: "octo-org/octo-repo".into(),
+        run_id: 1,
+        run_attempt: 1,
+        installation: Some(77),
+        runner_name: instance.map(|instance| format!("linux-x64-{instance}")),
+    }
+}
+
+/// As the webhook does it.
+async fn tell(ledger: &DynamoLedger, event: &JobEvent, instance: Option<&str>) -> Result<(), LedgerError> {
+    loop {
+        let job = ledger.job(event.id).await?;
+        let runner = match instance {
+            Some(instance) => ledger.runner("linux-x64", instance).await?,
+            None => None,
+        };
+        let changes = events::job_event(event, job, "linux-x64", runner, NOW);
+        if changes.writes.is_empty() || ledger.commit(changes.writes).await? == Committed::Yes {
+            return Ok(());
+        }
+    }
+}
+
+/// As scale-up does it; answers how many it reserved.
+async fn reserve(ledger: &DynamoLedger, fleet: &Fleet, planner: u64) -> Result<u32, LedgerError> {
+    let mut reserved = 0;
+    for attempt in 0.. {
+        let view = ledger.view(&fleet.name).await?;
+        let Some(wanted) = plan(fleet, &view, NOW).launches.into_iter().next() else { return Ok(reserved) };
+        let reservation = Reservation {
+            fleet: fleet.name.clone(),
+            id: format!("{planner}-{attempt}"),
+            count: wanted.count,
+            scope: wanted.target.scope,
+            installation: wanted.target.installation,
+            created_at: NOW,
+            lease_until: NOW + 1,
+            version: 0,
+        };
+        let count =
+            Write::Reserve { fleet: fleet.name.clone(), rev: view.meta.rev, count: wanted.count, max: fleet.max };
+        if ledger.commit(vec![count, Write::PutReservation(reservation)]).await? == Committed::Yes {
+            reserved += wanted.count;
+        }
+    }
+    Ok(reserved)
+}
+
+fn instance(n: usize) -> String {
+    format!("i-{n:017x}")
+}
+
+#[tokio::test]
+async fn twenty_planners_at_once_reserve_the_demand_and_no_more() {
+    let moto = server::start();
+    let ledger = &moto.ledger("planners").await;
+    let fleet = &fleet(100);
+    try_join_all((1..=37).map(async |id| tell(ledger, &event(id, JobState::Queued, None), None).await)).await.unwrap();
+    let reserved = try_join_all((0..20).map(|planner| reserve(ledger, fleet, planner))).await.unwrap();
+    assert_eq!(reserved.iter().sum::<u32>(), 37, "{reserved:?}");
+    let view = ledger.view(&fleet.name).await.unwrap();
+    assert_eq!(view.meta.alive, 37);
+    assert_eq!(view.reservations.iter().map(|it| it.count).sum::<u32>(), 37);
+    assert_eq!(view.meta.rev, view.reservations.len() as u64);
+}
+
+#[tokio::test]
+async fn twenty_planners_at_once_keep_to_max() {
+    let moto = server::start();
+    let ledger = &moto.ledger("max").await;
+    let fleet = &fleet(5);
+    try_join_all((1..=9).map(async |id| tell(ledger, &event(id, JobState::Queued, None), None).await)).await.unwrap();
+    let reserved = try_join_all((0..20).map(|planner| reserve(ledger, fleet, planner))).await.unwrap();
+    assert_eq!(reserved.iter().sum::<u32>(), 5, "{reserved:?}");
+    // A plan made before others were counted is refused by the count too, not by `rev` alone.
+    let view = ledger.view(&fleet.name).await.unwrap();
+    let count = Write::Reserve { fleet: fleet.name.clone(), rev: view.meta.rev, count: 1, max: 5 };
+    assert_eq!(ledger.commit(vec![count]).await.unwrap(), Committed::Conflict);
+}
+
+/// The life of a fleet: queued, reserved, launched, run and settled, with everything told four times at once.
+#[tokio::test]
+async fn every_event_four_times_at_once_counts_once() {
+    let moto = server::start();
+    let ledger = &moto.ledger("life").await;
+    let fleet = &fleet(100);
+    let four = |ids: std::ops::RangeInclusive<u64>| ids.flat_map(|id| [id; 4]);
+    try_join_all(four(1..=6).map(async |id| tell(ledger, &event(id, JobState::Queued, None), None).await))
+        .await
+        .unwrap();
+    assert_eq!(reserve(ledger, fleet, 0).await.unwrap(), 6);
+    let reservation = ledger.view(&fleet.name).await.unwrap().reservations.remove(0);
+    // One of six never comes.
+    let instances: Vec<String> = (1..=5).map(instance).collect();
+    let (writes, runners) = events::resolved(&reservation, &instances, &[], 300, NOW);
+    assert_eq!(ledger.commit(writes.clone()).await.unwrap(), Committed::Yes);
+    assert_eq!(ledger.commit(writes).await.unwrap(), Committed::Conflict, "resolved once");
+    let mut view = ledger.view(&fleet.name).await.unwrap();
+    view.runners.sort_by(|a, b| a.instance.cmp(&b.instance));
+    assert_eq!((view.meta.alive, view.reservations.len(), view.runners), (5, 0, runners.clone()));
+
+    for runner in runners {
+        let write = events::registered(runner, 23).unwrap();
+        assert_eq!(ledger.commit(vec![write.clone()]).await.unwrap(), Committed::Yes);
+        assert_eq!(ledger.commit(vec![write]).await.unwrap(), Committed::Conflict, "of the version before");
+    }
+    try_join_all(four(1..=5).map(async |id| {
+        let it = instance(usize::try_from(id).unwrap());
+        tell(ledger, &event(id, JobState::Running, Some(&it)), Some(&it)).await
+    }))
+    .await
+    .unwrap();
+    let view = ledger.view(&fleet.name).await.unwrap();
+    assert_eq!(view.queued.iter().map(|it| it.job).collect::<Vec<_>>(), [6]);
+    assert!(view.runners.iter().all(|it| it.state == RunnerState::Busy && it.runner_id == Some(23)));
+    assert_eq!(ledger.queued(&fleet.name, 1).await.unwrap(), view.queued);
+
+    try_join_all(four(1..=5).map(async |id| settle(ledger, &instance(usize::try_from(id).unwrap())).await))
+        .await
+        .unwrap();
+    let view = ledger.view(&fleet.name).await.unwrap();
+    assert_eq!((view.meta.alive, view.runners), (0, vec![]));
+    let job = ledger.job(1).await.unwrap().unwrap();
+    assert_eq!((job.state, job.runner_name), (JobState::Running, Some(format!("linux-x64-{}", instance(1)))));
+}
+
+/// As lifecycle does it.
+async fn settle(ledger: &DynamoLedger, instance: &str) -> Result<(), LedgerError> {
+    let mut message = Lifecycle::new(Kind::Finished, instance, "linux-x64");
+    message.runner_id = Some(23);
+    loop {
+        let runner = ledger.runner("linux-x64", instance).await?;
+        let writes = events::ended(&message, runner, NOW);
+        if writes.is_empty() || ledger.commit(writes).await? == Committed::Yes {
+            return Ok(());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_end_before_the_beginning_is_found_by_the_resolution() {
+    let moto = server::start();
+    let ledger = &moto.ledger("gone").await;
+    let fleet = &fleet(100);
+    tell(ledger, &event(1, JobState::Queued, None), None).await.unwrap();
+    reserve(ledger, fleet, 0).await.unwrap();
+    let failed = Lifecycle::new(Kind::Failed, &instance(1), "linux-x64");
+    assert_eq!(ledger.commit(events::ended(&failed, None, NOW)).await.unwrap(), Committed::Yes);
+    let reservation = ledger.view(&fleet.name).await.unwrap().reservations.remove(0);
+    let instances = [instance(1)];
+    let (writes, _) = events::resolved(&reservation, &instances, &[], 300, NOW);
+    assert_eq!(ledger.commit(writes).await.unwrap(), Committed::Conflict);
+    let gone: Vec<Runner> = ledger.view(&fleet.name).await.unwrap().runners;
+    let (writes, runners) = events::resolved(&reservation, &instances, &gone, 300, NOW);
+    assert_eq!((ledger.commit(writes).await.unwrap(), runners), (Committed::Yes, vec![]));
+    let view = ledger.view(&fleet.name).await.unwrap();
+    assert_eq!((view.meta.alive, view.reservations, view.runners), (0, vec![], vec![]));
+}
+
+#[tokio::test]
+async fn a_pause_only_grows_and_does_not_disturb_the_count() {
+    let moto = server::start();
+    let ledger = &moto.ledger("pause").await;
+    let fleet = &fleet(100);
+    ledger.pause(&fleet.name, 70).await.unwrap();
+    ledger.pause(&fleet.name, 50).await.unwrap();
+    assert_eq!(ledger.view(&fleet.name).await.unwrap().meta.paused_until, 70);
+    tell(ledger, &event(1, JobState::Queued, None), None).await.unwrap();
+    assert_eq!(reserve(ledger, fleet, 0).await.unwrap(), 1, "a meta item without rev and alive");
+    let meta = ledger.view(&fleet.name).await.unwrap().meta;
+    assert_eq!((meta.paused_until, meta.alive, meta.rev), (70, 1, 1));
+}
+
+#[tokio::test]
+async fn failures_are_counted_once_in_a_pause_and_forgotten_after_a_job() {
+    let moto = server::start();
+    let ledger = &moto.ledger("failures").await;
+    let name = "linux-x64";
+    let counted = async || ledger.meta(name).await.map(|meta| (meta.failures, meta.paused_until)).unwrap();
+    assert_eq!(counted().await, (0, 0), "no meta item");
+    ledger.failed(name, 0, 10, 20).await.unwrap();
+    ledger.failed(name, 0, 10, 25).await.unwrap();
+    ledger.failed(name, 1, 15, 25).await.unwrap();
+    assert_eq!(counted().await, (1, 20), "seen before, and within the pause");
+    ledger.failed(name, 1, 20, 30).await.unwrap();
+    assert_eq!(counted().await, (2, 30));
+    assert_eq!(reserve_two(ledger, name).await, Committed::Yes, "a meta item without rev and alive");
+    let free = |ran_job| vec![Write::Free { fleet: name.into(), count: 1, ran_job }];
+    assert_eq!(ledger.commit(free(false)).await.unwrap(), Committed::Yes);
+    assert_eq!(counted().await, (2, 30));
+    assert_eq!(ledger.commit(free(true)).await.unwrap(), Committed::Yes);
+    assert_eq!(counted().await, (0, 30), "a job was run");
+}
+
+async fn reserve_two(ledger: &DynamoLedger, fleet: &str) -> Committed {
+    let counted = Write::Reserve { fleet: fleet.to_owned(), rev: 0, count: 2, max: 10 };
+    ledger.commit(vec![counted]).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_table_that_is_not_there_is_an_error_that_says_so() {
+    let moto = server::start();
+    let ledger = DynamoLedger::new(moto.client(), "no-such-table");
+    let error = ledger.view("linux-x64").await.unwrap_err();
+    let text = dayfly_control::report::Chain(&error).to_string();
+    assert!(text.starts_with("reading the level of linux-x64 from no-such-table: "), "{text}");
+    assert!(text.contains("ResourceNotFound"), "{text}");
+}
