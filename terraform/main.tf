@@ -1,0 +1,19 @@
+# The map: api.tf takes GitHub's webhooks, functions.tf and roles.tf run the control plane, queues.tf wakes it,
+# ledger.tf is what it knows, fleets.tf what it is told, runners.tf what it launches, secrets.tf what only it may read.
+# Names are those of docs/interface.md.
+
+data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+data "aws_region" "current" {}
+
+locals {
+  prefix    = "dayfly-${var.deployment}"
+  partition = data.aws_partition.current.partition
+  region    = data.aws_region.current.name
+  account   = data.aws_caller_identity.current.account_id
+  tags      = merge(var.tags, { "dayfly:deployment" = var.deployment })
+
+  # SSM paths; see runners.tf for who may read a registration.
+  registration_prefix = "/dayfly/${var.deployment}/registrations"
+  parameter_arn       = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter"
+}

@@ -1,0 +1,56 @@
+locals {
+  # wake: "look at this fleet". lifecycle: what agents report.
+  queues = {
+    wake      = { timeout = var.function_timeouts.scale_up }
+    lifecycle = { timeout = var.function_timeouts.lifecycle }
+  }
+
+  # What AWS makes of the names. Written out, so that all that names a queue need not wait for the minute that the
+  # provider takes to make one.
+  queue_urls = { for name in keys(local.queues) : name => "https://sqs.${local.region}.${data.aws_partition.current.dns_suffix}/${local.account}/${local.prefix}-${name}" }
+  queue_arns = { for name in keys(local.queues) : name => "arn:${local.partition}:sqs:${local.region}:${local.account}:${local.prefix}-${name}" }
+}
+
+resource "aws_sqs_queue" "dead" {
+  for_each                  = local.queues
+  name                      = "${local.prefix}-${each.key}-dlq"
+  message_retention_seconds = 14 * 24 * 3600
+  sqs_managed_sse_enabled   = true
+  tags                      = local.tags
+}
+
+resource "aws_sqs_queue" "queue" {
+  for_each = local.queues
+  name     = "${local.prefix}-${each.key}"
+  # Lambda wants at least the function's timeout. No more: a function that was killed leaves its messages hidden for
+  # so long, and a job waits.
+  visibility_timeout_seconds = each.value.timeout
+  receive_wait_time_seconds  = 20
+  message_retention_seconds  = 24 * 3600
+  sqs_managed_sse_enabled    = true
+  tags                       = local.tags
+
+  redrive_policy = jsonencode({
+    deadLetterTargetArn = aws_sqs_queue.dead[each.key].arn
+    # A message comes back while EC2 has no capacity or GitHub asks to wait, which is no reason to drop it soon.
+    maxReceiveCount = 20
+  })
+}
+
+resource "aws_lambda_event_source_mapping" "queue" {
+  for_each                           = { wake = "scale-up", lifecycle = "lifecycle" }
+  event_source_arn                   = aws_sqs_queue.queue[each.key].arn
+  function_name                      = aws_lambda_function.control[each.value].arn
+  batch_size                         = 10
+  maximum_batching_window_in_seconds = 0
+  function_response_types            = ["ReportBatchItemFailures"]
+  tags                               = local.tags
+
+  scaling_config {
+    # Scale-ups of one fleet take turns in the ledger; more of them would only read it again.
+    maximum_concurrency = 5
+  }
+
+  # A mapping can't be made before its function may read the queue.
+  depends_on = [aws_iam_role_policy.control]
+}

@@ -1,0 +1,159 @@
+# One role per function, each with what its handler calls and no more.
+
+locals {
+  template_arns = [for template in aws_launch_template.runner : template.arn]
+  ec2           = "arn:${local.partition}:ec2:${local.region}:${local.account}"
+
+  # Transactions need no permission of their own but those of the operations in them.
+  may_use_ledger = {
+    Sid    = "Ledger"
+    Effect = "Allow"
+    Action = [
+      "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem",
+    ]
+    Resource = aws_dynamodb_table.ledger.arn
+  }
+  # The webhook reads single items and counts nothing.
+  may_note_jobs = merge(local.may_use_ledger, {
+    Action = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"]
+  })
+  may_read_fleets = {
+    Sid      = "Fleets"
+    Effect   = "Allow"
+    Action   = "s3:GetObject"
+    Resource = "${aws_s3_bucket.dayfly.arn}/fleets.json"
+  }
+  may_wake = {
+    Sid      = "Wake"
+    Effect   = "Allow"
+    Action   = "sqs:SendMessage"
+    Resource = local.queue_arns["wake"]
+  }
+  # The parameter's key is AWS's own for SSM, which whoever may read the parameter may use.
+  may_be_the_app = {
+    Sid      = "AppKey"
+    Effect   = "Allow"
+    Action   = "ssm:GetParameter"
+    Resource = aws_ssm_parameter.app_key.arn
+  }
+  may_take_from = { for name, arn in local.queue_arns : name => {
+    Sid    = "Queue"
+    Effect = "Allow"
+    # What an event source mapping needs, and to give a message back for later.
+    Action   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
+    Resource = arn
+  } }
+
+  may_launch = [
+    {
+      Sid      = "LaunchFromOwnTemplates"
+      Effect   = "Allow"
+      Action   = ["ec2:CreateFleet", "ec2:RunInstances"]
+      Resource = local.template_arns
+    },
+    {
+      Sid    = "LaunchParts"
+      Effect = "Allow"
+      Action = ["ec2:CreateFleet", "ec2:RunInstances"]
+      Resource = concat(
+        [for id in distinct(flatten([for fleet in values(var.fleets) : coalesce(fleet.subnets, var.subnets)])) : "${local.ec2}:subnet/${id}"],
+        # Images and snapshots may be another account's.
+        ["arn:${local.partition}:ec2:${local.region}::image/*", "arn:${local.partition}:ec2:${local.region}::snapshot/*"],
+        ["${local.ec2}:security-group/${aws_security_group.runner.id}", "${local.ec2}:network-interface/*"],
+        ["${local.ec2}:fleet/*", "${local.ec2}:spot-instances-request/*"],
+      )
+    },
+    {
+      Sid       = "LaunchTagged"
+      Effect    = "Allow"
+      Action    = ["ec2:CreateFleet", "ec2:RunInstances"]
+      Resource  = ["${local.ec2}:instance/*", "${local.ec2}:volume/*"]
+      Condition = { StringEquals = { "aws:RequestTag/dayfly:deployment" = var.deployment } }
+    },
+    {
+      Sid       = "TagAtLaunch"
+      Effect    = "Allow"
+      Action    = "ec2:CreateTags"
+      Resource  = [for kind in ["fleet", "instance", "network-interface", "spot-instances-request", "volume"] : "${local.ec2}:${kind}/*"]
+      Condition = { StringEquals = { "ec2:CreateAction" = ["CreateFleet", "RunInstances"] } }
+    },
+    {
+      # EC2 knows no permission for some instances only.
+      Sid      = "FindInstances"
+      Effect   = "Allow"
+      Action   = "ec2:DescribeInstances"
+      Resource = "*"
+    },
+    {
+      Sid       = "GiveInstanceRole"
+      Effect    = "Allow"
+      Action    = "iam:PassRole"
+      Resource  = aws_iam_role.runner.arn
+      Condition = { StringEquals = { "iam:PassedToService" = "ec2.amazonaws.com" } }
+    },
+  ]
+
+  policies = {
+    webhook = [
+      local.may_note_jobs, local.may_wake, local.may_read_fleets,
+      {
+        Sid      = "WebhookSecret"
+        Effect   = "Allow"
+        Action   = "ssm:GetParameter"
+        Resource = aws_ssm_parameter.webhook_secret.arn
+      },
+    ]
+    scale-up = concat(local.may_launch, [
+      local.may_use_ledger, local.may_wake, local.may_read_fleets, local.may_be_the_app, local.may_take_from["wake"],
+      {
+        Sid    = "HandOver"
+        Effect = "Allow"
+        # Get and Delete: after a crash, to see whether a registration still waits to be claimed, and to make another.
+        Action   = ["ssm:AddTagsToResource", "ssm:DeleteParameter", "ssm:GetParameter", "ssm:PutParameter"]
+        Resource = "${local.parameter_arn}${local.registration_prefix}/*"
+      },
+    ])
+    lifecycle = [
+      local.may_use_ledger, local.may_wake, local.may_be_the_app, local.may_take_from["lifecycle"],
+      {
+        Sid      = "TakeBackRegistrations"
+        Effect   = "Allow"
+        Action   = "ssm:DeleteParameter"
+        Resource = "${local.parameter_arn}${local.registration_prefix}/*"
+      },
+    ]
+  }
+}
+
+resource "aws_iam_role" "control" {
+  for_each    = local.functions
+  name        = "${local.prefix}-${each.key}"
+  description = "Dayfly's function ${each.key}"
+  tags        = local.tags
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "lambda.amazonaws.com" }
+      Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "control" {
+  for_each = local.functions
+  name     = "dayfly"
+  role     = aws_iam_role.control[each.key].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(local.policies[each.key], [{
+      Sid      = "Logs"
+      Effect   = "Allow"
+      Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+      Resource = "${aws_cloudwatch_log_group.control[each.key].arn}:*"
+    }])
+  })
+}

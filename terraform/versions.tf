@@ -1,0 +1,14 @@
+# .terraform.lock.hcl is left out of git: a lock made from a local mirror holds only the hash of the unpacked folder
+# (h1), and `terraform init` from the registry refuses a lock without the hash of its zip (zh). A module is not locked
+# by its own repository anyway but by the root that uses it.
+terraform {
+  # 1.9: a variable's validation may look at another variable.
+  required_version = ">= 1.9"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.80, < 7.0"
+    }
+  }
+}

@@ -1,0 +1,125 @@
+//! The few AWS calls with which a run looks for leftovers: moto's JSON protocols by plain HTTP, unsigned.
+
+use anyhow::{Context as _, Result, bail};
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+/// A client of moto.
+#[derive(Clone, Debug)]
+pub(crate) struct Aws {
+    http: reqwest::Client,
+    endpoint: String,
+}
+
+/// An EC2 instance as moto's control channel shows it.
+#[derive(Clone, Debug, serde::Deserialize)]
+pub(crate) struct Instance {
+    pub(crate) id: String,
+    pub(crate) state: String,
+}
+
+/// A client that takes no detour: everything it talks to is on this machine, whatever proxy the environment names.
+pub(crate) fn client() -> reqwest::Client {
+    // `build` fails only for TLS, which is not compiled in; then the default is as good.
+    reqwest::Client::builder().no_proxy().build().unwrap_or_default()
+}
+
+impl Aws {
+    /// A client of the moto at `endpoint`.
+    pub(crate) fn at(endpoint: &str) -> Self {
+        Self { http: client(), endpoint: endpoint.to_owned() }
+    }
+
+    /// One call of a service that speaks JSON 1.0 or 1.1. moto reads service and region from the credential scope.
+    async fn call(&self, service: &str, target: &str, body: &Value) -> Result<Value> {
+        let scope = format!("AWS4-HMAC-SHA256 Credential=test/20260101/eu-west-1/{service}/aws4_request");
+        let response = self
+            .http
+            .post(&self.endpoint)
+            .header("authorization", format!("{scope}, SignedHeaders=host, Signature=x"))
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", target)
+            .body(body.to_string())
+            .send()
+            .await
+            .with_context(|| format!("calling {target}"))?;
+        let status = response.status();
+        let text = response.text().await?;
+        if !status.is_success() {
+            bail!("{target} answered {status}: {text}");
+        }
+        serde_json::from_str(&text).with_context(|| format!("reading the answer of {target}"))
+    }
+
+    /// A document of moto's control channel (`tests/moto`).
+    pub(crate) async fn control<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let url = format!("{}/_laptop/{path}", self.endpoint);
+        let text = self.http.get(&url).send().await?.error_for_status()?.text().await?;
+        serde_json::from_str(&text).with_context(|| format!("reading {url}"))
+    }
+
+    /// Every instance, ended ones too.
+    pub(crate) async fn instances(&self) -> Result<Vec<Instance>> {
+        self.control("instances").await
+    }
+
+    /// Creates a Lambda function from a zip.
+    pub(crate) async fn create_function(&self, name: &str, zip: &[u8]) -> Result<()> {
+        let body = json!({
+            "FunctionName": name,
+            "Runtime": "provided.al2023",
+            "Handler": "nothing",
+            "Role": "arn:aws:iam::123456789012:role/dayfly-laptop-webhook",
+            "MemorySize": 256,
+            "Timeout": 10,
+            "Code": { "ZipFile": base64::engine::general_purpose::STANDARD.encode(zip) },
+        });
+        let scope =
+            "AWS4-HMAC-SHA256 Credential=test/20260101/eu-west-1/lambda/aws4_request, SignedHeaders=host, Signature=x";
+        let request = self.http.post(format!("{}/2015-03-31/functions", self.endpoint)).header("authorization", scope);
+        let answer = request.body(body.to_string()).send().await.context("calling CreateFunction")?;
+        let status = answer.status();
+        anyhow::ensure!(status.is_success(), "CreateFunction answered {status}: {}", answer.text().await?);
+        Ok(())
+    }
+
+    /// Every item of a DynamoDB table.
+    pub(crate) async fn items(&self, table: &str) -> Result<Vec<Value>> {
+        let page = self.call("dynamodb", "DynamoDB_20120810.Scan", &json!({ "TableName": table })).await?;
+        Ok(page["Items"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Takes a runner out of the ledger as if it had ended.
+    pub(crate) async fn delete_runner(&self, table: &str, fleet: &str, instance: &str) -> Result<()> {
+        let key = |sk: String| json!({ "pk": { "S": format!("fleet#{fleet}") }, "sk": { "S": sk } });
+        let delete = json!({ "TableName": table, "Key": key(format!("runner#{instance}")) });
+        self.call("dynamodb", "DynamoDB_20120810.DeleteItem", &delete).await?;
+        let fewer = json!({
+            "TableName": table,
+            "Key": key("a#meta".to_owned()),
+            "UpdateExpression": "ADD alive :minus",
+            "ExpressionAttributeValues": { ":minus": { "N": "-1" } },
+        });
+        self.call("dynamodb", "DynamoDB_20120810.UpdateItem", &fewer).await.map(drop)
+    }
+
+    /// Names of the SSM parameters below `path`.
+    pub(crate) async fn parameters(&self, path: &str) -> Result<Vec<String>> {
+        let body = json!({ "Path": path, "Recursive": true, "WithDecryption": false });
+        let page = self.call("ssm", "AmazonSSM.GetParametersByPath", &body).await?;
+        let list = page["Parameters"].as_array().cloned().unwrap_or_default();
+        Ok(list.iter().filter_map(|parameter| parameter["Name"].as_str().map(str::to_owned)).collect())
+    }
+
+    /// How many messages a queue holds: waiting, in flight and delayed.
+    pub(crate) async fn messages(&self, queue_url: &str) -> Result<u64> {
+        let names = [
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        ];
+        let body = json!({ "QueueUrl": queue_url, "AttributeNames": names });
+        let page = self.call("sqs", "AmazonSQS.GetQueueAttributes", &body).await?;
+        Ok(names.iter().filter_map(|name| page["Attributes"][name].as_str()?.parse::<u64>().ok()).sum())
+    }
+}

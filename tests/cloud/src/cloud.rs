@@ -1,0 +1,262 @@
+//! The laptop cloud, put together: moto, GitHub, Lambda, EC2, and Dayfly deployed into it by Terraform.
+
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use laptop_ec2::{Ec2Host, Mode, ProcessMode, SystemdMode, world};
+use laptop_github::{Github, JobSpec, Step, Webhook};
+use laptop_lambda::LambdaHost;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+
+use crate::artifacts::Artifacts;
+use crate::aws::Aws;
+use crate::deployed::{Deployed, Tape};
+use crate::moto::Moto;
+use crate::terraform::{Outputs, Terraform};
+use crate::ui::Ui;
+
+/// Name of the deployment.
+pub(crate) const DEPLOYMENT: &str = "laptop";
+/// Labels of the jobs that the fleet `linux-x64` takes.
+pub(crate) const LABELS: [&str; 3] = ["self-hosted", "linux", "x64"];
+/// Labels of the jobs that the fleet `impatient` takes, whose agents wait for a registration for three seconds only.
+pub(crate) const IMPATIENT: [&str; 3] = ["self-hosted", "linux", "impatient"];
+
+/// Where moto listens, where that is free.
+const MOTO_PORT: u16 = 5577;
+/// Where the GitHub emulator listens, where that is free.
+const GITHUB_PORT: u16 = 5578;
+
+/// What a machine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Machines {
+    /// A Debian with systemd. Needs root.
+    Systemd,
+    /// The agent as a plain process.
+    Process,
+}
+
+/// A running laptop cloud.
+#[derive(Debug)]
+pub(crate) struct Cloud {
+    pub(crate) aws: Aws,
+    pub(crate) github: Github,
+    pub(crate) lambda: LambdaHost,
+    pub(crate) ec2: Ec2Host,
+    pub(crate) outputs: Outputs,
+    /// Where this run keeps its logs, state and machines.
+    pub(crate) folder: PathBuf,
+    /// Signs webhooks.
+    pub(crate) webhook_secret: SecretString,
+    moto: Moto,
+}
+
+impl Cloud {
+    /// Starts everything. `folder` is the run's own; `rootfs` is the Debian image for machines with systemd.
+    pub(crate) async fn start(machines: Machines, folder: &Path, rootfs: Option<&Path>, ui: &Ui) -> Result<Self> {
+        std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+        let host = match machines {
+            Machines::Systemd => world::GATEWAY,
+            Machines::Process => Ipv4Addr::LOCALHOST,
+        };
+        let artifacts = Artifacts::make(&folder.join("artifacts"))?;
+
+        let begun = Instant::now();
+        let github = Github::start(laptop_github::Config {
+            listen: SocketAddr::new(IpAddr::V4(host), port(host, GITHUB_PORT)?),
+            ..laptop_github::Config::default()
+        })
+        .await?;
+        ui.done("GitHub", format!("emulator at {}", github.url()), begun.elapsed());
+
+        ui.waiting("starting moto");
+        let begun = Instant::now();
+        let moto_port = port(host, MOTO_PORT)?;
+        let secret = webhook_secret()?;
+        let endpoint = format!("http://{host}:{moto_port}");
+        let variables = variables(&endpoint, github.url(), &artifacts.control_zip, &secret);
+        let terraform = Terraform::new(folder, &variables)?;
+        let deployed = Deployed::of(&variables, &artifacts.control_zip)?;
+        let tape = deployed.tape(folder, terraform.state());
+        let moto = Moto::start(&host.to_string(), moto_port, &tape, &folder.join("moto.log")).await?;
+        let aws = Aws::at(moto.endpoint());
+        let again = matches!(tape, Tape::Replay(_));
+        ui.done(
+            "AWS",
+            format!("moto at {endpoint}{}", if again { ", as deployed before" } else { "" }),
+            begun.elapsed(),
+        );
+
+        ui.waiting("terraform apply");
+        let begun = Instant::now();
+        let (resources, outputs) = terraform.apply().await?;
+        if !again {
+            moto.stop_recording().await?;
+            deployed.keep(folder, terraform.state())?;
+        }
+        ui.done("Terraform", format!("{resources} resources applied"), begun.elapsed());
+
+        let begun = Instant::now();
+        let mut config = laptop_lambda::Config::new(moto.endpoint(), "eu-west-1", folder.join("lambda"));
+        config.http_bind = SocketAddr::new(IpAddr::V4(host), 0);
+        let lambda = LambdaHost::start(config).await?;
+        let webhook = format!("{}/webhook", lambda.http_url());
+        ui.done("Lambda", format!("{} functions, webhook at {webhook}", outputs.functions.len()), begun.elapsed());
+        github.set_webhook(Webhook { url: webhook, secret: secret.clone() });
+
+        let begun = Instant::now();
+        let mode = mode(machines, &artifacts, moto.endpoint(), folder, rootfs)?;
+        let mut config = laptop_ec2::Config::new(moto.endpoint(), mode, folder.join("ec2"));
+        config.console_dir = Some(folder.join("console"));
+        let ec2 = Ec2Host::start(config).await?;
+        let what = match machines {
+            Machines::Systemd => "machines: Debian with systemd",
+            Machines::Process => "machines: plain processes",
+        };
+        ui.done("EC2", what, begun.elapsed());
+        Ok(Self { aws, github, lambda, ec2, outputs, folder: folder.to_owned(), webhook_secret: secret, moto })
+    }
+
+    /// Base URL of AWS.
+    pub(crate) fn endpoint(&self) -> &str {
+        self.moto.endpoint()
+    }
+
+    /// Names of the runners that GitHub knows.
+    pub(crate) fn runners(&self) -> Vec<String> {
+        self.github.runners().into_iter().map(|runner| runner.name).collect()
+    }
+
+    /// Machines that are not gone, a line each.
+    pub(crate) fn machines_left(&self) -> Vec<String> {
+        let machines = self.ec2.machines();
+        let left = machines.iter().filter(|machine| !machine.record().reached(laptop_ec2::Phase::Gone));
+        left.map(|machine| format!("machine {} is {:?}", machine.id(), machine.record().phase())).collect()
+    }
+
+    /// Does what reconcile will do for a runner whose instance died without a word: takes it out of the ledger.
+    pub(crate) async fn settle_dead(&self, instance: &str, fleet: &str) -> Result<()> {
+        self.aws.delete_runner(&self.outputs.table, fleet, instance).await
+    }
+
+    /// Ends everything, and tells what could not be ended.
+    pub(crate) async fn stop(self) -> Result<Vec<String>> {
+        let mut left = self.ec2.shutdown().await;
+        let lambda = self.lambda.shutdown().await;
+        left.extend(lambda.processes.iter().map(|pid| format!("process {pid} of a function")));
+        self.github.stop();
+        self.moto.stop().await?;
+        Ok(left)
+    }
+}
+
+/// A job for `labels` whose step tells what it ran as.
+pub(crate) fn job(name: &str, labels: &[&str], script: &str) -> JobSpec {
+    JobSpec {
+        name: Some(name.to_owned()),
+        labels: labels.iter().map(|&label| label.to_owned()).collect(),
+        steps: vec![Step { name: "Run".to_owned(), run: script.to_owned() }],
+        ..JobSpec::default()
+    }
+}
+
+fn mode(
+    machines: Machines,
+    artifacts: &Artifacts,
+    endpoint: &str,
+    folder: &Path,
+    rootfs: Option<&Path>,
+) -> Result<Mode> {
+    if machines == Machines::Process {
+        let mut mode = ProcessMode::new(&artifacts.agent, endpoint);
+        mode.runner = Some(artifacts.runner.clone());
+        // Agents refuse to run a runner as root; a harness that is root runs them as somebody else.
+        let user = if nix::unistd::geteuid().is_root() {
+            mode.user = Some("nobody".to_owned());
+            "nobody".to_owned()
+        } else {
+            nix::unistd::User::from_uid(nix::unistd::geteuid())?.context("looking up the current user")?.name
+        };
+        mode.env.push(("DAYFLY_RUNNER_USER".to_owned(), user));
+        return Ok(Mode::Process(mode));
+    }
+    let layer = folder.join("ami");
+    let files = laptop_ec2::image::AmiFiles {
+        agent: artifacts.agent.clone(),
+        unit: crate::paths::repository().join("agent/systemd/dayfly-agent.service"),
+        runner: Some(artifacts.runner.clone()),
+        env: [("AWS_ENDPOINT_URL".to_owned(), endpoint.to_owned())].into(),
+        extra: Vec::new(),
+    };
+    laptop_ec2::image::ami_layer(&layer, &files)?;
+    let rootfs = rootfs.context("machines with systemd need a root file system")?.to_owned();
+    Ok(Mode::Systemd(SystemdMode { rootfs, layer, disk: laptop_ec2::Disk::Memory, memory: None }))
+}
+
+fn variables(endpoint: &str, github: &str, control_zip: &Path, secret: &SecretString) -> serde_json::Value {
+    let fleet = |labels: &[&str], claim_seconds: u64| {
+        json!({
+            "labels": labels,
+            "max": 100,
+            "github": { "level": "organization" },
+            "instance_types": ["c7i.large"],
+            "agent": { "claim_seconds": claim_seconds },
+        })
+    };
+    json!({
+        "endpoint": endpoint,
+        "deployment": DEPLOYMENT,
+        "control_zip": control_zip,
+        "github": {
+            "app_id": laptop_github::LAPTOP_APP_ID.to_string(),
+            "app_key": laptop_github::LAPTOP_APP_KEY,
+            "webhook_secret": secret.expose_secret(),
+            "api_url": github,
+        },
+        "fleets": { "linux-x64": fleet(&LABELS, 60), "impatient": fleet(&IMPATIENT, 3) },
+        // A message comes back after its function's timeout: short ones, so that a killed function is soon made up for.
+        "function_timeouts": { "webhook": 10, "scale_up": 15, "lifecycle": 10 },
+    })
+}
+
+/// The laptop cloud's webhook secret, made once.
+fn webhook_secret() -> Result<SecretString> {
+    let path = crate::paths::cache().join("webhook-secret");
+    if let Some(secret) = std::fs::read_to_string(&path).ok().filter(|secret| secret.len() == 64) {
+        return Ok(SecretString::from(secret));
+    }
+    let secret = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    match &mut file {
+        Ok(file) => file.write_all(secret.as_bytes())?,
+        // Another run has just made one.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return webhook_secret(),
+        Err(_) => {}
+    }
+    file.with_context(|| format!("writing {}", path.display()))?;
+    Ok(SecretString::from(secret))
+}
+
+/// `usual` where it is free, else any port that is: with the usual ones the same is deployed as before.
+fn port(host: Ipv4Addr, usual: u16) -> Result<u16> {
+    let listener = TcpListener::bind((host, usual)).or_else(|_| TcpListener::bind((host, 0)));
+    let listener = listener.with_context(|| format!("looking for a free port at {host}"))?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// Waits until `done` says so, for at most `limit`; else says what it said last.
+pub(crate) async fn wait_for<T>(what: &str, limit: Duration, mut done: impl FnMut() -> Result<T, String>) -> Result<T> {
+    let end = Instant::now() + limit;
+    loop {
+        match done() {
+            Ok(value) => return Ok(value),
+            Err(last) if Instant::now() > end => anyhow::bail!("{what}: not after {} s: {last}", limit.as_secs()),
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! `laptop e2e`: end-to-end tests that share one cloud. Each ends by looking for leftovers.
+
+mod inputs;
+mod machines;
+mod many;
+mod secrets;
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use laptop_github::{Chaos, Job, JobSpec};
+use libtest_mimic::{Arguments, Failed, Trial};
+use tokio::runtime::Handle;
+
+use crate::cloud::{Cloud, LABELS, Machines, job, wait_for};
+use crate::leftovers;
+use crate::life;
+use crate::ui::Ui;
+
+type Body = fn(Arc<Cloud>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+/// A test: its name, and what it does.
+macro_rules! test {
+    ($module:ident::$name:ident) => {
+        (concat!(stringify!($module), "::", stringify!($name)), (|cloud| Box::pin($module::$name(cloud))) as Body)
+    };
+}
+
+/// The tests of a kind of machine. Those with many jobs run on plain processes, where fifty cost seconds.
+fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
+    let mut tests = vec![
+        test!(many::one_job),
+        test!(secrets::no_secret_is_in_any_log),
+        test!(secrets::a_job_finds_no_registration),
+        test!(machines::a_failing_job_ends_its_machine_too),
+        test!(machines::an_agent_without_registration_gives_up_and_the_job_still_runs),
+    ];
+    match machines {
+        Machines::Systemd => tests.extend([
+            test!(many::twenty_jobs),
+            test!(machines::a_killed_agent_loses_no_job),
+            test!(machines::an_agent_killed_for_good_ends_its_machine),
+        ]),
+        Machines::Process => tests.extend([
+            test!(inputs::bad_webhooks_change_nothing),
+            test!(many::fifty_jobs),
+            test!(many::fifty_jobs_with_webhooks_twice_and_shuffled),
+            test!(many::fifty_jobs_with_each_function_killed),
+            test!(many::one_job_with_scale_up_killed_between_its_writes),
+            test!(many::one_call_to_github_per_runner),
+        ]),
+    }
+    tests
+}
+
+/// Runs the tests one after the other in one cloud.
+pub(crate) async fn run(
+    machines: Machines,
+    filter: Option<&str>,
+    folder: &Path,
+    rootfs: Option<&Path>,
+) -> Result<ExitCode> {
+    let ui = Ui::new();
+    let cloud = Arc::new(Cloud::start(machines, folder, rootfs, &ui).await?);
+    drop(ui);
+    let arguments = Arguments { test_threads: Some(1), filter: filter.map(str::to_owned), ..Arguments::default() };
+    let kind = match machines {
+        Machines::Systemd => "systemd",
+        Machines::Process => "process",
+    };
+    let trials = tests(machines).into_iter().map(|(name, body)| trial(kind, name, body, &cloud)).collect();
+    let conclusion = tokio::task::spawn_blocking(move || libtest_mimic::run(&arguments, trials)).await?;
+    let cloud = Arc::try_unwrap(cloud).map_err(|_| anyhow::anyhow!("a test still holds the cloud"))?;
+    let left = cloud.stop().await?;
+    ensure!(left.is_empty(), "left over:\n  {}", left.join("\n  "));
+    Ok(if conclusion.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn trial(kind: &str, name: &'static str, body: Body, cloud: &Arc<Cloud>) -> Trial {
+    let (cloud, handle) = (Arc::clone(cloud), Handle::current());
+    Trial::test(format!("{kind}::{name}"), move || {
+        handle
+            .block_on(async {
+                let outcome = body(Arc::clone(&cloud)).await;
+                // The next test finds GitHub well-behaved, whatever this one asked of it.
+                cloud.github.clear_faults();
+                cloud.github.set_chaos(Chaos::default())?;
+                outcome?;
+                leftovers::wait_for_none(&cloud, Duration::from_mins(1)).await
+            })
+            .map_err(|error: anyhow::Error| Failed::from(format!("{error:#}")))
+    })
+}
+
+/// Queues jobs, all at once.
+fn queue(cloud: &Cloud, specs: impl IntoIterator<Item = JobSpec>) -> Result<Vec<u64>> {
+    specs.into_iter().map(|spec| Ok(cloud.github.queue_job(spec)?.id)).collect()
+}
+
+/// `count` jobs that say who they are.
+fn plain_jobs(count: usize) -> impl Iterator<Item = JobSpec> {
+    (1..=count).map(|number| job(&format!("build ({number})"), &LABELS, "echo \"ran as $(id -un)\""))
+}
+
+/// Waits until all jobs have ended.
+async fn ended(cloud: &Cloud, jobs: &[u64], limit: Duration) -> Result<Vec<Job>> {
+    wait_for("jobs done", limit, || {
+        let now: Vec<Job> = jobs.iter().filter_map(|id| cloud.github.job(*id)).collect();
+        let done = now.iter().filter(|job| job.completed_at.is_some()).count();
+        let machines = cloud.machines_left();
+        if done == jobs.len() {
+            Ok(now)
+        } else {
+            Err(format!("{done} of {} done; {}", jobs.len(), machines.join(", ")))
+        }
+    })
+    .await
+}
+
+/// Runs jobs that must all succeed, each once, on an instance each.
+async fn run_all(cloud: &Cloud, specs: impl IntoIterator<Item = JobSpec>, limit: Duration) -> Result<Vec<Job>> {
+    let before = cloud.aws.instances().await?.len();
+    let jobs = queue(cloud, specs)?;
+    let done = ended(cloud, &jobs, limit).await?;
+    let wrong: Vec<String> = done.iter().filter_map(|job| life::ran_once(job).err()).collect();
+    ensure!(wrong.is_empty(), "{}", wrong.join("; "));
+    leftovers::wait_for_none(cloud, Duration::from_mins(1)).await?;
+    let launched = cloud.aws.instances().await?.len() - before;
+    ensure!(launched == jobs.len(), "{launched} instances were launched for {} jobs", jobs.len());
+    Ok(done)
+}

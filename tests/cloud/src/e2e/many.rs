@@ -1,0 +1,113 @@
+//! Each job runs exactly once, on an instance of its own, whatever happens to webhooks and functions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use laptop_github::Chaos;
+use laptop_lambda::After;
+
+use super::{ended, plain_jobs, queue, run_all};
+use crate::cloud::{Cloud, wait_for};
+use crate::life;
+
+const LIMIT: Duration = Duration::from_mins(4);
+
+pub(super) async fn one_job(cloud: Arc<Cloud>) -> Result<()> {
+    let done = run_all(&cloud, plain_jobs(1), LIMIT).await?;
+    ensure!(done[0].log.contains("ran as "), "the job's log: {}", done[0].log);
+    ensure!(!done[0].log.contains("ran as root"), "the job ran as root: {}", done[0].log);
+    Ok(())
+}
+
+pub(super) async fn twenty_jobs(cloud: Arc<Cloud>) -> Result<()> {
+    run_all(&cloud, plain_jobs(20), LIMIT).await.map(drop)
+}
+
+pub(super) async fn fifty_jobs(cloud: Arc<Cloud>) -> Result<()> {
+    run_all(&cloud, plain_jobs(50), LIMIT).await.map(drop)
+}
+
+pub(super) async fn fifty_jobs_with_webhooks_twice_and_shuffled(cloud: Arc<Cloud>) -> Result<()> {
+    cloud.github.set_chaos(Chaos { copies: 2, shuffle_ms: 1500, seed: 7, ..Chaos::default() })?;
+    run_all(&cloud, plain_jobs(50), LIMIT).await.map(drop)
+}
+
+/// GitHub does not send a failed webhook again by itself: somebody must ask for it, as is done here.
+pub(super) async fn fifty_jobs_with_each_function_killed(cloud: Arc<Cloud>) -> Result<()> {
+    let before = cloud.lambda.stats();
+    let instances = cloud.aws.instances().await?.len();
+    // Calls of AWS, those of the cold start included, after which each function is killed: some before its first write,
+    // some between two, some after the last. webhook: secret, fleets, job, transaction, wake-up. scale-up: fleets, key,
+    // level, level again, reservation, CreateFleet, its answer into the ledger, parameters. lifecycle: runner, its end.
+    let strikes: [(&str, &[u32]); 3] =
+        [("webhook", &[3, 4, 5]), ("scale-up", &[3, 5, 6, 7, 8, 9]), ("lifecycle", &[1, 2, 3])];
+    for (handler, calls) in strikes {
+        for calls in calls {
+            cloud.lambda.kill_once(&cloud.outputs.functions[handler], After::Calls(*calls));
+        }
+    }
+    let asked = cloud.github.deliveries().len();
+    let jobs = queue(&cloud, plain_jobs(50))?;
+    let mut again = std::collections::BTreeSet::new();
+    wait_for("jobs done", LIMIT, || {
+        for delivery in cloud.github.deliveries().iter().skip(asked) {
+            if !delivery.succeeded()
+                && !delivery.redelivery
+                && again.insert(delivery.id)
+                && !cloud.github.redeliver(delivery.id)
+            {
+                return Err(format!("delivery {} can't be sent again", delivery.id));
+            }
+        }
+        let done =
+            jobs.iter().filter(|id| cloud.github.job(**id).is_some_and(|job| job.completed_at.is_some())).count();
+        if done == jobs.len() { Ok(()) } else { Err(format!("{done} of {}", jobs.len())) }
+    })
+    .await?;
+    let wrong: Vec<String> =
+        ended(&cloud, &jobs, LIMIT).await?.iter().filter_map(|job| life::ran_once(job).err()).collect();
+    ensure!(wrong.is_empty(), "{}", wrong.join("; "));
+    crate::leftovers::wait_for_none(&cloud, Duration::from_mins(2)).await?;
+    let launched = cloud.aws.instances().await?.len() - instances;
+    ensure!(launched == 50, "{launched} instances were launched for 50 jobs");
+    let after = cloud.lambda.stats();
+    for (handler, calls) in strikes {
+        let function = &cloud.outputs.functions[handler];
+        let kills = after[function].kills - before.get(function).map_or(0, |stats| stats.kills);
+        ensure!(kills == calls.len() as u64, "{handler} was killed {kills} times of {}", calls.len());
+        ensure!(cloud.lambda.kills_pending(function) == 0, "{handler} still has kills to come");
+    }
+    Ok(())
+}
+
+/// With one job there is no other wake-up that would make up for the lost one.
+pub(super) async fn one_job_with_scale_up_killed_between_its_writes(cloud: Arc<Cloud>) -> Result<()> {
+    let function = &cloud.outputs.functions["scale-up"];
+    // After the reservation, after CreateFleet, after its answer is in the ledger, after the parameter.
+    for calls in [5, 6, 7, 8] {
+        let before = cloud.lambda.stats()[function].kills;
+        cloud.lambda.kill_once(function, After::Calls(calls));
+        run_all(&cloud, plain_jobs(1), LIMIT).await.with_context(|| format!("killed after call {calls}"))?;
+        let kills = cloud.lambda.stats()[function].kills - before;
+        ensure!(kills == 1, "killed {kills} times after call {calls}");
+    }
+    Ok(())
+}
+
+pub(super) async fn one_call_to_github_per_runner(cloud: Arc<Cloud>) -> Result<()> {
+    cloud.github.reset_calls();
+    let scale_up = &cloud.outputs.functions["scale-up"];
+    let cold = cloud.lambda.stats()[scale_up].cold_starts;
+    run_all(&cloud, plain_jobs(10), LIMIT).await?;
+    let cold = cloud.lambda.stats()[scale_up].cold_starts - cold;
+    let calls = cloud.github.calls();
+    let count =
+        |part: &str| calls.iter().filter(|(route, _)| route.contains(part)).map(|(_, count)| *count).sum::<u64>();
+    let api = calls.iter().filter(|(route, _)| !route.contains("/_")).map(|(_, count)| *count).sum::<u64>();
+    ensure!(count("generate-jitconfig") == 10, "generate-jitconfig: {calls:?}");
+    // A process asks for a token once and keeps it.
+    ensure!(count("access_tokens") <= cold, "{cold} processes were started: {calls:?}");
+    ensure!(api - count("access_tokens") == 10, "more than one call per runner beyond tokens: {calls:?}");
+    Ok(())
+}

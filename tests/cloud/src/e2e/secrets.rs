@@ -1,0 +1,75 @@
+//! Registrations, keys and webhook secrets show up nowhere.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use secrecy::ExposeSecret as _;
+
+use super::{plain_jobs, run_all};
+use crate::cloud::{Cloud, LABELS, job};
+
+/// How every installation token begins.
+const INSTALLATION_TOKEN: &str = "ghs_";
+/// How every JIT config begins: base64 of `{".credentials` (the emulator sorts its keys).
+const JIT_CONFIG: &str = "eyIuY3JlZGVudGlhbHM";
+
+pub(super) async fn no_secret_is_in_any_log(cloud: Arc<Cloud>) -> Result<()> {
+    // What is looked for below is what GitHub really hands out.
+    let token = cloud.github.installation_token();
+    ensure!(token.expose_secret().starts_with(INSTALLATION_TOKEN), "tokens begin otherwise");
+    let url = format!("{}/orgs/octo-org/actions/runners/generate-jitconfig", cloud.github.url());
+    let body = serde_json::json!({ "name": "shown", "runner_group_id": 1, "labels": ["shown"] });
+    let request = crate::aws::client().post(url).bearer_auth(token.expose_secret()).json(&body);
+    let answer: serde_json::Value = request.send().await?.error_for_status()?.json().await?;
+    let config = answer["encoded_jit_config"].as_str().unwrap_or_default();
+    ensure!(config.starts_with(JIT_CONFIG), "JIT configs begin otherwise");
+    let runner = answer["runner"]["id"].as_u64().context("a runner has an id")?;
+    ensure!(cloud.github.remove_runner(runner), "runner {runner} was not there");
+    run_all(&cloud, plain_jobs(1), Duration::from_mins(2)).await?;
+    let key = laptop_github::LAPTOP_APP_KEY.lines().nth(1).context("a PEM has lines")?;
+    let secrets = [JIT_CONFIG, INSTALLATION_TOKEN, key, cloud.webhook_secret.expose_secret()];
+    let logs: Vec<PathBuf> = ["console", "lambda/logs", ""]
+        .iter()
+        .map(|part| files(&cloud.folder.join(part)))
+        .collect::<Result<Vec<_>>>()?
+        .concat();
+    let console = logs.iter().filter(|path| path.starts_with(cloud.folder.join("console"))).count();
+    let functions = logs.iter().filter(|path| path.starts_with(cloud.folder.join("lambda"))).count();
+    ensure!(console >= 1 && functions >= 3, "a console and three functions have logs: {logs:?}");
+    for log in logs.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "log")) {
+        let text = String::from_utf8_lossy(&std::fs::read(&log)?).into_owned();
+        for secret in secrets {
+            ensure!(!text.contains(secret), "{} holds the secret that begins {}", log.display(), &secret[..6]);
+        }
+    }
+    Ok(())
+}
+
+/// Whatever the job's user can read of processes, the one-use registration is not there any more.
+pub(super) async fn a_job_finds_no_registration(cloud: Arc<Cloud>) -> Result<()> {
+    // Brackets and quotes keep the script from finding itself; a process that does show it proves that it would be found.
+    let script = r#"
+        look() { test -n "$(grep -las 'eyIuY3JlZGVudGlhb[H]M' /proc/[0-9]*/cmdline /proc/[0-9]*/environ)"; }
+        if look; then echo "found in a process"; exit 1; fi
+        SHOWN="eyIuY3JlZGVudGlh""bHM" sleep 5 & shown=$!
+        for i in $(seq 50); do look && break; sleep 0.1; done
+        look || { echo "not found where it is shown"; exit 1; }
+        kill $shown
+        if env | grep -E '^(AWS_|DAYFLY_|ACTIONS_RUNNER_INPUT_|NOTIFY_SOCKET|CREDENTIALS_DIRECTORY)'; then echo "found in the environment"; exit 1; fi
+        test "$(id -u)" != 0
+    "#;
+    run_all(&cloud, [job("snoop", &LABELS, script)], Duration::from_mins(2)).await.map(drop)
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_file() {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}

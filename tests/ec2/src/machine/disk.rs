@@ -1,0 +1,67 @@
+//! A machine's disk: the shared image below, an own layer above it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+use super::systemd::Disk;
+
+/// Where the machine's root is mounted.
+pub(super) fn root(folder: &Path) -> PathBuf {
+    folder.join("root")
+}
+
+/// Makes the disk: `lower` are the layers below, topmost first.
+pub(super) fn create(folder: &Path, kind: Disk, lower: &[&Path]) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    let own = folder.join("disk");
+    std::fs::create_dir_all(&own).with_context(|| format!("creating {}", own.display()))?;
+    if kind == Disk::Memory {
+        mount(Some("dayfly-disk"), &own, Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
+            .with_context(|| format!("mounting a disk in memory at {}", own.display()))?;
+    }
+    let (upper, work, root) = (own.join("upper"), own.join("work"), root(folder));
+    for part in [&upper, &work, &root] {
+        std::fs::create_dir_all(part).with_context(|| format!("creating {}", part.display()))?;
+    }
+    // A machine's disk dies with it, so nothing need ever be synced.
+    let options = format!("lowerdir={},upperdir={},workdir={},volatile", joined(lower)?, plain(&upper)?, plain(&work)?);
+    mount(Some("dayfly-root"), &root, Some("overlay"), MsFlags::empty(), Some(options.as_str())).with_context(|| {
+        format!("mounting the root at {} (a work_dir that is itself on an overlay needs Disk::Memory)", root.display())
+    })
+}
+
+/// Takes the disk away, as far as it was made.
+pub(super) fn remove(folder: &Path) -> anyhow::Result<()> {
+    for part in [root(folder), folder.join("disk")] {
+        // Not mounted is fine. Something that still holds it would hold it for ever: detach.
+        let _ = umount2(&part, MntFlags::MNT_DETACH);
+    }
+    super::remove_folder(folder)
+}
+
+fn joined(lower: &[&Path]) -> anyhow::Result<String> {
+    let parts: Vec<&str> = lower.iter().map(|path| plain(path)).collect::<anyhow::Result<_>>()?;
+    Ok(parts.join(":"))
+}
+
+/// A path that needs no escapes in the options of an overlay.
+fn plain(path: &Path) -> anyhow::Result<&str> {
+    match path.to_str() {
+        Some(text) if !text.contains([':', ',', '\\']) => Ok(text),
+        _ => bail!("{}: found in a disk's path, expected one without ':', ',' and '\\'", path.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_an_overlay_would_misread_are_refused() {
+        assert_eq!(joined(&[Path::new("/a"), Path::new("/b")]).expect("plain paths"), "/a:/b");
+        let error = joined(&[Path::new("/a:b")]).expect_err("a colon separates layers");
+        assert!(error.to_string().contains("/a:b"), "{error}");
+    }
+}

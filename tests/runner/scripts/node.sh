@@ -1,0 +1,3 @@
+#!/bin/sh
+# In place of node, which nothing here calls.
+echo "v0.0.0-standin"
