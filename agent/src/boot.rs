@@ -48,8 +48,23 @@ pub enum BootError {
     },
 }
 
-/// Asks the metadata service, and the config file where user-data has no config.
-pub async fn boot(imds: &Imds, settings: &Settings) -> Result<Booted, BootError> {
+/// Asks the metadata service, and the config file where user-data has no config. `problems` are the environment's: with
+/// any of them the work can't begin either, but the config is read all the same, so that one run tells every mistake.
+pub async fn boot(imds: &Imds, settings: &Settings, mut problems: Problems) -> Result<Booted, BootError> {
+    match learn(imds, settings).await {
+        Ok(booted) => problems.or(booted).map_err(BootError::Refused),
+        Err(BootError::Refused(more)) => {
+            problems.0.extend(more.0);
+            Err(BootError::Refused(problems))
+        }
+        // What is known to be wrong is worth more than that nothing else is known.
+        Err(BootError::Silent { limit, source }) => {
+            Err(problems.or(BootError::Silent { limit, source }).unwrap_or_else(BootError::Refused))
+        }
+    }
+}
+
+async fn learn(imds: &Imds, settings: &Settings) -> Result<Booted, BootError> {
     let limit = settings.metadata_limit;
     let identity = until_answered(limit, || imds.identity()).await?;
     // It answers now, so one try for the credentials will do; if the role is not there yet, the clients ask again.

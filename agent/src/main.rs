@@ -28,21 +28,17 @@ const EXIT_PANIC: u8 = 101;
 fn main() -> ExitCode {
     let clock = Clock::of_kernel();
     // 1. Logging. The filter is one of the settings, and mistakes in those are to be logged.
-    let settings = Settings::read(
+    let (settings, problems) = Settings::read(
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))),
     );
-    let filter = logging::start(settings.as_ref().ok().and_then(|settings| settings.log.as_deref()));
+    let filter = logging::start(settings.log.as_deref());
     end_on_panic();
     info!(version = env!("CARGO_PKG_VERSION"), uptime_ms = clock.uptime().0, "The agent starts");
-    let settings = match settings {
-        Ok(settings) => settings,
-        Err(problems) => return refused(&problems),
-    };
     // One thread: the machine belongs to the job.
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
-            let code = runtime.block_on(live(clock, settings, &filter));
+            let code = runtime.block_on(live(clock, settings, problems, &filter));
             // 5. Drain: the loop has ended all it began; a call that hangs is not waited for.
             runtime.shutdown_timeout(Duration::from_millis(100));
             code
@@ -54,7 +50,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn live(clock: Clock, settings: Settings, filter: &FilterHandle) -> ExitCode {
+async fn live(clock: Clock, settings: Settings, mut problems: Problems, filter: &FilterHandle) -> ExitCode {
     // From here on a stop is not lost: whoever comes first to wait for it gets it.
     let mut stops = match signals::stop_requests() {
         Ok(stops) => stops,
@@ -64,10 +60,13 @@ async fn live(clock: Clock, settings: Settings, filter: &FilterHandle) -> ExitCo
         }
     };
     // 2. Config.
-    let memory = match Memory::open(&settings.state_dir) {
-        Ok(memory) => memory,
-        Err(problems) => return refused(&problems),
-    };
+    let memory = Memory::of(&settings.state_dir);
+    // Where the folder's name was refused already, the default that stands in for it is nobody's wish.
+    if !problems.0.iter().any(|problem| problem.path == "DAYFLY_STATE_DIR")
+        && let Err(more) = memory.prepare()
+    {
+        problems.0.extend(more.0);
+    }
     let imds = Imds::new();
     // A life that goes on does not ask again: its job may have blocked the metadata service.
     let state = memory.load();
@@ -77,8 +76,12 @@ async fn live(clock: Clock, settings: Settings, filter: &FilterHandle) -> ExitCo
         biased;
         booted = async {
             match known {
-                Some((identity, config)) => Ok(Booted { identity, config, credentials: None }),
-                None => boot(&imds, &settings).await,
+                Some((identity, config)) => {
+                    // A running job is worth more than a setting that somebody has broken meanwhile.
+                    tell(&problems);
+                    Ok(Booted { identity, config, credentials: None })
+                }
+                None => boot(&imds, &settings, problems).await,
             }
         } => booted,
         Some(()) = stops.recv() => {
@@ -132,6 +135,11 @@ async fn build(imds: &Imds, booted: Booted, settings: &Settings, output: PathBuf
 
 /// A config with mistakes: each on a line of its own, and the exit code on which the unit does not restart.
 fn refused(problems: &Problems) -> ExitCode {
+    tell(problems);
+    ExitCode::from(names::EXIT_CONFIG)
+}
+
+fn tell(problems: &Problems) {
     for problem in &problems.0 {
         error!(
             problem.path = %problem.path,
@@ -140,7 +148,6 @@ fn refused(problems: &Problems) -> ExitCode {
             "Config refused: {problem}"
         );
     }
-    ExitCode::from(names::EXIT_CONFIG)
 }
 
 /// A panic in any task ends the process, so that systemd starts the agent again and it goes on from its state. A task

@@ -40,18 +40,22 @@ struct Told {
 }
 
 impl Memory {
-    /// Opens `directory`, and makes it where it is missing.
-    pub fn open(directory: &Path) -> Result<Self, Problems> {
+    /// The memory in `directory`, which may not be there yet.
+    #[must_use]
+    pub fn of(directory: &Path) -> Self {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let memory = Self { directory: directory.to_owned(), boot_id: boot_id.trim().to_owned() };
-        memory.prepare().map_err(|error| {
-            let allowed = format!("a folder that the agent can write to ({error})");
-            Problems(vec![Problem::new("DAYFLY_STATE_DIR", directory.display().to_string(), allowed)])
-        })?;
-        Ok(memory)
+        Self { directory: directory.to_owned(), boot_id: boot_id.trim().to_owned() }
     }
 
-    fn prepare(&self) -> io::Result<()> {
+    /// Makes the folder where it is missing, and tries to write to it.
+    pub fn prepare(&self) -> Result<(), Problems> {
+        self.try_out().map_err(|error| {
+            let allowed = format!("a folder that the agent can write to ({error})");
+            Problems(vec![Problem::new("DAYFLY_STATE_DIR", self.directory.display().to_string(), allowed)])
+        })
+    }
+
+    fn try_out(&self) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
         self.write(".probe", b"")?;
         fs::remove_file(self.directory.join(".probe"))
@@ -145,7 +149,8 @@ mod tests {
     #[test]
     fn a_state_is_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let memory = Memory::open(&folder.path().join("deep/dayfly")).unwrap();
+        let memory = Memory::of(&folder.path().join("deep/dayfly"));
+        memory.prepare().unwrap();
         assert_eq!(memory.load(), None);
         memory.save(&state());
         assert_eq!(memory.load(), Some(state()));
@@ -154,7 +159,7 @@ mod tests {
     #[test]
     fn what_was_told_is_kept_for_this_boot() {
         let folder = tempfile::tempdir().unwrap();
-        let memory = Memory::open(folder.path()).unwrap();
+        let memory = Memory::of(folder.path());
         assert_eq!(memory.known(), None);
         let identity = Identity { instance_id: "i-0123456789abcdef0".to_owned(), region: "eu-west-1".to_owned() };
         let config = AgentConfig::read(include_str!("../contract/golden/agent-config.v1.json")).unwrap();
@@ -168,7 +173,7 @@ mod tests {
     #[test]
     fn another_boots_state_and_rubbish_are_passed_over() {
         let folder = tempfile::tempdir().unwrap();
-        let memory = Memory::open(folder.path()).unwrap();
+        let memory = Memory::of(folder.path());
         let other = Memory { boot_id: "another".to_owned(), ..memory.clone() };
         other.save(&state());
         assert_eq!(memory.load(), None);
@@ -178,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_can_not_be_is_a_config_mistake() {
-        let problem = Memory::open(Path::new("/proc/dayfly")).unwrap_err().to_string();
+        let problem = Memory::of(Path::new("/proc/dayfly")).prepare().unwrap_err().to_string();
         assert!(problem.starts_with("DAYFLY_STATE_DIR: found /proc/dayfly, expected a folder"), "{problem}");
     }
 }

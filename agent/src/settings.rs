@@ -49,8 +49,9 @@ const NAMES: [&str; 8] = [
 ];
 
 impl Settings {
-    /// Reads the settings from environment variables; others than `DAYFLY_*` are passed over.
-    pub fn read(vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, Problems> {
+    /// Reads the settings from environment variables; others than `DAYFLY_*` are passed over. Where a value is refused,
+    /// its default stands in for it, so that the config's mistakes can be found too and told beside these.
+    pub fn read(vars: impl IntoIterator<Item = (String, String)>) -> (Self, Problems) {
         let vars: BTreeMap<String, String> = vars.into_iter().filter(|(name, _)| name.starts_with("DAYFLY_")).collect();
         let mut problems = Problems::default();
         for name in vars.keys().filter(|name| !NAMES.contains(&name.as_str())) {
@@ -68,7 +69,7 @@ impl Settings {
             metadata_limit: seconds(&vars, "DAYFLY_METADATA_SECONDS", 120, &mut problems),
             end_limit: seconds(&vars, "DAYFLY_END_SECONDS", 60, &mut problems),
         };
-        problems.or(settings)
+        (settings, problems)
     }
 }
 
@@ -78,6 +79,7 @@ fn path(vars: &Vars, name: &str, problems: &mut Problems) -> Option<PathBuf> {
     let value = vars.get(name)?;
     if !value.starts_with('/') {
         problems.0.push(Problem::new(name, quoted(value), "an absolute path"));
+        return None;
     }
     Some(PathBuf::from(value))
 }
@@ -86,6 +88,7 @@ fn user(vars: &Vars, name: &str, problems: &mut Problems) -> Option<String> {
     let value = vars.get(name)?;
     if value.is_empty() || value == "root" {
         problems.0.push(Problem::new(name, quoted(value), "the name of a user other than root"));
+        return None;
     }
     Some(value.clone())
 }
@@ -94,6 +97,7 @@ fn filter(vars: &Vars, name: &str, problems: &mut Problems) -> Option<String> {
     let value = vars.get(name)?;
     if !crate::logging::is_filter(value) {
         problems.0.push(Problem::new(name, quoted(value), crate::logging::FILTER));
+        return None;
     }
     Some(value.clone())
 }
@@ -125,13 +129,14 @@ fn quoted(value: &str) -> String {
 mod tests {
     use super::*;
 
-    fn read(vars: &[(&str, &str)]) -> Result<Settings, Problems> {
+    fn read(vars: &[(&str, &str)]) -> (Settings, Problems) {
         Settings::read(vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
     }
 
     #[test]
     fn nothing_set_gives_the_defaults() {
-        let settings = read(&[("PATH", "/bin")]).unwrap();
+        let (settings, problems) = read(&[("PATH", "/bin")]);
+        assert_eq!(problems, Problems::default());
         assert_eq!(settings.state_dir, PathBuf::from("/run/dayfly"));
         assert_eq!(settings.config_file, PathBuf::from("/etc/dayfly/agent.json"));
         assert_eq!(settings.log, None);
@@ -142,7 +147,7 @@ mod tests {
 
     #[test]
     fn each_can_be_set() {
-        let settings = read(&[
+        let (settings, problems) = read(&[
             ("DAYFLY_STATE_DIR", "/tmp/d"),
             ("DAYFLY_CONFIG_FILE", "/tmp/c.json"),
             ("DAYFLY_RUNNER_DIRECTORY", "/tmp/r"),
@@ -151,8 +156,8 @@ mod tests {
             ("DAYFLY_ENDING", "terminate"),
             ("DAYFLY_METADATA_SECONDS", "3"),
             ("DAYFLY_END_SECONDS", "4"),
-        ])
-        .unwrap();
+        ]);
+        assert_eq!(problems, Problems::default());
         assert_eq!(
             settings,
             Settings {
@@ -170,7 +175,7 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_told_at_once() {
-        let problems = read(&[
+        let (settings, problems) = read(&[
             ("DAYFLY_STATE_DIR", "here"),
             ("DAYFLY_RUNNER_USER", "root"),
             ("DAYFLY_LOG", "dayfly_agent=loud"),
@@ -178,8 +183,8 @@ mod tests {
             ("DAYFLY_METADATA_SECONDS", "0"),
             ("DAYFLY_END_SECONDS", "soon"),
             ("DAYFLY_STATEDIR", "hunter2"),
-        ])
-        .unwrap_err();
+        ]);
+        assert_eq!(settings, read(&[]).0, "defaults stand in for what was refused");
         let paths: Vec<&str> = problems.0.iter().map(|problem| problem.path.as_str()).collect();
         assert_eq!(
             paths,

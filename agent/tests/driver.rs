@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use dayfly_agent::aws::{CallError, Fault};
 use dayfly_agent::clock::{Clock, Uptime};
 use dayfly_agent::core::report::Teller;
-use dayfly_agent::core::{Event, Exit, Limits, RunnerId, State};
+use dayfly_agent::core::{Ending, Event, Exit, Limits, RunnerId, Stage, State};
 use dayfly_agent::driver::{self, Parts};
 use dayfly_agent::effects::{Events, Machine, Outbox, Registrations, Terminator, Unusable, World};
 use dayfly_agent::memory::Memory;
@@ -176,9 +176,9 @@ fn run_from(outside: Outside, state: State) -> Run {
             machine: outside.clone(),
         },
         teller: Teller { instance_id: "i-0123456789abcdef0".to_owned(), fleet: "x".to_owned() },
-        memory: Memory::open(folder.path()).unwrap(),
+        memory: Memory::of(folder.path()),
         clock: Clock::starting_at(Uptime(0)),
-        settings: Settings::read(settings).unwrap(),
+        settings: Settings::read(settings).0,
         stops,
     };
     Run { outside, stop, folder, code: tokio::spawn(driver::run(parts, state)) }
@@ -189,6 +189,15 @@ impl Run {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
         while !self.outside.calls().iter().any(|known| known == call) {
             assert!(tokio::time::Instant::now() < deadline, "no {call} in {:?}", self.outside.calls());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn remembers(&self, fact: impl Fn(&State) -> bool) {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        let state = || Memory::of(self.folder.path()).load();
+        while !state().is_some_and(|state| fact(&state)) {
+            assert!(tokio::time::Instant::now() < deadline, "remembers {:?}", state());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -220,8 +229,8 @@ async fn the_main_road_in_order() {
             "terminate"
         ]
     );
-    // The shutdown that EC2 began.
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    // The shutdown that EC2 began, which reaches an agent that has heard of EC2's agreement.
+    run.remembers(|state| matches!(state.stage, Stage::Ending(Ending::Waiting { .. }))).await;
     run.stop.send(()).unwrap();
     assert_eq!(run.code().await.0, 0);
 }
@@ -287,7 +296,7 @@ async fn the_state_on_disk_is_enough_to_go_on() {
     let first = run(Outside { runner_stays: true, ..Outside::default() });
     first.called("stop reading ahead").await;
     first.code.abort();
-    let state = Memory::open(first.folder.path()).unwrap().load().unwrap();
+    let state = Memory::of(first.folder.path()).load().unwrap();
     let second = run_from(Outside::default(), state);
     second.called("terminate").await;
     let expected = ["adopt", "stop reading ahead", "kill", "send finished runner_exited", "terminate"];

@@ -90,6 +90,29 @@ async fn all_mistakes_of_the_environment_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn mistakes_of_environment_state_folder_and_config_are_told_together() {
+    let mut bad = config();
+    bad["fleet"] = json!("Linux X64");
+    bad["log"] = json!("loud=very");
+    let user_data = Some(bad.to_string().into_bytes());
+    let mut world = World::new(Script { user_data, ..usual() }, "").await;
+    world.set("DAYFLY_ENDING", "never").set("DAYFLY_STATE_DIR", "/proc/dayfly").start();
+    assert_eq!(world.exit_code().await, EXIT_CONFIG);
+    let lines: Vec<serde_json::Value> = world.log().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let paths: Vec<&str> = lines.iter().filter_map(|line| line["problem.path"].as_str()).collect();
+    assert_eq!(paths, ["DAYFLY_ENDING", "DAYFLY_STATE_DIR", "fleet", "log"]);
+    assert!(world.cloud.calls().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_environments_mistakes_are_told_though_the_metadata_service_is_silent() {
+    let mut world = World::new(Script { metadata_busy: u32::MAX, ..usual() }, "").await;
+    world.set("DAYFLY_ENDING", "never").set("DAYFLY_METADATA_SECONDS", "1").start();
+    assert_eq!(world.exit_code().await, EXIT_CONFIG, "{}", world.log());
+    assert!(world.log().contains("DAYFLY_ENDING: found \\\"never\\\""), "{}", world.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_state_folder_that_can_not_be_is_told() {
     let mut world = World::new(usual(), "").await;
     world.set("DAYFLY_STATE_DIR", "/proc/dayfly").start();
