@@ -8,7 +8,6 @@ locals {
       priority      = fleet.priority
       repositories  = fleet.repositories
       max           = fleet.max
-      warm          = fleet.warm
       delay_seconds = fleet.delay_seconds
       boot_seconds  = fleet.boot_seconds
       github        = { for key, value in fleet.github : key => value if value != null }

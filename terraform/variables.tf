@@ -77,7 +77,6 @@ variable "fleets" {
     priority      = optional(number, 0)
     repositories  = optional(list(string), [])
     max           = number
-    warm          = optional(number, 0)
     delay_seconds = optional(number, 0)
     boot_seconds  = optional(number, 300)
     github = object({
@@ -123,10 +122,6 @@ variable "fleets" {
   validation {
     condition     = alltrue([for fleet in values(var.fleets) : floor(fleet.max) == fleet.max && fleet.max >= 1 && fleet.max <= 10000])
     error_message = "fleets[*].max is a whole number from 1 to 10000."
-  }
-  validation {
-    condition     = alltrue([for fleet in values(var.fleets) : fleet.warm == 0])
-    error_message = "fleets[*].warm is 0: warm runners are not supported yet."
   }
   validation {
     condition     = alltrue([for fleet in values(var.fleets) : fleet.delay_seconds >= 0 && fleet.delay_seconds <= 900])

@@ -41,8 +41,6 @@ pub struct Fleet {
     pub repositories: Vec<Pattern>,
     /// The most instances it may have at a time.
     pub max: u64,
-    /// Runners to keep ready beyond the jobs that wait.
-    pub warm: u64,
     /// How long a job must have waited to be counted.
     pub delay_seconds: u64,
     /// How long after its launch an instance counts as "about to take a job".

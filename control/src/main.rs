@@ -89,12 +89,25 @@ async fn webhook(config: &Config) -> anyhow::Result<()> {
     Box::pin(lambda_runtime::run(serve)).await.map_err(anyhow::Error::from_boxed)
 }
 
+/// The ports of scale-up in production.
+#[derive(Debug)]
+struct Production;
+
+impl scale_up::Ports for Production {
+    type Ledger = DynamoLedger;
+    type Compute = Ec2;
+    type GitHub = LazyApp;
+    type Handover = SsmHandover;
+    type Wake = SqsWake;
+    type Clock = SystemClock;
+}
+
 async fn scale_up(config: &Config) -> anyhow::Result<()> {
     let sdk = aws::config().await;
     let ssm = aws_sdk_ssm::Client::new(&sdk);
     let github = LazyApp::new(ssm.clone(), config.github.clone());
     let (fleets, _) = tokio::try_join!(fleets(config, &sdk), async { Ok(github.get().await?) })?;
-    let deps = scale_up::Deps {
+    let deps = scale_up::Deps::<Production> {
         deployment: config.deployment.clone(),
         fleets,
         ledger: DynamoLedger::new(aws_sdk_dynamodb::Client::new(&sdk), &config.table),

@@ -5,6 +5,24 @@ use std::{error::Error, fmt};
 /// Any error, as a source.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
+/// A call that failed. Whether the same again may do is told by the error around it.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}")]
+pub struct Failure {
+    /// What was being done.
+    doing: String,
+    /// Why it failed.
+    #[source]
+    source: BoxError,
+}
+
+impl Failure {
+    /// A failure while `doing` something.
+    pub fn new(doing: impl Into<String>, source: impl Into<BoxError>) -> Self {
+        Self { doing: doing.into(), source: source.into() }
+    }
+}
+
 /// An error and all its sources in one line: what was being done, then why, then why that. A source that only repeats
 /// what was said is left out.
 #[derive(Debug)]

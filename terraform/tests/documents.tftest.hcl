@@ -52,7 +52,6 @@ run "written" {
           priority      = 0
           repositories  = []
           max           = 50
-          warm          = 0
           delay_seconds = 0
           boot_seconds  = 300
           github        = { level = "organization", owner = "octo-org", runner_group_id = 1 }
@@ -70,7 +69,6 @@ run "written" {
           priority      = 0
           repositories  = ["octo-org/*"]
           max           = 1
-          warm          = 0
           delay_seconds = 0
           boot_seconds  = 300
           github        = { level = "repository", runner_group_id = 1 }

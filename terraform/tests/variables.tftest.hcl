@@ -127,14 +127,6 @@ run "max_of_nothing" {
   }
 }
 
-run "warm" {
-  command         = plan
-  expect_failures = [var.fleets]
-  variables {
-    fleets = { a = { labels = ["a"], max = 2, warm = 1, github = { level = "organization", owner = "octo-org" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
-  }
-}
-
 run "level" {
   command         = plan
   expect_failures = [var.fleets]

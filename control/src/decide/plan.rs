@@ -3,7 +3,7 @@
 //! ```text
 //! demand = jobs queued, past the fleet's delay
 //! supply = unresolved reservations + runners within their boot deadline + spent runners
-//! launch = clamp(demand - supply + warm, 0, max - alive)
+//! launch = clamp(demand - supply, 0, max - alive)
 //! ```
 //!
 //! A runner can only take jobs of the owner it is registered for, so demand and supply are counted for each owner
@@ -54,7 +54,7 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
     for need in needs {
         plan.demand += need.demand;
         plan.supply += need.supply;
-        let missing = (need.demand + need.warm).saturating_sub(need.supply);
+        let missing = need.demand.saturating_sub(need.supply);
         let launch = missing.min(room);
         room -= launch;
         plan.held_back += missing - launch;
@@ -68,7 +68,6 @@ struct Need {
     target: Target,
     demand: u64,
     supply: u64,
-    warm: u64,
 }
 
 /// The needs of all owners, those with the oldest job first.
@@ -92,16 +91,13 @@ fn needs(fleet: &Fleet, view: &View, now: Millis) -> Vec<Need> {
             need_of(&mut needs, fleet, scope).supply += 1;
         }
     }
-    if let (1.., Some(scope)) = (fleet.warm, fleet.fixed_scope()) {
-        need_of(&mut needs, fleet, &scope).warm = fleet.warm;
-    }
     needs
 }
 
 fn need_of<'a>(needs: &'a mut Vec<Need>, fleet: &Fleet, scope: &Scope) -> &'a mut Need {
     let at = needs.iter().position(|need| need.target.scope == *scope).unwrap_or_else(|| {
         let target = fleet.target(scope.clone(), None);
-        needs.push(Need { target, demand: 0, supply: 0, warm: 0 });
+        needs.push(Need { target, demand: 0, supply: 0 });
         needs.len() - 1
     });
     &mut needs[at]

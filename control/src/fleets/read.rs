@@ -36,17 +36,12 @@ fn fleet(fields: &mut Fields<'_>) -> Fleet {
     let priority = fields.number_or("priority", 0, 0..=1000);
     let repositories = fields.texts("repositories", "a list of \"owner/repo\" or \"owner/*\"", is_repository);
     let max = fields.number("max", 1..=10_000);
-    let warm = fields.number_or("warm", 0, 0..=max);
     let delay_seconds = fields.number_or("delay_seconds", 0, 0..=900);
     let boot_seconds = fields.number_or("boot_seconds", 300, 30..=3600);
     let github = github(&mut fields.object("github"));
-    // The plan does not tell a warm runner that got its job from one that still waits.
-    if (1..=max).contains(&warm) {
-        fields.refuse("warm", "0: warm runners are not supported yet");
-    }
     let launch = launch(&mut fields.object("launch"));
     let repositories = repositories.into_iter().map(Pattern).collect();
-    Fleet { name, labels, priority, repositories, max, warm, delay_seconds, boot_seconds, github, launch }
+    Fleet { name, labels, priority, repositories, max, delay_seconds, boot_seconds, github, launch }
 }
 
 fn github(fields: &mut Fields<'_>) -> GitHub {

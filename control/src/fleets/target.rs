@@ -86,12 +86,6 @@ impl Fleet {
         }
     }
 
-    /// The one scope of a fleet with a fixed owner: where its warm runners register.
-    #[must_use]
-    pub fn fixed_scope(&self) -> Option<Scope> {
-        self.github.owner.as_deref().map(|owner| self.scope_for(owner))
-    }
-
     /// The installation to use for `scope`, where a webhook named `installation`. An enterprise has an installation of
     /// its own, never the one that sent an organization's webhook.
     #[must_use]

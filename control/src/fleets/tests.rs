@@ -11,7 +11,6 @@ pub(crate) fn fleet(name: &str) -> Fleet {
         priority: 0,
         repositories: vec![],
         max: 50,
-        warm: 0,
         delay_seconds: 0,
         boot_seconds: 300,
         github: GitHub { level: Level::Organization, owner: None, runner_group_id: 1 },
@@ -36,7 +35,7 @@ fn smallest() -> Value {
 fn full() -> Value {
     json!({"version": 1, "fleets": [{
         "name": "linux-x64", "labels": ["self-hosted", "linux", "x64"], "priority": 7,
-        "repositories": ["octo-org/*", "octo-org/octo-repo"], "max": 50, "warm": 0, "delay_seconds": 30,
+        "repositories": ["octo-org/*", "octo-org/octo-repo"], "max": 50, "delay_seconds": 30,
         "boot_seconds": 200, "github": {"level": "organization", "owner": "octo-org", "runner_group_id": 4},
         "launch": {"template_id": "lt-1", "template_version": "$Latest", "subnets": ["subnet-1", "subnet-2"],
                    "instance_types": ["c7i.large", "m7i.large"], "market": "spot"}
@@ -66,7 +65,7 @@ fn problems(document: &Value) -> Vec<String> {
 fn a_full_document_is_read() {
     let fleets = Fleets::read(&full().to_string()).unwrap();
     let fleet = fleets.get("linux-x64").unwrap();
-    assert_eq!((fleet.priority, fleet.max, fleet.warm), (7, 50, 0));
+    assert_eq!((fleet.priority, fleet.max), (7, 50));
     assert_eq!((fleet.delay_seconds, fleet.boot_seconds), (30, 200));
     assert_eq!(fleet.github, GitHub { level: Level::Organization, owner: Some("octo-org".into()), runner_group_id: 4 });
     assert_eq!(fleet.launch.market, Market::Spot);
@@ -127,7 +126,6 @@ fn samples() -> Vec<(Value, bool)> {
         with("launch/template_version", json!("12")),
         with("repositories", json!(["a/b.c_d-e", "a/*"])),
         with("from_the_future", json!(true)),
-        with("warm", Value::Null),
     ];
     let mut bad = vec![
         json!({"version": 1}),
@@ -158,7 +156,6 @@ fn samples() -> Vec<(Value, bool)> {
         ("max", json!(0)),
         ("max", json!(1.5)),
         ("max", Value::Null),
-        ("warm", json!(1)),
         ("delay_seconds", json!(901)),
         ("boot_seconds", json!(29)),
         ("github/level", json!("user")),
@@ -192,11 +189,6 @@ fn what_only_the_reader_can_tell() {
     let mut document = with("launch/subnets", json!(subnets));
     set(&mut document["fleets"][0], "launch/instance_types", json!(["c7i.large", "m7i.large"]));
     assert_eq!(problems(&document).len(), 1, "{:?}", problems(&document));
-    let mut document = full();
-    document["fleets"][0]["warm"] = json!(51);
-    assert_eq!(problems(&document), ["fleets[0].warm: found 51, expected a whole number from 0 to 50"]);
-    document["fleets"][0]["warm"] = json!(1);
-    assert_eq!(problems(&document), ["fleets[0].warm: found 1, expected 0: warm runners are not supported yet"]);
 }
 
 #[test]
@@ -222,10 +214,8 @@ fn a_fleet_admits_what_its_repositories_and_owner_do() {
 fn runners_register_with_the_fleets_owner_or_the_jobs() {
     let mut fleet = fleet("linux-x64");
     assert_eq!(fleet.scope_for("octo-org/a").to_string(), "orgs/octo-org");
-    assert_eq!(fleet.fixed_scope(), None);
     fleet.github.owner = Some("Octo-Org".into());
     assert_eq!(fleet.scope_for("octo-org/a").to_string(), "orgs/Octo-Org");
-    assert_eq!(fleet.fixed_scope(), Some(Scope::Organization("Octo-Org".into())));
     fleet.github = GitHub { level: Level::Repository, owner: None, runner_group_id: 1 };
     assert_eq!(fleet.scope_for("octo-org/a").to_string(), "repos/octo-org/a");
     fleet.github = GitHub { level: Level::Enterprise, owner: Some("octo".into()), runner_group_id: 1 };

@@ -19,7 +19,7 @@ use super::{Deletion, Found, GitHub, GitHubError, Jit, NewRunner, jwt::AppKey, l
 use crate::{
     clock::{Clock, seconds},
     fleets::{Scope, Target},
-    report::BoxError,
+    report::{BoxError, Failure},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -102,9 +102,8 @@ impl<C: Clock> GitHubApp<C> {
                 .set_read_timeout(Some(READ_TIMEOUT))
                 .build()
         };
-        let rest = build().map_err(|error: octocrab::Error| GitHubError::Permanent {
-            doing: format!("setting up the client for {url}"),
-            source: error.into(),
+        let rest = build().map_err(|error: octocrab::Error| {
+            GitHubError::Permanent(Failure::new(format!("setting up the client for {url}"), error))
         })?;
         let (limited_until, calls) = (AtomicU64::new(0), AtomicU64::new(0));
         Ok(Self { rest, key, clock, tokens: Tokens::default(), found: Mutex::default(), limited_until, calls })
@@ -304,18 +303,15 @@ impl Failed {
     fn into_error(self, doing: String) -> GitHubError {
         match self {
             Self::Limited(wait) => GitHubError::Limited { doing, wait },
-            Self::Unreached(source) => GitHubError::Transient { doing, source },
+            Self::Unreached(source) => GitHubError::Transient(Failure::new(doing, source)),
             Self::Unreadable { line, column } => {
-                let source = format!("GitHub's answer is not understood at line {line}, column {column}").into();
-                GitHubError::Permanent { doing, source }
+                let source = format!("GitHub's answer is not understood at line {line}, column {column}");
+                GitHubError::Permanent(Failure::new(doing, source))
             }
             Self::Answered(refusal) => {
                 let passes = refusal.status.is_server_error() || refusal.status == StatusCode::REQUEST_TIMEOUT;
-                if passes {
-                    GitHubError::Transient { doing, source: refusal }
-                } else {
-                    GitHubError::Permanent { doing, source: refusal }
-                }
+                let failure = Failure::new(doing, refusal);
+                if passes { GitHubError::Transient(failure) } else { GitHubError::Permanent(failure) }
             }
         }
     }

@@ -3,7 +3,7 @@
 use tokio::sync::OnceCell;
 
 use super::{Deletion, Found, GitHub, GitHubError, Jit, NewRunner, client::GitHubApp, jwt::AppKey};
-use crate::{aws, clock::SystemClock, config::GitHubConfig, fleets::Target};
+use crate::{aws, clock::SystemClock, config::GitHubConfig, fleets::Target, report::Failure};
 
 /// The App whose key is in a parameter of SSM.
 #[derive(Debug)]
@@ -26,12 +26,12 @@ impl LazyApp {
     }
 
     async fn set_up(&self) -> Result<GitHubApp<SystemClock>, GitHubError> {
-        let doing = || "taking the App's private key".to_owned();
+        let doing = "taking the App's private key";
         let pem = aws::secret(&self.ssm, &self.config.key_parameter)
             .await
-            .map_err(|error| GitHubError::Transient { doing: doing(), source: error.into() })?;
+            .map_err(|error| GitHubError::Transient(Failure::new(doing, error)))?;
         let key = AppKey::from_pem(&self.config.app_id, &pem)
-            .map_err(|error| GitHubError::Permanent { doing: doing(), source: error.into() })?;
+            .map_err(|error| GitHubError::Permanent(Failure::new(doing, error)))?;
         GitHubApp::new(&self.config.url, key, SystemClock)
     }
 }

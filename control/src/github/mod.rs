@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::{fleets::Target, report::BoxError};
+use crate::{fleets::Target, report::Failure};
 
 /// A runner to be registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,23 +70,11 @@ pub enum GitHubError {
         wait: Duration,
     },
     /// GitHub failed or could not be reached.
-    #[error("{doing}")]
-    Transient {
-        /// What was being done.
-        doing: String,
-        /// Why it failed.
-        #[source]
-        source: BoxError,
-    },
+    #[error(transparent)]
+    Transient(Failure),
     /// GitHub refuses; a person has to change something.
-    #[error("{doing}")]
-    Permanent {
-        /// What was being done.
-        doing: String,
-        /// Why it failed.
-        #[source]
-        source: BoxError,
-    },
+    #[error(transparent)]
+    Permanent(Failure),
 }
 
 /// What the handlers need of GitHub.

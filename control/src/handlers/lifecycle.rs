@@ -290,7 +290,7 @@ enum CleanUpError {
 
 impl CleanUpError {
     fn may_pass(&self) -> bool {
-        !matches!(self, Self::GitHub(GitHubError::Permanent { .. }) | Self::Handover(HandoverError::Permanent { .. }))
+        !matches!(self, Self::GitHub(GitHubError::Permanent(_)) | Self::Handover(HandoverError::Permanent(_)))
     }
 }
 

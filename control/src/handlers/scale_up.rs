@@ -30,25 +30,41 @@ use crate::{
 /// longer to pass.
 const MOST_RECEIVES: u32 = 8;
 
+/// The outside world: in production AWS and GitHub, in tests one that is simulated.
+pub trait Ports {
+    /// Where jobs and runners are kept.
+    type Ledger: Ledger;
+    /// Where instances come from.
+    type Compute: Compute;
+    /// Where runners are registered.
+    type GitHub: GitHub;
+    /// How registrations get to their instances.
+    type Handover: Handover;
+    /// The queue.
+    type Wake: Wake;
+    /// Time and chance.
+    type Clock: Clock;
+}
+
 /// What the handler works with.
 #[derive(Debug)]
-pub struct Deps<L, E, G, H, W, C> {
+pub struct Deps<P: Ports> {
     /// Name of this installation of Dayfly.
     pub deployment: String,
     /// The fleets.
     pub fleets: Fleets,
     /// The ledger.
-    pub ledger: L,
+    pub ledger: P::Ledger,
     /// Where instances come from.
-    pub compute: E,
+    pub compute: P::Compute,
     /// GitHub.
-    pub github: G,
+    pub github: P::GitHub,
     /// How registrations get to their instances.
-    pub handover: H,
+    pub handover: P::Handover,
     /// The queue.
-    pub wake: W,
+    pub wake: P::Wake,
     /// Time and chance.
-    pub clock: C,
+    pub clock: P::Clock,
 }
 
 /// What is to become of the wake-up after a look. Of several, the greatest counts.
@@ -64,19 +80,7 @@ enum Outcome {
 }
 
 /// Handles a batch of wake-ups, in an invocation that is killed at `deadline`.
-pub async fn handle<L, E, G, H, W, C>(
-    deps: &Deps<L, E, G, H, W, C>,
-    batch: &SqsEvent,
-    deadline: Millis,
-) -> SqsBatchResponse
-where
-    L: Ledger,
-    E: Compute,
-    G: GitHub,
-    H: Handover,
-    W: Wake,
-    C: Clock,
-{
+pub async fn handle<P: Ports>(deps: &Deps<P>, batch: &SqsEvent, deadline: Millis) -> SqsBatchResponse {
     let mut fleets: BTreeMap<String, Vec<&SqsMessage>> = BTreeMap::new();
     let mut given_back = GivenBack::default();
     for message in &batch.records {
@@ -113,12 +117,7 @@ where
 
 /// Has the fleet looked at again after what failed: by the same message, longer each time, and by a new one before its
 /// queue gives it up.
-async fn give_back<L, E, G, H, W: Wake, C>(
-    deps: &Deps<L, E, G, H, W, C>,
-    fleet: &Fleet,
-    message: &SqsMessage,
-    given_back: &mut GivenBack,
-) {
+async fn give_back<P: Ports>(deps: &Deps<P>, fleet: &Fleet, message: &SqsMessage, given_back: &mut GivenBack) {
     let received = receive_count(message);
     let wait = backoff(received);
     if received < MOST_RECEIVES {
@@ -141,11 +140,7 @@ fn fleet_of(message: &SqsMessage) -> Result<String, String> {
 }
 
 /// Whether the wake-up is done with.
-async fn settle<L, E, G, H, W: Wake, C>(
-    deps: &Deps<L, E, G, H, W, C>,
-    fleet: &Fleet,
-    outcome: Result<Outcome, LedgerError>,
-) -> bool {
+async fn settle<P: Ports>(deps: &Deps<P>, fleet: &Fleet, outcome: Result<Outcome, LedgerError>) -> bool {
     match outcome {
         Ok(Outcome::Done) => true,
         Ok(Outcome::Again) => false,

@@ -5,7 +5,7 @@ pub mod ssm;
 
 use dayfly_contract::Registration;
 
-use crate::report::BoxError;
+use crate::report::Failure;
 
 /// A registration could not be handed over or taken back. Never quotes the registration.
 #[derive(Debug, thiserror::Error)]
@@ -17,23 +17,11 @@ pub enum HandoverError {
         instance: String,
     },
     /// The store failed or is throttled; the same again may do.
-    #[error("{doing}")]
-    Transient {
-        /// What was being done.
-        doing: String,
-        /// Why it failed.
-        #[source]
-        source: BoxError,
-    },
+    #[error(transparent)]
+    Transient(Failure),
     /// The store refuses.
-    #[error("{doing}")]
-    Permanent {
-        /// What was being done.
-        doing: String,
-        /// Why it failed.
-        #[source]
-        source: BoxError,
-    },
+    #[error(transparent)]
+    Permanent(Failure),
 }
 
 /// What the handlers need of the store.

@@ -9,6 +9,7 @@ use dayfly_contract::{Registration, names};
 use secrecy::ExposeSecret;
 
 use super::{Handover, HandoverError};
+use crate::report::Failure;
 
 /// Parameters under one path.
 #[derive(Clone, Debug)]
@@ -32,9 +33,9 @@ impl SsmHandover {
 impl Handover for SsmHandover {
     async fn put(&self, instance: &str, it: &Registration) -> Result<(), HandoverError> {
         let doing = || format!("handing the registration of {instance} over");
-        let value = it.write().map_err(|error| HandoverError::Permanent { doing: doing(), source: error.into() })?;
+        let value = it.write().map_err(|error| HandoverError::Permanent(Failure::new(doing(), error)))?;
         let owner = Tag::builder().key(names::TAG_INSTANCE_ID).value(instance).build();
-        let owner = owner.map_err(|error| HandoverError::Permanent { doing: doing(), source: error.into() })?;
+        let owner = owner.map_err(|error| HandoverError::Permanent(Failure::new(doing(), error)))?;
         let sent = self
             .client
             .put_parameter()
@@ -86,8 +87,6 @@ where
     let refused = matches!(error, SdkError::ServiceError(_) | SdkError::ConstructionFailure(_));
     // Throttling comes as 400 with one of these codes; TooManyUpdates is two writers of one parameter.
     let passes = matches!(code, "ThrottlingException" | "TooManyUpdates" | "InternalServerError") || status >= 500;
-    if refused && !passes {
-        return HandoverError::Permanent { doing, source: error.into() };
-    }
-    HandoverError::Transient { doing, source: error.into() }
+    let failure = Failure::new(doing, error);
+    if refused && !passes { HandoverError::Permanent(failure) } else { HandoverError::Transient(failure) }
 }

@@ -77,7 +77,7 @@ struct Invocation {
 }
 
 type WebhookDeps = webhook::Deps<Port, Port, Port>;
-type ScaleUpDeps = scale_up::Deps<Port, Port, Port, Port, Port, Port>;
+type ScaleUpDeps = scale_up::Deps<Port>;
 type LifecycleDeps = lifecycle::Deps<Port, Port, Port, Port, Port>;
 
 pub(crate) struct Model {

@@ -17,10 +17,12 @@ use crate::{
     decide::{errors::Class, launch::LaunchRequest},
     fleets::Target,
     github::{Deletion, Found, GitHub, GitHubError, Jit, NewRunner},
+    handlers::scale_up,
     handover::{Handover, HandoverError},
     ledger::{
         Committed, Job, Ledger, LedgerError, Marker, Meta, Runner, View, Write, memory::MemoryLedger, tests::instance,
     },
+    report::Failure,
     wake::{Wake, WakeError},
 };
 
@@ -87,6 +89,15 @@ pub(crate) enum Fault {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Port(pub(crate) Rc<World>);
+
+impl scale_up::Ports for Port {
+    type Ledger = Self;
+    type Compute = Self;
+    type GitHub = Self;
+    type Handover = Self;
+    type Wake = Self;
+    type Clock = Self;
+}
 
 /// A world, by its ports.
 pub(crate) fn world(seed: u64) -> Port {
@@ -271,11 +282,13 @@ impl Compute for Port {
 }
 
 fn github_fault(fault: Option<&Fault>) -> Result<(), GitHubError> {
-    let (doing, source) = ("asking GitHub".to_owned(), "a fault".into());
+    let failure = Failure::new("asking GitHub", "a fault");
     match fault {
-        Some(Fault::GitHubLimited(seconds)) => Err(GitHubError::Limited { doing, wait: Duration::from_secs(*seconds) }),
-        Some(Fault::GitHubPermanent) => Err(GitHubError::Permanent { doing, source }),
-        Some(_) => Err(GitHubError::Transient { doing, source }),
+        Some(Fault::GitHubLimited(seconds)) => {
+            Err(GitHubError::Limited { doing: "asking GitHub".into(), wait: Duration::from_secs(*seconds) })
+        }
+        Some(Fault::GitHubPermanent) => Err(GitHubError::Permanent(failure)),
+        Some(_) => Err(GitHubError::Transient(failure)),
         None => Ok(()),
     }
 }
@@ -319,7 +332,7 @@ impl GitHub for Port {
 impl Handover for Port {
     async fn put(&self, instance: &str, it: &Registration) -> Result<(), HandoverError> {
         if self.0.call("handover.put").await.is_some() {
-            return Err(HandoverError::Transient { doing: "handing over".into(), source: "a fault".into() });
+            return Err(HandoverError::Transient(Failure::new("handing over", "a fault")));
         }
         if self.0.parameters.borrow().contains_key(instance) {
             return Err(HandoverError::Exists { instance: instance.to_owned() });

@@ -95,15 +95,6 @@ fn large_launches_are_split() {
 }
 
 #[test]
-fn warm_runners_come_on_top_for_a_fixed_owner() {
-    let mut fleet = Fleet { warm: 2, ..fleet("linux-x64") };
-    assert_eq!(count(&fleet, &view(0, vec![], vec![]), NOW), 0, "for whom?");
-    fleet.github.owner = Some("octo-org".into());
-    assert_eq!(count(&fleet, &view(0, vec![], vec![]), NOW), 2);
-    assert_eq!(count(&fleet, &view(3, vec![], runners(&[RunnerState::Registered])), NOW), 4);
-}
-
-#[test]
 fn each_owner_has_demand_and_supply_of_its_own() {
     let mut fleet = Fleet { max: 3, ..fleet("linux-x64") };
     fleet.github.level = Level::Repository;

@@ -137,7 +137,7 @@ async fn an_installation_that_is_missing_or_stale_is_asked_for_once() {
     assert_eq!(stale.asked(), ["POST /app/installations/5/access_tokens", ask, TOKEN]);
     let nowhere = stage("", [ok(404, json!({"message": "Not Found"}))]).await;
     let error = nowhere.app.authorize(&target(None)).await.unwrap_err();
-    assert!(matches!(error, GitHubError::Permanent { .. }));
+    assert!(matches!(error, GitHubError::Permanent(_)));
     assert_eq!(Chain(&error).to_string(), "getting a token for orgs/octo-org: 404 Not Found: Not Found");
 }
 
@@ -154,7 +154,7 @@ async fn an_installation_that_is_another_owners_is_asked_for_once() {
             app.jit_config(&target, &runner()).await.unwrap();
         }
         let error = app.jit_config(&target, &runner()).await.unwrap_err();
-        assert!(matches!(error, GitHubError::Permanent { .. }), "of the right one it is meant");
+        assert!(matches!(error, GitHubError::Permanent(_)), "of the right one it is meant");
         assert_eq!(stage.asked(), [wrong, JIT, ask, TOKEN, JIT, JIT, JIT]);
         assert_eq!(stage.script.lock().unwrap().asked[4].1, "Bearer t2");
     }
@@ -186,8 +186,8 @@ async fn errors_are_told_apart() {
         let kind = match &error {
             GitHubError::NameTaken { .. } => "taken",
             GitHubError::Limited { .. } => "limited",
-            GitHubError::Transient { .. } => "transient",
-            GitHubError::Permanent { .. } => "permanent",
+            GitHubError::Transient(_) => "transient",
+            GitHubError::Permanent(_) => "permanent",
         };
         assert_eq!(kind, expected, "{status}");
         let said = format!("{} {error:?}", Chain(&error));
@@ -219,7 +219,7 @@ async fn runners_are_found_by_their_whole_name_and_deleted() {
     assert_eq!(app.delete_runner(&target, 2).await.unwrap(), Deletion::Gone);
     assert_eq!(app.delete_runner(&target, 2).await.unwrap(), Deletion::Gone);
     assert_eq!(app.delete_runner(&target, 2).await.unwrap(), Deletion::Busy);
-    assert!(matches!(app.delete_runner(&target, 2).await, Err(GitHubError::Transient { .. })));
+    assert!(matches!(app.delete_runner(&target, 2).await, Err(GitHubError::Transient(_))));
     let delete = "DELETE /orgs/octo-org/actions/runners/2";
     let asked = stage.asked();
     assert_eq!(asked[1], "GET /orgs/octo-org/actions/runners?name=linux-x64-i-1");
@@ -232,7 +232,7 @@ async fn a_server_that_is_not_there_is_a_passing_failure() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let app = GitHubApp::new(&format!("http://127.0.0.1:{port}"), key, FixedClock).unwrap();
     let error = app.authorize(&target(Some(77))).await.unwrap_err();
-    assert!(matches!(error, GitHubError::Transient { .. }), "{error:?}");
+    assert!(matches!(error, GitHubError::Transient(_)), "{error:?}");
 }
 
 /// Everything that is logged, at every level, into one text.

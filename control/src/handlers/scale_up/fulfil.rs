@@ -6,7 +6,7 @@ use futures::future::join_all;
 use tracing::{error, info, warn};
 
 use super::{
-    Deps, Outcome,
+    Deps, Outcome, Ports,
     look::{Task, pause},
     register::register,
 };
@@ -18,30 +18,15 @@ use crate::{
         events, launch,
         runners::RunnerState,
     },
-    github::GitHub,
-    handover::Handover,
     ledger::{ATTEMPTS, Committed, Ledger, LedgerError, Reservation, Runner, Write},
     report::Chain,
-    wake::Wake,
 };
 
 /// How long a fleet is left alone when EC2 has no capacity for it.
 const CAPACITY_WAIT: Duration = Duration::from_secs(15);
 
 /// Launches what was reserved, writes it down and registers it.
-pub(super) async fn fulfil<L, E, G, H, W, C>(
-    deps: &Deps<L, E, G, H, W, C>,
-    task: &Task<'_>,
-    reservation: Reservation,
-) -> Outcome
-where
-    L: Ledger,
-    E: Compute,
-    G: GitHub,
-    H: Handover,
-    W: Wake,
-    C: Clock,
-{
+pub(super) async fn fulfil<P: Ports>(deps: &Deps<P>, task: &Task<'_>, reservation: Reservation) -> Outcome {
     let worked: Result<Outcome, LedgerError> = async {
         let launched = match launch(deps, task, &reservation).await {
             Ok(launched) => launched,
@@ -70,11 +55,7 @@ where
 
 /// The reservation's instances. Asking with the same token again after a crash gives those of the first time. Once
 /// their boot deadline is past they are only looked for: they have given up or will, and new ones are for a new plan.
-async fn launch<L, E: Compute, G, H, W, C: Clock>(
-    deps: &Deps<L, E, G, H, W, C>,
-    task: &Task<'_>,
-    reservation: &Reservation,
-) -> Result<Launched, LaunchError> {
+async fn launch<P: Ports>(deps: &Deps<P>, task: &Task<'_>, reservation: &Reservation) -> Result<Launched, LaunchError> {
     let found = |instances| Launched { instances, shortfalls: Vec::new() };
     if deps.clock.now() >= reservation.created_at + task.fleet.boot_seconds * 1000 {
         return deps.compute.find(&reservation.id).await.map(found);
@@ -104,16 +85,13 @@ async fn launch<L, E: Compute, G, H, W, C: Clock>(
 }
 
 /// Gives up the lease of `reservation`.
-async fn free<L: Ledger, E, G, H, W, C>(
-    deps: &Deps<L, E, G, H, W, C>,
-    reservation: Reservation,
-) -> Result<Committed, LedgerError> {
+async fn free<P: Ports>(deps: &Deps<P>, reservation: Reservation) -> Result<Committed, LedgerError> {
     deps.ledger.commit(vec![Write::PutReservation(Reservation { lease_until: 0, ..reservation })]).await
 }
 
 /// A launch that was refused as a whole.
-async fn refused<L: Ledger, E, G, H, W, C: Clock>(
-    deps: &Deps<L, E, G, H, W, C>,
+async fn refused<P: Ports>(
+    deps: &Deps<P>,
     task: &Task<'_>,
     reservation: Reservation,
     error: &LaunchError,
@@ -141,8 +119,8 @@ async fn refused<L: Ledger, E, G, H, W, C: Clock>(
 }
 
 /// What follows from fewer instances than were reserved: the best hope among the reasons counts.
-async fn shortfall<L: Ledger, E, G, H, W, C: Clock>(
-    deps: &Deps<L, E, G, H, W, C>,
+async fn shortfall<P: Ports>(
+    deps: &Deps<P>,
     task: &Task<'_>,
     reservation: &Reservation,
     launched: &Launched,
@@ -179,8 +157,8 @@ async fn shortfall<L: Ledger, E, G, H, W, C: Clock>(
 }
 
 /// Writes the reservation's instances down as runners. None where another invocation has done so.
-async fn resolve<L: Ledger, E, G, H, W, C: Clock>(
-    deps: &Deps<L, E, G, H, W, C>,
+async fn resolve<P: Ports>(
+    deps: &Deps<P>,
     task: &Task<'_>,
     reservation: &Reservation,
     instances: &[String],

@@ -6,20 +6,17 @@ use futures::future::join_all;
 use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 
-use super::{Deps, Outcome, fulfil::fulfil, register};
+use super::{Deps, Outcome, Ports, fulfil::fulfil, register};
 use crate::{
     clock::{Clock, Millis},
-    compute::Compute,
     decide::{
         plan::{self, Wanted, plan},
         runners::RunnerState,
     },
     fleets::Fleet,
     github::{GitHub, GitHubError},
-    handover::Handover,
     ledger::{ATTEMPTS, Committed, Ledger, LedgerError, Reservation, Runner, View, Write},
     report::Chain,
-    wake::Wake,
 };
 
 /// Registrations in flight at a time: enough to hide GitHub's 150 ms, few enough not to look like an attack.
@@ -48,20 +45,12 @@ pub(super) struct Task<'a> {
 /// A wake-up that was `redelivered` may be that of a killed invocation, or of one that lost the ledger's answer, whose
 /// leases still run: nobody else would look when they have run out, so it has a look then. One that comes for the first
 /// time leaves the leases it meets to the wake-ups of those who hold them; else each of a burst would beget another.
-pub(super) async fn look<L, E, G, H, W, C>(
-    deps: &Deps<L, E, G, H, W, C>,
+pub(super) async fn look<P: Ports>(
+    deps: &Deps<P>,
     fleet: &Fleet,
     deadline: Millis,
     redelivered: bool,
-) -> Result<Outcome, LedgerError>
-where
-    L: Ledger,
-    E: Compute,
-    G: GitHub,
-    H: Handover,
-    W: Wake,
-    C: Clock,
-{
+) -> Result<Outcome, LedgerError> {
     let permits = Semaphore::new(CONCURRENT_REGISTRATIONS);
     let task = Task { fleet, deadline, lease_until: deadline + LEASE_MARGIN, redelivered, permits };
     let mut work = Work::default();
@@ -89,16 +78,7 @@ impl Default for Work {
 }
 
 /// Takes over what was left and reserves what is missing, again and again until the ledger has not changed under it.
-async fn reserve_all<L, E, G, H, W, C>(
-    deps: &Deps<L, E, G, H, W, C>,
-    task: &Task<'_>,
-    work: &mut Work,
-) -> Result<(), LedgerError>
-where
-    L: Ledger,
-    G: GitHub,
-    C: Clock,
-{
+async fn reserve_all<P: Ports>(deps: &Deps<P>, task: &Task<'_>, work: &mut Work) -> Result<(), LedgerError> {
     let fleet = task.fleet;
     for attempt in 1..=ATTEMPTS {
         let mut view = deps.ledger.view(&fleet.name).await?;
@@ -156,12 +136,7 @@ fn see_out(task: &Task<'_>, view: &View, work: &Work, now: Millis) -> Outcome {
 }
 
 /// Takes over what a dead invocation left; of several that try, one gets it.
-async fn take_over<L: Ledger, E, G, H, W, C: Clock>(
-    deps: &Deps<L, E, G, H, W, C>,
-    task: &Task<'_>,
-    view: &View,
-    work: &mut Work,
-) -> Result<(), LedgerError> {
+async fn take_over<P: Ports>(deps: &Deps<P>, task: &Task<'_>, view: &View, work: &mut Work) -> Result<(), LedgerError> {
     let (now, lease_until) = (deps.clock.now(), task.lease_until);
     for left in plan::left_reservations(view, now) {
         let mut it = Reservation { lease_until, ..left };
@@ -184,18 +159,13 @@ async fn take_over<L: Ledger, E, G, H, W, C: Clock>(
 
 /// Reserves `launches` one after the other on the level at `rev`. Answers whether all were: otherwise somebody else
 /// reserved meanwhile.
-async fn reserve<L, E, G, H, W, C>(
-    deps: &Deps<L, E, G, H, W, C>,
+async fn reserve<P: Ports>(
+    deps: &Deps<P>,
     task: &Task<'_>,
     mut rev: u64,
     launches: Vec<Wanted>,
     work: &mut Work,
-) -> Result<bool, LedgerError>
-where
-    L: Ledger,
-    G: GitHub,
-    C: Clock,
-{
+) -> Result<bool, LedgerError> {
     let fleet = task.fleet;
     for Wanted { target, count } in launches {
         // Before anything is launched: an instance without a registration is money for nothing.
@@ -225,8 +195,8 @@ where
 }
 
 /// What to do after GitHub refused something for `fleet`: logged here, once.
-pub(super) async fn refused<L: Ledger, E, G, H, W, C: Clock>(
-    deps: &Deps<L, E, G, H, W, C>,
+pub(super) async fn refused<P: Ports>(
+    deps: &Deps<P>,
     fleet: &Fleet,
     error: &GitHubError,
 ) -> Result<Outcome, LedgerError> {
@@ -235,11 +205,11 @@ pub(super) async fn refused<L: Ledger, E, G, H, W, C: Clock>(
             warn!(fleet.name = fleet.name, wait_s = wait.as_secs(), "{}", Chain(error));
             pause(deps, fleet, *wait).await
         }
-        GitHubError::Transient { .. } | GitHubError::NameTaken { .. } => {
+        GitHubError::Transient(_) | GitHubError::NameTaken { .. } => {
             warn!(fleet.name = fleet.name, "{}", Chain(error));
             Ok(Outcome::Again)
         }
-        GitHubError::Permanent { .. } => {
+        GitHubError::Permanent(_) => {
             error!(fleet.name = fleet.name, "{}", Chain(error));
             Ok(Outcome::Done)
         }
@@ -247,11 +217,7 @@ pub(super) async fn refused<L: Ledger, E, G, H, W, C: Clock>(
 }
 
 /// Leaves the fleet alone for `wait`, whoever is woken for it.
-pub(super) async fn pause<L: Ledger, E, G, H, W, C: Clock>(
-    deps: &Deps<L, E, G, H, W, C>,
-    fleet: &Fleet,
-    wait: Duration,
-) -> Result<Outcome, LedgerError> {
+pub(super) async fn pause<P: Ports>(deps: &Deps<P>, fleet: &Fleet, wait: Duration) -> Result<Outcome, LedgerError> {
     let until = deps.clock.now() + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX / 2);
     deps.ledger.pause(&fleet.name, until).await?;
     Ok(Outcome::Later(wait + AFTER_PAUSE))

@@ -6,19 +6,17 @@ use dayfly_contract::{Registration, VERSION, names};
 use tracing::{error, info, warn};
 
 use super::{
-    Deps, Outcome,
+    Deps, Outcome, Ports,
     look::{Task, pause, refused},
 };
 use crate::{
     clock::{Clock, Millis},
-    compute::Compute,
     decide::{events, runners::RunnerState},
     fleets::Target,
     github::{GitHub, GitHubError, Jit, NewRunner},
     handover::{Handover, HandoverError},
     ledger::{ATTEMPTS, Committed, Ledger, LedgerError, Runner, Write},
     report::Chain,
-    wake::Wake,
 };
 
 /// No registration is begun when less time is left; it is two calls.
@@ -45,19 +43,7 @@ enum Failed {
 }
 
 /// Registers `runner`. What fails here is this runner's alone; the others go on.
-pub(super) async fn register<L, E, G, H, W, C>(
-    deps: &Deps<L, E, G, H, W, C>,
-    task: &Task<'_>,
-    runner: Runner,
-) -> Outcome
-where
-    L: Ledger,
-    E: Compute,
-    G: GitHub,
-    H: Handover,
-    W: Wake,
-    C: Clock,
-{
+pub(super) async fn register<P: Ports>(deps: &Deps<P>, task: &Task<'_>, runner: Runner) -> Outcome {
     // The semaphore is never closed; without a permit there would only be more at a time.
     let _permit = task.permits.acquire().await;
     let Some(scope) = runner.scope.clone() else { return Outcome::Done };
@@ -78,12 +64,7 @@ where
 }
 
 /// Registers at GitHub and hands over; answers GitHub's id of the runner.
-async fn hand_over<L, E, G: GitHub, H: Handover, W, C: Clock>(
-    deps: &Deps<L, E, G, H, W, C>,
-    task: &Task<'_>,
-    target: &Target,
-    runner: &Runner,
-) -> Result<u64, Failed> {
+async fn hand_over<P: Ports>(deps: &Deps<P>, task: &Task<'_>, target: &Target, runner: &Runner) -> Result<u64, Failed> {
     let fleet = task.fleet;
     if deps.clock.now() + TIME_NEEDED > task.deadline {
         return Err(Failed::OutOfTime);
@@ -140,12 +121,7 @@ async fn hand_over<L, E, G: GitHub, H: Handover, W, C: Clock>(
 
 /// Notes in the ledger that the runner is registered. Where its instance has no use for that any more, it is taken
 /// back.
-async fn note<L: Ledger, E, G: GitHub, H: Handover, W, C: Clock>(
-    deps: &Deps<L, E, G, H, W, C>,
-    target: &Target,
-    runner: Runner,
-    runner_id: u64,
-) -> Result<(), Failed> {
+async fn note<P: Ports>(deps: &Deps<P>, target: &Target, runner: Runner, runner_id: u64) -> Result<(), Failed> {
     let (fleet, instance) = (runner.fleet.clone(), runner.instance.clone());
     let mut now_is = Some(runner);
     for attempt in 1..=ATTEMPTS {
@@ -175,8 +151,8 @@ async fn note<L: Ledger, E, G: GitHub, H: Handover, W, C: Clock>(
 }
 
 /// Leaves the runner to the next look, or to itself.
-async fn give_up<L: Ledger, E, G, H, W, C: Clock>(
-    deps: &Deps<L, E, G, H, W, C>,
+async fn give_up<P: Ports>(
+    deps: &Deps<P>,
     task: &Task<'_>,
     runner: Runner,
     failed: &Failed,
@@ -191,10 +167,8 @@ async fn give_up<L: Ledger, E, G, H, W, C: Clock>(
         let _: Committed = deps.ledger.commit(vec![left]).await?;
         return Ok(Outcome::Later(START_TIME));
     }
-    let for_good = matches!(
-        failed,
-        Failed::GitHub(GitHubError::Permanent { .. }) | Failed::Handover(HandoverError::Permanent { .. })
-    );
+    let for_good =
+        matches!(failed, Failed::GitHub(GitHubError::Permanent(_)) | Failed::Handover(HandoverError::Permanent(_)));
     // For good: the instance gives up at its claim deadline, so nobody is to try again before its boot deadline.
     let lease_until = if for_good { runner.boot_deadline } else { 0 };
     let left = Write::PutRunner(Runner { lease_until, ..runner });

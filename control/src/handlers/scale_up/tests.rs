@@ -17,7 +17,7 @@ use crate::{
     wake::WakeUp,
 };
 
-fn deps(port: &Port) -> Deps<Port, Port, Port, Port, Port, Port> {
+fn deps(port: &Port) -> Deps<Port> {
     let p = || port.clone();
     Deps {
         deployment: "demo".into(),
