@@ -42,8 +42,8 @@ fn strip(from: &Path, to: &Path) -> Result<()> {
     run(Command::new("strip").arg("-o").arg(to).arg(from))
 }
 
-/// Stored, not deflated: it travels over loopback.
-pub(crate) fn zip(bootstrap: &Path, to: &Path) -> Result<()> {
+/// Makes a function's zip. Stored, not deflated: it travels over loopback.
+pub fn zip(bootstrap: &Path, to: &Path) -> Result<()> {
     let mut zip = zip::ZipWriter::new(File::create(to).with_context(|| format!("creating {}", to.display()))?);
     let options =
         SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored).unix_permissions(0o755);

@@ -1,4 +1,5 @@
-//! The few AWS calls with which a run looks for leftovers: moto's JSON protocols by plain HTTP, unsigned.
+//! The few AWS calls with which a run looks for leftovers, and one that a bench makes: moto's JSON protocols by plain
+//! HTTP, unsigned.
 
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 
 /// A client of moto.
 #[derive(Clone, Debug)]
-pub(crate) struct Aws {
+pub struct Aws {
     http: reqwest::Client,
     endpoint: String,
 }
@@ -64,7 +65,7 @@ impl Aws {
     }
 
     /// Creates a Lambda function from a zip.
-    pub(crate) async fn create_function(&self, name: &str, zip: &[u8]) -> Result<()> {
+    pub async fn create_function(&self, name: &str, zip: &[u8]) -> Result<()> {
         let body = json!({
             "FunctionName": name,
             "Runtime": "provided.al2023",

@@ -17,13 +17,14 @@ use crate::artifacts::Artifacts;
 use crate::aws::Aws;
 use crate::deployed::{Deployed, Tape};
 use crate::moto::Moto;
+use crate::program::{Machines, Run};
 use crate::terraform::{Outputs, Terraform};
 use crate::ui::Ui;
 
 /// Name of the deployment.
 pub(crate) const DEPLOYMENT: &str = "laptop";
 /// Labels of the jobs that the fleet `linux-x64` takes.
-pub(crate) const LABELS: [&str; 3] = ["self-hosted", "linux", "x64"];
+pub const LABELS: [&str; 3] = ["self-hosted", "linux", "x64"];
 /// Labels of the jobs that the fleet `impatient` takes, whose agents wait for a registration for three seconds only.
 pub(crate) const IMPATIENT: [&str; 3] = ["self-hosted", "linux", "impatient"];
 
@@ -32,34 +33,30 @@ const MOTO_PORT: u16 = 5577;
 /// Where the GitHub emulator listens, where that is free.
 const GITHUB_PORT: u16 = 5578;
 
-/// What a machine is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Machines {
-    /// A Debian with systemd. Needs root.
-    Systemd,
-    /// The agent as a plain process.
-    Process,
-}
-
 /// A running laptop cloud.
 #[derive(Debug)]
-pub(crate) struct Cloud {
-    pub(crate) aws: Aws,
-    pub(crate) github: Github,
-    pub(crate) lambda: LambdaHost,
-    pub(crate) ec2: Ec2Host,
-    pub(crate) outputs: Outputs,
+pub struct Cloud {
+    /// AWS, as far as it is asked by hand.
+    pub aws: Aws,
+    /// GitHub.
+    pub github: Github,
+    /// Runs the functions.
+    pub lambda: LambdaHost,
+    /// Runs the machines.
+    pub ec2: Ec2Host,
+    /// What was deployed.
+    pub outputs: Outputs,
     /// Where this run keeps its logs, state and machines.
-    pub(crate) folder: PathBuf,
+    pub folder: PathBuf,
     /// Signs webhooks.
     pub(crate) webhook_secret: SecretString,
     moto: Moto,
 }
 
 impl Cloud {
-    /// Starts everything. `folder` is the run's own; `rootfs` is the Debian image for machines with systemd.
-    pub(crate) async fn start(machines: Machines, folder: &Path, rootfs: Option<&Path>, ui: &Ui) -> Result<Self> {
-        std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    /// Starts everything.
+    pub async fn start(run: &Run, ui: &Ui) -> Result<Self> {
+        let (machines, folder) = (run.machines, run.folder.as_path());
         let host = match machines {
             Machines::Systemd => world::GATEWAY,
             Machines::Process => Ipv4Addr::LOCALHOST,
@@ -110,7 +107,7 @@ impl Cloud {
         github.set_webhook(Webhook { url: webhook, secret: secret.clone() });
 
         let begun = Instant::now();
-        let mode = mode(machines, &artifacts, moto.endpoint(), folder, rootfs)?;
+        let mode = mode(run, &artifacts, moto.endpoint())?;
         let mut config = laptop_ec2::Config::new(moto.endpoint(), mode, folder.join("ec2"));
         config.console_dir = Some(folder.join("console"));
         let ec2 = Ec2Host::start(config).await?;
@@ -144,19 +141,21 @@ impl Cloud {
         self.aws.delete_runner(&self.outputs.table, fleet, instance).await
     }
 
-    /// Ends everything, and tells what could not be ended.
-    pub(crate) async fn stop(self) -> Result<Vec<String>> {
+    /// Ends everything; an error tells what could not be ended.
+    pub async fn stop(self) -> Result<()> {
         let mut left = self.ec2.shutdown().await;
         let lambda = self.lambda.shutdown().await;
         left.extend(lambda.processes.iter().map(|pid| format!("process {pid} of a function")));
         self.github.stop();
         self.moto.stop().await?;
-        Ok(left)
+        anyhow::ensure!(left.is_empty(), "could not be ended:\n  {}", left.join("\n  "));
+        Ok(())
     }
 }
 
 /// A job for `labels` whose step tells what it ran as.
-pub(crate) fn job(name: &str, labels: &[&str], script: &str) -> JobSpec {
+#[must_use]
+pub fn job(name: &str, labels: &[&str], script: &str) -> JobSpec {
     JobSpec {
         name: Some(name.to_owned()),
         labels: labels.iter().map(|&label| label.to_owned()).collect(),
@@ -165,14 +164,8 @@ pub(crate) fn job(name: &str, labels: &[&str], script: &str) -> JobSpec {
     }
 }
 
-fn mode(
-    machines: Machines,
-    artifacts: &Artifacts,
-    endpoint: &str,
-    folder: &Path,
-    rootfs: Option<&Path>,
-) -> Result<Mode> {
-    if machines == Machines::Process {
+fn mode(run: &Run, artifacts: &Artifacts, endpoint: &str) -> Result<Mode> {
+    if run.machines == Machines::Process {
         let mut mode = ProcessMode::new(&artifacts.agent, endpoint);
         mode.runner = Some(artifacts.runner.clone());
         // Agents refuse to run a runner as root; a harness that is root runs them as somebody else.
@@ -185,7 +178,7 @@ fn mode(
         mode.env.push(("DAYFLY_RUNNER_USER".to_owned(), user));
         return Ok(Mode::Process(mode));
     }
-    let layer = folder.join("ami");
+    let layer = run.folder.join("ami");
     let files = laptop_ec2::image::AmiFiles {
         agent: artifacts.agent.clone(),
         unit: crate::paths::repository().join("agent/systemd/dayfly-agent.service"),
@@ -194,7 +187,7 @@ fn mode(
         extra: Vec::new(),
     };
     laptop_ec2::image::ami_layer(&layer, &files)?;
-    let rootfs = rootfs.context("machines with systemd need a root file system")?.to_owned();
+    let rootfs = run.rootfs.clone().context("machines with systemd need a root file system")?;
     Ok(Mode::Systemd(SystemdMode { rootfs, layer, disk: laptop_ec2::Disk::Memory, memory: None }))
 }
 
@@ -250,7 +243,7 @@ fn port(host: Ipv4Addr, usual: u16) -> Result<u16> {
 }
 
 /// Waits until `done` says so, for at most `limit`; else says what it said last.
-pub(crate) async fn wait_for<T>(what: &str, limit: Duration, mut done: impl FnMut() -> Result<T, String>) -> Result<T> {
+pub async fn wait_for<T>(what: &str, limit: Duration, mut done: impl FnMut() -> Result<T, String>) -> Result<T> {
     let end = Instant::now() + limit;
     loop {
         match done() {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::cloud::Machines;
 use crate::paths;
+use crate::program::Machines;
 
 /// How long the folder of a run that failed is kept for whoever wants to know why.
 const KEPT: Duration = Duration::from_hours(24);

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::cloud::Cloud;
 
 /// Waits until nothing is left, for at most `limit`; else tells what is.
-pub(crate) async fn wait_for_none(cloud: &Cloud, limit: Duration) -> Result<()> {
+pub async fn wait_for_none(cloud: &Cloud, limit: Duration) -> Result<()> {
     let end = Instant::now() + limit;
     loop {
         let left = look(cloud).await?;

@@ -67,7 +67,7 @@ pub(crate) fn moments(job: &Job, deliveries: &[Delivery], machine: Option<&Machi
 }
 
 /// The agent's last word on the console: the lifecycle message with its timeline.
-pub(crate) fn last_word(console: &str) -> Option<Lifecycle> {
+pub fn last_word(console: &str) -> Option<Lifecycle> {
     console.lines().filter_map(log_line).find_map(|line| serde_json::from_str(line["lifecycle.message"].as_str()?).ok())
 }
 

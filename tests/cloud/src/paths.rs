@@ -6,7 +6,9 @@ use anyhow::{Context as _, Result, ensure};
 
 /// The source tree this program was built from.
 pub(crate) fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // People read it.
+    path.canonicalize().unwrap_or(path)
 }
 
 /// What survives between runs: root file system, Terraform's working data. `DAYFLY_CACHE` moves it.
@@ -15,7 +17,7 @@ pub(crate) fn cache() -> PathBuf {
 }
 
 /// A program of this workspace, built into the same folder as this one.
-pub(crate) fn program(name: &str) -> Result<PathBuf> {
+pub fn program(name: &str) -> Result<PathBuf> {
     let here = std::env::current_exe().context("finding this program's own path")?;
     let path = here.with_file_name(name);
     ensure!(path.is_file(), "{} is not built; run `make demo` or `cargo build --workspace`", path.display());

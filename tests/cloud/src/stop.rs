@@ -18,7 +18,7 @@ pub(crate) async fn asked() -> &'static str {
 }
 
 /// Does `work`, unless somebody asks to stop. What it had started ends with its handles, or with this process.
-pub(crate) async fn or<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+pub async fn or<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::select! {
         outcome = work => outcome,
         how = asked() => bail!("stopped by {how}"),

@@ -21,7 +21,7 @@ pub(crate) struct Terraform {
 
 /// What the root module tells of the deployment.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Outputs {
+pub struct Outputs {
     /// The ledger's table.
     pub(crate) table: String,
     /// The queue of wake-ups.
@@ -35,7 +35,7 @@ pub(crate) struct Outputs {
     /// SSM path of the registrations.
     pub(crate) registration_prefix: String,
     /// The functions' names by handler.
-    pub(crate) functions: BTreeMap<String, String>,
+    pub functions: BTreeMap<String, String>,
 }
 
 impl Outputs {

@@ -8,14 +8,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// The terminal.
 #[derive(Debug)]
-pub(crate) struct Ui {
+pub struct Ui {
     started: Instant,
     spinner: Option<ProgressBar>,
 }
 
 impl Ui {
     /// Writes to standard output.
-    pub(crate) fn new() -> Self {
+    #[must_use]
+    pub fn stdout() -> Self {
         let spinner = std::io::stdout().is_terminal().then(|| {
             let bar = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg} {elapsed}") {
@@ -28,7 +29,7 @@ impl Ui {
     }
 
     /// A line that stays.
-    pub(crate) fn line(&self, text: impl Display) {
+    pub fn line(&self, text: impl Display) {
         let write = || {
             // A reader that went away (`make demo | head`) is no reason to fail.
             let _ = writeln!(std::io::stdout().lock(), "{text}");
@@ -45,7 +46,7 @@ impl Ui {
     }
 
     /// What is waited for, beside the spinner.
-    pub(crate) fn waiting(&self, text: impl Into<String>) {
+    pub fn waiting(&self, text: impl Into<String>) {
         if let Some(bar) = &self.spinner {
             bar.set_message(text.into());
         }
@@ -71,7 +72,7 @@ pub(crate) fn complain(text: &str) {
 }
 
 /// A table with the first column on the left and numbers on the right.
-pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(String::as_str);
         cells.chain(header.get(column).copied()).map(|cell| cell.chars().count()).max().unwrap_or(0)

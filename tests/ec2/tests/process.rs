@@ -1,74 +1,16 @@
 //! Machines as plain processes, which need no root.
-#![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests are tests too")]
 
 mod support;
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use laptop_ec2::{Config, Ec2Host, Happened, Mode, Phase, ProcessMode};
-use support::{FakeMoto, processes_with, wait_for};
+use support::processes::{process, start, start_with};
+use support::{processes_with, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(30);
-
-struct Setup {
-    moto: FakeMoto,
-    host: Ec2Host,
-    work: PathBuf,
-    dir: tempfile::TempDir,
-}
-
-/// A host whose agent is a bash script, or the probe agent where it is empty.
-async fn start(script: &str) -> Setup {
-    start_with(script, |_, _| {}).await
-}
-
-async fn start_with(script: &str, change: impl FnOnce(&mut Config, &Path)) -> Setup {
-    let dir = tempfile::tempdir().expect("a folder");
-    let moto = FakeMoto::start().await;
-    let agent = if script.is_empty() {
-        PathBuf::from(env!("CARGO_BIN_EXE_probe-agent"))
-    } else {
-        let path = dir.path().join("agent");
-        std::fs::write(&path, format!("#!/bin/bash\n{script}\n")).expect("a script");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("a mode");
-        path
-    };
-    let work = dir.path().join("work");
-    let mode = Mode::Process(ProcessMode::new(&agent, "http://127.0.0.1:5000"));
-    let mut config = Config::new(&moto.url, mode, &work);
-    config.poll = Duration::from_millis(20);
-    config.grace = Duration::from_millis(500);
-    change(&mut config, dir.path());
-    let host = Ec2Host::start(config).await.expect("a host");
-    Setup { moto, host, work, dir }
-}
-
-fn process(config: &mut Config) -> &mut ProcessMode {
-    match &mut config.mode {
-        Mode::Process(mode) => mode,
-        Mode::Systemd(_) => panic!("not process mode"),
-    }
-}
-
-impl Setup {
-    /// Ends the host; nothing may be left.
-    async fn end(self) {
-        let left = self.host.shutdown().await;
-        assert_eq!(left, [""; 0]);
-        assert!(!self.work.exists(), "{} is left", self.work.display());
-        let work = self.work.display().to_string();
-        assert_eq!(processes_with(&work), [""; 0]);
-        drop(self.dir);
-    }
-
-    async fn console(&self, id: &str, text: &str) -> String {
-        let console = || self.host.machine(id).map(|machine| machine.console()).unwrap_or_default();
-        let found = || Some(console()).filter(|console| console.contains(text));
-        wait_for(&format!("the console of {id} says {text}"), 20, found, console).await
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_reads_its_metadata_and_its_exit_is_the_power_off() {
@@ -292,32 +234,6 @@ async fn a_work_folder_that_is_not_ours_is_refused_and_one_of_a_killed_host_is_s
     assert!(!work.join("i-1").exists());
     assert!(!orphan.wait().expect("an end").success());
     assert_eq!(host.shutdown().await, [""; 0]);
-}
-
-/// As root the agent runs as somebody else, and its files are theirs.
-#[tokio::test(flavor = "multi_thread")]
-async fn root_gives_machines_to_another_user() {
-    if !nix::unistd::Uid::effective().is_root() {
-        assert!(nix::unistd::User::from_name("nobody").is_ok(), "not root: nothing to give away");
-        return;
-    }
-    let open = |path: &Path| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("a mode");
-    let setup = start_with("echo user=$(id -un) groups=$(id -G); touch run/mine; exec sleep 1000", |config, dir| {
-        open(dir);
-        process(config).user = Some("nobody".to_owned());
-    })
-    .await;
-    let id = setup.moto.launch(14, "");
-    let console = setup.console(&id, "user=").await;
-    assert!(console.contains("user=nobody groups=65534\n"), "{console}");
-    wait_for(
-        "its own folder is writable",
-        5,
-        || setup.work.join(&id).join("run/mine").exists().then_some(()),
-        || setup.host.machine(&id).expect("a machine").console(),
-    )
-    .await;
-    setup.end().await;
 }
 
 /// As when a panic goes through: nobody calls shutdown.

@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 /// Where a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// Held back, for an approval for example.
     Waiting,
     /// Waits for a runner.
+    #[default]
     Queued,
     /// A runner has it.
     InProgress,
@@ -19,6 +20,12 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// Whether nothing more can happen to it.
+    #[must_use]
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Completed)
+    }
+
     /// As GitHub's API and webhooks call it.
     #[must_use]
     pub const fn status(self) -> &'static str {
@@ -31,16 +38,16 @@ impl JobState {
     }
 }
 
-/// How a job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How a job ended, the worst last: the worst of its jobs is how a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conclusion {
     /// All steps went well.
     Success,
-    /// A step failed, or the runner was lost.
-    Failure,
     /// Someone cancelled it.
     Cancelled,
+    /// A step failed, or the runner was lost.
+    Failure,
 }
 
 impl Conclusion {
@@ -49,8 +56,8 @@ impl Conclusion {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Success => "success",
-            Self::Failure => "failure",
             Self::Cancelled => "cancelled",
+            Self::Failure => "failure",
         }
     }
 }
@@ -88,10 +95,8 @@ pub(crate) const fn step(state: JobState, event: JobEvent) -> Option<Moved> {
         // The runner has the last word: a job may end well just as it is being cancelled.
         (S::InProgress | S::Cancelling, E::Report(conclusion)) => Some((S::Completed, Some(conclusion))),
         (S::InProgress, E::Vanish) => Some((S::Completed, Some(Conclusion::Failure))),
-        (S::Waiting | S::Queued, E::Report(_) | E::Vanish)
-        | (S::Waiting | S::InProgress | S::Cancelling, E::HandOut)
-        | (S::Queued | S::InProgress | S::Cancelling, E::Approve)
-        | (S::Completed, _) => None,
+        // The test below has every pair.
+        _ => None,
     }
 }
 

@@ -47,7 +47,7 @@ pub struct JobSpec {
 }
 
 /// A job, with its history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// GitHub's id of this attempt at the job.
     pub id: u64,

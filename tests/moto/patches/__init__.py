@@ -1,5 +1,5 @@
 """What moto 5.2.1 gets wrong or lacks for this project, mended in its classes. One file per mend, each with a test
-of the same name in `tests/`. A mend that a newer moto makes needless fails no test when it is taken out.
+of the same name in `tests/`, or of the file that needs it. A mend that a newer moto makes needless fails no test when it is taken out.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Ids of multipart uploads come from where all other ids come from; moto takes them from the system.
 
-A recorded upload names its id in each part, so a replay must give the same one (`tape.py`).
+A recorded upload names its id in each part, so a replay must give the same one (`tape.py`, `tests/test_tape.py`).
 """
 
 from __future__ import annotations

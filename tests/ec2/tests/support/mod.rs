@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "programs without the usual harness are tests too")]
 
 pub(crate) mod machines;
+pub(crate) mod processes;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

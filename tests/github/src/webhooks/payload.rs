@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::config::{Config, WebhookInstallation};
-use crate::job_state::{Conclusion, JobState};
+use crate::job_state::Conclusion;
 use crate::model::Job;
 
 /// Where GitHub's API is, in URLs that nobody follows.
@@ -176,7 +176,7 @@ fn steps_of(job: &Job) -> Value {
         "started_at": seconds(started),
         "completed_at": ended,
     })];
-    if job.state == JobState::Completed {
+    if job.state.is_over() {
         let last = job.steps.len();
         steps.extend(job.steps.iter().zip(1..).map(|(step, place)| {
             let conclusion = if place == last { job.conclusion } else { Some(Conclusion::Success) };

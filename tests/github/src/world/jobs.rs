@@ -52,8 +52,8 @@ impl World {
         };
         let name = spec.name.unwrap_or_else(|| "build".to_owned());
         let hello = || vec![Step { name: "Say hello".to_owned(), run: "echo \"Hello from $RUNNER_NAME\"".to_owned() }];
+        let state = if spec.waiting { JobState::Waiting } else { JobState::Queued };
         let job = Job {
-            id: 0,
             run_id: run.id,
             run_attempt: run.attempt,
             job_key: spec.job_key.unwrap_or_else(|| key_of(&name)),
@@ -66,18 +66,9 @@ impl World {
             group: spec.group,
             steps: if spec.steps.is_empty() { hello() } else { spec.steps },
             env: spec.env,
-            state: if spec.waiting { JobState::Waiting } else { JobState::Queued },
-            conclusion: None,
-            result: None,
-            runner: None,
-            handed_out: 0,
-            created_at: now,
-            started_at: None,
-            completed_at: None,
-            history: Vec::new(),
-            log: String::new(),
+            ..Job::default()
         };
-        Ok(self.add(job, "created"))
+        Ok(self.add(job, state, "created", now))
     }
 
     fn repository_for(&mut self, asked: Option<&str>) -> Result<String, BadJob> {
@@ -114,12 +105,25 @@ impl World {
         run
     }
 
-    fn add(&mut self, mut job: Job, what: &str) -> u64 {
+    /// Adds a job like `model`, to which nothing has happened yet but this.
+    fn add(&mut self, model: Job, state: JobState, what: &str, now: Timestamp) -> u64 {
         let id = self.next_job;
         self.next_job += 1;
-        job.id = id;
-        job.history.push(Happening { at: job.created_at, state: job.state, what: what.to_owned() });
-        self.outbox.push((job.state.status(), job.clone()));
+        let job = Job {
+            id,
+            state,
+            conclusion: None,
+            result: None,
+            runner: None,
+            handed_out: 0,
+            created_at: now,
+            started_at: None,
+            completed_at: None,
+            history: vec![Happening { at: now, state, what: what.to_owned() }],
+            log: String::new(),
+            ..model
+        };
+        self.outbox.push((state.status(), job.clone()));
         self.jobs.insert(id, job);
         id
     }
@@ -143,7 +147,7 @@ impl World {
             JobState::Waiting | JobState::Queued | JobState::Cancelling => {}
         }
         let job = job.clone();
-        if state == JobState::Completed
+        if state.is_over()
             && let Some(runner) = &job.runner
         {
             self.job_ended(runner.id);
@@ -156,21 +160,17 @@ impl World {
 
     /// Cancels all of a run that is not over.
     pub(crate) fn cancel_run(&mut self, run: u64, now: Timestamp) -> Result<(), Refused> {
-        let open: Vec<u64> =
-            self.latest(run).into_iter().filter(|job| job.state != JobState::Completed).map(|job| job.id).collect();
+        let open: Vec<u64> = self.of_run(run)?.iter().filter(|job| !job.state.is_over()).map(|job| job.id).collect();
         if open.is_empty() {
-            return Err(if self.runs.contains_key(&run) { Refused::State } else { Refused::Unknown });
+            return Err(Refused::State);
         }
         open.into_iter().try_for_each(|id| self.move_job(id, JobEvent::Cancel, "cancelled", now))
     }
 
     /// Runs jobs of a completed run again: new jobs, under the next attempt.
     pub(crate) fn rerun(&mut self, run: u64, again: Again, now: Timestamp) -> Result<Vec<u64>, Refused> {
-        let latest: Vec<Job> = self.latest(run).into_iter().cloned().collect();
-        if latest.is_empty() {
-            return Err(Refused::Unknown);
-        }
-        if latest.iter().any(|job| job.state != JobState::Completed) {
+        let latest = self.of_run(run)?;
+        if latest.iter().any(|job| !job.state.is_over()) {
             return Err(Refused::State);
         }
         let chosen: Vec<Job> = latest
@@ -180,6 +180,7 @@ impl World {
                 Again::Failed => job.conclusion != Some(Conclusion::Success),
                 Again::One(id) => job.id == id,
             })
+            .cloned()
             .collect();
         if chosen.is_empty() {
             return Err(Refused::State);
@@ -187,8 +188,15 @@ impl World {
         let run = self.runs.get_mut(&run).ok_or(Refused::Unknown)?;
         run.attempt += 1;
         run.started_at = now;
-        let attempt = run.attempt;
-        Ok(chosen.into_iter().map(|old| self.add(again_from(old, attempt, now), "created again")).collect())
+        let run_attempt = run.attempt;
+        let again = |old| self.add(Job { run_attempt, ..old }, JobState::Queued, "created again", now);
+        Ok(chosen.into_iter().map(again).collect())
+    }
+
+    /// [`World::latest`] of a run that there is: each has a job.
+    fn of_run(&self, run: u64) -> Result<Vec<&Job>, Refused> {
+        let latest = self.latest(run);
+        if latest.is_empty() { Err(Refused::Unknown) } else { Ok(latest) }
     }
 
     /// The latest attempt at each job of a run, oldest first.
@@ -208,42 +216,17 @@ impl World {
     pub(crate) fn run_status(&self, run: u64) -> (&'static str, Option<Conclusion>) {
         let jobs = self.latest(run);
         let any = |state: JobState| jobs.iter().any(|job| job.state == state);
-        if any(JobState::InProgress) || any(JobState::Cancelling) {
-            return ("in_progress", None);
-        }
-        if any(JobState::Queued) {
+        let state = if any(JobState::InProgress)
+            || any(JobState::Cancelling)
             // GitHub says in_progress once the first job of several has begun.
-            return (if any(JobState::Completed) { "in_progress" } else { "queued" }, None);
-        }
-        if any(JobState::Waiting) {
-            return ("waiting", None);
-        }
-        let ended = |conclusion| jobs.iter().any(|job| job.conclusion == Some(conclusion));
-        let worst = if ended(Conclusion::Failure) {
-            Conclusion::Failure
-        } else if ended(Conclusion::Cancelled) {
-            Conclusion::Cancelled
+            || any(JobState::Queued) && any(JobState::Completed)
+        {
+            JobState::InProgress
         } else {
-            Conclusion::Success
+            [JobState::Queued, JobState::Waiting].into_iter().find(|state| any(*state)).unwrap_or(JobState::Completed)
         };
-        ("completed", Some(worst))
-    }
-}
-
-fn again_from(old: Job, run_attempt: u32, now: Timestamp) -> Job {
-    Job {
-        run_attempt,
-        state: JobState::Queued,
-        conclusion: None,
-        result: None,
-        runner: None,
-        handed_out: 0,
-        created_at: now,
-        started_at: None,
-        completed_at: None,
-        history: Vec::new(),
-        log: String::new(),
-        ..old
+        let worst = jobs.iter().filter_map(|job| job.conclusion).max();
+        (state.status(), worst.filter(|_| state.is_over()))
     }
 }
 

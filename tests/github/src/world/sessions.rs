@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::World;
 use crate::assign::next_job;
-use crate::job_state::{Conclusion, JobEvent, JobState};
+use crate::job_state::{Conclusion, JobEvent};
 use crate::model::{Happening, Job, Runner, Session, TakenBy};
 
 /// Whom a secret belongs to.
@@ -133,7 +133,7 @@ impl World {
             _ => Conclusion::Failure,
         };
         let found = self.job_of(runner, job).ok_or(NoSuchJob)?;
-        if found.state == JobState::Completed {
+        if found.state.is_over() {
             let at = now;
             found.history.push(Happening { at, state: found.state, what: format!("reported again: {result}") });
             return Ok(());
