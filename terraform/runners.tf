@@ -49,18 +49,24 @@ resource "aws_launch_template" "runner" {
 }
 
 locals {
-  # /etc/dayfly/agent.json, version 1.
-  agent_config = { for name, fleet in var.fleets : name => {
-    version             = 1
-    deployment          = var.deployment
-    fleet               = name
-    registration_prefix = local.registration_prefix
-    lifecycle_queue_url = local.queue_urls["lifecycle"]
-    claim_seconds       = fleet.agent.claim_seconds
-    stop_seconds        = fleet.agent.stop_seconds
-    runner              = { directory = fleet.agent.runner_directory, user = fleet.agent.runner_user }
-    log                 = var.log_level
-  } }
+  # /etc/dayfly/agent.json, version 1. What a fleet does not set is left to the agent.
+  agent_config = { for name, fleet in var.fleets : name => { for field, value in {
+    version                    = 1
+    deployment                 = var.deployment
+    fleet                      = name
+    registration_prefix        = local.registration_prefix
+    lifecycle_queue_url        = local.queue_urls["lifecycle"]
+    claim_seconds              = fleet.agent.claim_seconds
+    stop_seconds               = fleet.agent.stop_seconds
+    idle_seconds               = fleet.agent.idle_seconds
+    interruption_grace_seconds = fleet.agent.interruption_grace_seconds
+    retire_seconds             = fleet.agent.retire_seconds
+    heartbeat_seconds          = fleet.agent.heartbeat_seconds
+    disk_free_mib              = fleet.agent.disk_free_mib
+    metadata_access            = fleet.agent.metadata_access
+    runner                     = { directory = fleet.agent.runner_directory, user = fleet.agent.runner_user }
+    log                        = var.log_level
+  } : field => value if value != null } }
 
   agent_config_text = { for name, config in local.agent_config : name => jsonencode(config) }
 

@@ -71,6 +71,7 @@ variable "fleets" {
     The fleets, by name. A job goes to a fleet that has all of its labels; among several the highest `priority` wins,
     then the fewest labels. `repositories` are `owner/repo` or `owner/*`; empty means all. `github.owner` is the
     organization, `owner/repo` or enterprise; for the first two it may be left out and is taken from the job.
+    Of `agent`, what is left out is as the agent on the image has it (`docs/interface.md`).
   EOT
   type = map(object({
     labels        = list(string)
@@ -89,10 +90,16 @@ variable "fleets" {
     market         = optional(string, "on-demand")
     subnets        = optional(list(string))
     agent = optional(object({
-      claim_seconds    = optional(number, 120)
-      stop_seconds     = optional(number, 30)
-      runner_directory = optional(string, "/opt/actions-runner")
-      runner_user      = optional(string, "runner")
+      claim_seconds              = optional(number, 120)
+      stop_seconds               = optional(number, 30)
+      idle_seconds               = optional(number)
+      interruption_grace_seconds = optional(number)
+      retire_seconds             = optional(number)
+      heartbeat_seconds          = optional(number)
+      disk_free_mib              = optional(number)
+      metadata_access            = optional(string)
+      runner_directory           = optional(string, "/opt/actions-runner")
+      runner_user                = optional(string, "runner")
     }), {})
   }))
 
@@ -169,6 +176,22 @@ variable "fleets" {
   validation {
     condition     = alltrue([for fleet in values(var.fleets) : fleet.agent.claim_seconds >= 1 && fleet.agent.claim_seconds <= 3600 && fleet.agent.stop_seconds >= 1 && fleet.agent.stop_seconds <= 600])
     error_message = "fleets[*].agent.claim_seconds is a number from 1 to 3600, stop_seconds from 1 to 600."
+  }
+  validation {
+    condition = alltrue(flatten([for fleet in values(var.fleets) : [
+      for number in [
+        { value = fleet.agent.idle_seconds, from = 1, to = 604800 },
+        { value = fleet.agent.interruption_grace_seconds, from = 1, to = 110 },
+        { value = fleet.agent.retire_seconds, from = 1, to = 3600 },
+        { value = fleet.agent.heartbeat_seconds, from = 1, to = 3600 },
+        { value = fleet.agent.disk_free_mib, from = 0, to = 1099511627776 },
+      ] : number.value == null ? true : floor(number.value) == number.value && number.value >= number.from && number.value <= number.to
+    ]]))
+    error_message = "fleets[*].agent: whole numbers: idle_seconds from 1 to 604800, interruption_grace_seconds from 1 to 110, retire_seconds and heartbeat_seconds from 1 to 3600, disk_free_mib from 0."
+  }
+  validation {
+    condition     = alltrue([for fleet in values(var.fleets) : fleet.agent.metadata_access == null ? true : contains(["agent", "all"], fleet.agent.metadata_access)])
+    error_message = "fleets[*].agent.metadata_access is \"agent\" or \"all\"."
   }
   validation {
     condition     = alltrue([for fleet in values(var.fleets) : startswith(fleet.agent.runner_directory, "/") && !contains(["", "root"], fleet.agent.runner_user)])

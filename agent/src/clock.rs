@@ -60,6 +60,12 @@ impl Clock {
         self.origin + Duration::from_millis(uptime.0.saturating_sub(self.at_origin.0))
     }
 
+    /// The uptime at a time of day, in milliseconds since 1970; 0 where that was before the kernel started.
+    #[must_use]
+    pub fn uptime_at(&self, millis: u64) -> Uptime {
+        Uptime(millis.saturating_sub(self.kernel_start()))
+    }
+
     /// When the kernel started, in milliseconds since 1970. Computed anew each time: the time of day may have been
     /// stepped since boot, the uptime never is.
     #[must_use]

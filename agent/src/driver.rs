@@ -3,18 +3,18 @@
 use std::future::Future;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
 use tracing::{debug, info};
 
 use crate::clock::Clock;
 use crate::core::report::Teller;
 use crate::core::{Event, State, step};
-use crate::effects::{Effects, World};
+use crate::effects::{Effects, Events, World};
 use crate::memory::Memory;
 use crate::settings::Settings;
+use crate::watchdog::Watchdog;
 
 /// What the loop works with.
-#[derive(Debug)]
 pub struct Parts {
     /// The outside.
     pub world: World,
@@ -28,24 +28,49 @@ pub struct Parts {
     pub settings: Settings,
     /// A message for each time the agent is asked to stop.
     pub stops: UnboundedReceiver<()>,
+    /// What else happens outside: each is begun with the place to tell it.
+    pub sources: Vec<Source>,
+    /// systemd's watchdog, which this loop feeds.
+    pub watchdog: Watchdog,
 }
+
+/// Begins to tell events.
+pub type Source = Box<dyn FnOnce(Events) + Send>;
 
 /// Lives the agent's life from `state` on and answers its exit code.
 pub async fn run(parts: Parts, mut state: State) -> u8 {
-    let Parts { world, teller, memory, clock, settings, mut stops } = parts;
+    let Parts { world, teller, memory, clock, settings, mut stops, sources, watchdog } = parts;
     let (events, mut inbox) = unbounded_channel();
-    let mut effects = Effects::new(world, teller, clock, settings.end_limit, events);
+    let mut effects = Effects::new(world, memory.clone(), teller, clock, settings.end_limit, events.clone());
+    for source in sources {
+        source(events.clone());
+    }
     let mut event = Event::Began;
     loop {
-        if let Some(code) = handle(event, &mut state, &mut effects, &memory, &clock) {
+        let code = handle(event, &mut state, &mut effects, &memory, &clock);
+        watchdog.status(state.name());
+        if let Some(code) = code {
+            watchdog.stopping();
             return code;
         }
-        event = tokio::select! {
-            Some(()) = stops.recv() => Event::StopAsked,
-            // `effects` holds a sender, so this never ends.
-            Some(event) = inbox.recv() => event,
-            () = deadline(&state, &clock) => Event::Tick,
+        event = loop {
+            watchdog.fed();
+            tokio::select! {
+                Some(()) = stops.recv() => break Event::StopAsked,
+                // `effects` holds a sender, so this never ends.
+                Some(event) = inbox.recv() => break event,
+                () = deadline(&state, &clock) => break Event::Tick,
+                () = hunger(&watchdog) => {}
+            }
         };
+    }
+}
+
+/// Until the watchdog wants to be fed.
+pub(crate) async fn hunger(watchdog: &Watchdog) {
+    match watchdog.every() {
+        Some(every) => sleep(every).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -6,6 +6,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use dayfly_contract::{AgentConfig, Problem, Problems};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
@@ -13,7 +16,14 @@ use crate::aws::imds::Identity;
 use crate::core::State;
 
 /// The file; raised when [`State`] changes, so that an agent that was replaced does not guess.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// The folder is ours.
+#[derive(Debug)]
+#[must_use = "it is given up when dropped"]
+pub struct Lock(#[expect(dead_code, reason = "held, not looked at")] Option<Flock<fs::File>>);
+
+const REGISTRATION: &str = "registration.json";
 
 /// A folder for the agent's state and the runner's output.
 #[derive(Clone, Debug)]
@@ -59,6 +69,20 @@ impl Memory {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
         self.write(".probe", b"")?;
         fs::remove_file(self.directory.join(".probe"))
+    }
+
+    /// Holds the folder against a second agent, such as one that somebody has started by hand, for as long as the answer
+    /// lives. `None` where another one holds it.
+    #[must_use]
+    pub fn lock(&self) -> Option<Lock> {
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(self.directory.join("lock"));
+        match file.map(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock)) {
+            Ok(Ok(lock)) => Some(Lock(Some(lock))),
+            Ok(Err((_file, Errno::EWOULDBLOCK))) => None,
+            // Whatever else is wrong with the folder is told when it is written to.
+            Ok(Err(_)) | Err(_) => Some(Lock(None)),
+        }
     }
 
     /// Where the runner's output goes.
@@ -110,6 +134,31 @@ impl Memory {
         }
     }
 
+    /// The registration that was taken, until the runner has it. The store's copy is gone by then, and an agent that is
+    /// killed in between must not lose it. Root's own, on a file system in memory, and gone before a job can look.
+    pub fn keep_registration(&self, text: &SecretString) {
+        if let Err(error) = self.replace(REGISTRATION, text.expose_secret().as_bytes()) {
+            // Only a restarted agent would miss it.
+            warn!(%error, "The registration can't be kept");
+        }
+    }
+
+    /// The registration that was taken, if the runner does not have it yet.
+    #[must_use]
+    pub fn registration(&self) -> Option<SecretString> {
+        fs::read_to_string(self.directory.join(REGISTRATION)).ok().map(SecretString::from)
+    }
+
+    /// Forgets the registration.
+    pub fn forget_registration(&self) {
+        match fs::remove_file(self.directory.join(REGISTRATION)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                warn!(%error, "The registration can't be forgotten");
+            }
+            _ => {}
+        }
+    }
+
     fn instance_file(&self) -> PathBuf {
         self.directory.join("instance.json")
     }
@@ -133,15 +182,13 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::clock::Uptime;
-    use crate::core::{Event, Limits, RunnerId, step};
+    use crate::core::tests::limits;
+    use crate::core::{Event, RunnerId, step};
 
     fn state() -> State {
-        let limits = Limits { claim: Duration::from_mins(2), stop: Duration::from_secs(30) };
-        let (state, _) = step(State::new(limits, Uptime(400)), Event::Began, Uptime(500));
+        let (state, _) = step(State::new(limits(), Uptime(400)), Event::Began, Uptime(500));
         let (state, _) = step(state, Event::Started(RunnerId { pid: 7, start_ticks: 9 }), Uptime(600));
         state
     }
@@ -161,13 +208,39 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let memory = Memory::of(folder.path());
         assert_eq!(memory.known(), None);
-        let identity = Identity { instance_id: "i-0123456789abcdef0".to_owned(), region: "eu-west-1".to_owned() };
+        let (instance_id, region) = ("i-0123456789abcdef0".to_owned(), "eu-west-1".to_owned());
+        let identity = Identity { instance_id, region, ..Identity::default() };
         let config = AgentConfig::read(include_str!("../contract/golden/agent-config.v1.json")).unwrap();
         memory.keep(&identity, &config);
         assert_eq!(memory.known(), Some((identity, config)));
         assert_eq!(Memory { boot_id: "another".to_owned(), ..memory.clone() }.known(), None);
         fs::write(memory.instance_file(), "{").unwrap();
         assert_eq!(memory.known(), None);
+    }
+
+    #[test]
+    fn a_registration_is_kept_for_root_until_it_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = Memory::of(folder.path());
+        assert!(memory.registration().is_none());
+        memory.keep_registration(&SecretString::from("secret"));
+        assert_eq!(memory.registration().unwrap().expose_secret(), "secret");
+        let mode = fs::metadata(folder.path().join(REGISTRATION)).unwrap();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777, 0o600);
+        memory.forget_registration();
+        memory.forget_registration();
+        assert!(memory.registration().is_none());
+    }
+
+    #[test]
+    fn one_agent_holds_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let memory = Memory::of(folder.path());
+        let lock = memory.lock().unwrap();
+        assert!(memory.lock().is_none());
+        drop(lock);
+        assert!(memory.lock().is_some());
+        assert!(Memory::of(Path::new("/proc/dayfly")).lock().is_some(), "that is told elsewhere");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dayfly_contract::{Problem, Problems, names};
+use dayfly_contract::{MetadataAccess, Problem, Problems, names};
 
 /// What the agent is told by its own environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +18,14 @@ pub struct Settings {
     pub runner_directory: Option<PathBuf>,
     /// `DAYFLY_RUNNER_USER`: who runs it on this machine, whatever the config says.
     pub runner_user: Option<String>,
+    /// `DAYFLY_METADATA_ACCESS`: who may ask the metadata service on this machine, whatever the config says.
+    pub metadata_access: Option<MetadataAccess>,
+    /// `DAYFLY_HOOK_DIR`: where jobs find our hooks. They can read it, and not write to it.
+    pub hook_dir: PathBuf,
     /// `DAYFLY_LOG`: a log filter that overrides the config's.
     pub log: Option<String>,
+    /// `DAYFLY_LOG_FILE`: a file that takes the log beside standard output; none where the value is empty.
+    pub log_file: Option<PathBuf>,
     /// `DAYFLY_ENDING`: what to do when EC2 does not terminate the instance.
     pub ending: LastResort,
     /// `DAYFLY_METADATA_SECONDS`: how long the metadata service may take to answer.
@@ -37,11 +43,17 @@ pub enum LastResort {
     PowerOff,
 }
 
-const NAMES: [&str; 8] = [
+/// Where the log goes beside standard output.
+const LOG_FILE: &str = "/var/log/dayfly/agent.log";
+
+const NAMES: [&str; 11] = [
     "DAYFLY_CONFIG_FILE",
     "DAYFLY_ENDING",
     "DAYFLY_END_SECONDS",
+    "DAYFLY_HOOK_DIR",
     "DAYFLY_LOG",
+    "DAYFLY_LOG_FILE",
+    "DAYFLY_METADATA_ACCESS",
     "DAYFLY_METADATA_SECONDS",
     "DAYFLY_RUNNER_DIRECTORY",
     "DAYFLY_RUNNER_USER",
@@ -64,7 +76,14 @@ impl Settings {
                 .unwrap_or_else(|| names::AGENT_CONFIG_PATH.into()),
             runner_directory: path(&vars, "DAYFLY_RUNNER_DIRECTORY", &mut problems),
             runner_user: user(&vars, "DAYFLY_RUNNER_USER", &mut problems),
+            metadata_access: access(&vars, "DAYFLY_METADATA_ACCESS", &mut problems),
+            hook_dir: path(&vars, "DAYFLY_HOOK_DIR", &mut problems).unwrap_or_else(|| "/run/dayfly-hook".into()),
             log: filter(&vars, "DAYFLY_LOG", &mut problems),
+            log_file: match vars.get("DAYFLY_LOG_FILE").map(String::as_str) {
+                None => Some(LOG_FILE.into()),
+                Some("") => None,
+                Some(_) => path(&vars, "DAYFLY_LOG_FILE", &mut problems),
+            },
             ending: ending(&vars, "DAYFLY_ENDING", &mut problems),
             metadata_limit: seconds(&vars, "DAYFLY_METADATA_SECONDS", 120, &mut problems),
             end_limit: seconds(&vars, "DAYFLY_END_SECONDS", 60, &mut problems),
@@ -86,11 +105,20 @@ fn path(vars: &Vars, name: &str, problems: &mut Problems) -> Option<PathBuf> {
 
 fn user(vars: &Vars, name: &str, problems: &mut Problems) -> Option<String> {
     let value = vars.get(name)?;
-    if value.is_empty() || value == "root" {
-        problems.0.push(Problem::new(name, quoted(value), "the name of a user other than root"));
+    if value.is_empty() {
+        problems.0.push(Problem::new(name, quoted(value), "the name of a user"));
         return None;
     }
     Some(value.clone())
+}
+
+fn access(vars: &Vars, name: &str, problems: &mut Problems) -> Option<MetadataAccess> {
+    let value = vars.get(name)?;
+    let known = MetadataAccess::WORDS.iter().find(|(word, _)| word == value);
+    if known.is_none() {
+        problems.0.push(Problem::new(name, quoted(value), "\"agent\" or \"all\""));
+    }
+    known.map(|(_, access)| *access)
 }
 
 fn filter(vars: &Vars, name: &str, problems: &mut Problems) -> Option<String> {
@@ -140,6 +168,10 @@ mod tests {
         assert_eq!(settings.state_dir, PathBuf::from("/run/dayfly"));
         assert_eq!(settings.config_file, PathBuf::from("/etc/dayfly/agent.json"));
         assert_eq!(settings.log, None);
+        assert_eq!(settings.log_file, Some(PathBuf::from("/var/log/dayfly/agent.log")));
+        assert_eq!(settings.hook_dir, PathBuf::from("/run/dayfly-hook"));
+        assert_eq!(settings.metadata_access, None);
+        assert_eq!(read(&[("DAYFLY_LOG_FILE", "")]).0.log_file, None);
         assert_eq!(settings.ending, LastResort::PowerOff);
         assert_eq!(settings.metadata_limit, Duration::from_mins(2));
         assert_eq!(settings.end_limit, Duration::from_mins(1));
@@ -153,6 +185,9 @@ mod tests {
             ("DAYFLY_RUNNER_DIRECTORY", "/tmp/r"),
             ("DAYFLY_RUNNER_USER", "nobody"),
             ("DAYFLY_LOG", "debug"),
+            ("DAYFLY_LOG_FILE", "/tmp/l"),
+            ("DAYFLY_HOOK_DIR", "/tmp/h"),
+            ("DAYFLY_METADATA_ACCESS", "all"),
             ("DAYFLY_ENDING", "terminate"),
             ("DAYFLY_METADATA_SECONDS", "3"),
             ("DAYFLY_END_SECONDS", "4"),
@@ -165,7 +200,10 @@ mod tests {
                 config_file: PathBuf::from("/tmp/c.json"),
                 runner_directory: Some(PathBuf::from("/tmp/r")),
                 runner_user: Some("nobody".to_owned()),
+                metadata_access: Some(MetadataAccess::All),
+                hook_dir: PathBuf::from("/tmp/h"),
                 log: Some("debug".to_owned()),
+                log_file: Some(PathBuf::from("/tmp/l")),
                 ending: LastResort::Exit,
                 metadata_limit: Duration::from_secs(3),
                 end_limit: Duration::from_secs(4),
@@ -177,14 +215,18 @@ mod tests {
     fn all_mistakes_are_told_at_once() {
         let (settings, problems) = read(&[
             ("DAYFLY_STATE_DIR", "here"),
-            ("DAYFLY_RUNNER_USER", "root"),
+            ("DAYFLY_RUNNER_USER", ""),
+            ("DAYFLY_METADATA_ACCESS", "nobody"),
+            ("DAYFLY_HOOK_DIR", "hooks"),
             ("DAYFLY_LOG", "dayfly_agent=loud"),
+            ("DAYFLY_LOG_FILE", "agent.log"),
             ("DAYFLY_ENDING", "never"),
             ("DAYFLY_METADATA_SECONDS", "0"),
             ("DAYFLY_END_SECONDS", "soon"),
             ("DAYFLY_STATEDIR", "hunter2"),
         ]);
-        assert_eq!(settings, read(&[]).0, "defaults stand in for what was refused");
+        let defaults = Settings { log_file: None, ..read(&[]).0 };
+        assert_eq!(settings, defaults, "defaults stand in for what was refused");
         let paths: Vec<&str> = problems.0.iter().map(|problem| problem.path.as_str()).collect();
         assert_eq!(
             paths,
@@ -192,7 +234,10 @@ mod tests {
                 "DAYFLY_STATEDIR",
                 "DAYFLY_STATE_DIR",
                 "DAYFLY_RUNNER_USER",
+                "DAYFLY_METADATA_ACCESS",
+                "DAYFLY_HOOK_DIR",
                 "DAYFLY_LOG",
+                "DAYFLY_LOG_FILE",
                 "DAYFLY_ENDING",
                 "DAYFLY_METADATA_SECONDS",
                 "DAYFLY_END_SECONDS"

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
 
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -13,12 +14,14 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use dayfly_agent::aws::{CallError, Fault};
 use dayfly_agent::clock::{Clock, Uptime};
 use dayfly_agent::core::report::Teller;
-use dayfly_agent::core::{Ending, Event, Exit, Limits, RunnerId, Stage, State};
+use dayfly_agent::core::{Ending, Event, Exit, Limits, RunnerId, Saying, Stage, State};
 use dayfly_agent::driver::{self, Parts};
 use dayfly_agent::effects::{Events, Machine, Outbox, Registrations, Terminator, Unusable, World};
 use dayfly_agent::memory::Memory;
-use dayfly_agent::runner::jit::JitFiles;
 use dayfly_agent::settings::Settings;
+use dayfly_agent::telling::Post;
+use dayfly_agent::watchdog::Watchdog;
+use dayfly_contract::{Phase, Registration};
 use futures::future::BoxFuture;
 use secrecy::SecretString;
 use tempfile::TempDir;
@@ -82,7 +85,8 @@ impl Registrations for Outside {
 impl Outbox for Outside {
     fn send(&self, message: String) -> BoxFuture<'_, Result<(), CallError>> {
         let message: serde_json::Value = serde_json::from_str(&message).unwrap();
-        self.note(&format!("send {} {}", message["kind"].as_str().unwrap(), message["reason"].as_str().unwrap()));
+        let word = |name: &str| message[name].as_str().unwrap_or_default().to_owned();
+        self.note(format!("send {} {}", word("kind"), word("reason")).trim());
         Box::pin(async { Ok(()) })
     }
 }
@@ -95,28 +99,34 @@ impl Terminator for Outside {
 }
 
 impl Machine for Outside {
-    fn read_ahead(&self) {
-        self.note("read ahead");
+    fn prepare(&self) -> BoxFuture<'static, Result<(), Unusable>> {
+        self.note("prepare");
+        Box::pin(async { Ok(()) })
     }
 
     fn stop_reading_ahead(&self) {
         self.note("stop reading ahead");
     }
 
-    fn install(&self, _registration: JitFiles) -> Result<(), Unusable> {
-        self.note("install");
-        Ok(())
+    fn install(
+        &self,
+        registration: Registration,
+        _timeline: BTreeMap<Phase, Uptime>,
+    ) -> BoxFuture<'static, Result<(), Unusable>> {
+        self.note(&format!("install {}", registration.runner_name));
+        Box::pin(async { Ok(()) })
     }
 
     fn start(&self, events: Events) -> Result<RunnerId, Unusable> {
         self.note("start");
         if self.unusable {
-            return Err(Unusable("no such program".to_owned()));
+            return Err(Unusable::runner("no such program"));
         }
-        events.send(Event::Listening).unwrap();
+        let said = |number, saying| events.send(Event::Said { number, saying }).unwrap();
+        said(1, Saying::Listening);
         if !self.runner_stays {
-            events.send(Event::JobStarted { name: "build".to_owned() }).unwrap();
-            events.send(Event::JobEnded { result: "Succeeded".to_owned() }).unwrap();
+            said(2, Saying::JobStarted { name: "build".to_owned() });
+            said(3, Saying::JobEnded { result: "Succeeded".to_owned() });
             events.send(Event::Exited(Exit::Code(0))).unwrap();
         }
         *self.events.lock().unwrap() = Some(events);
@@ -131,6 +141,24 @@ impl Machine for Outside {
     fn await_update(&self) -> BoxFuture<'static, ()> {
         self.note("await update");
         Box::pin(async {})
+    }
+
+    fn has_worker(&self) -> bool {
+        self.note("look");
+        false
+    }
+
+    fn start_extras(&self) {
+        self.note("extras");
+    }
+
+    fn close_up(&self) -> BoxFuture<'static, ()> {
+        self.note("close up");
+        Box::pin(async {})
+    }
+
+    fn last_lines(&self) -> Vec<String> {
+        vec!["the last line".to_owned()]
     }
 
     fn interrupt(&self) {
@@ -156,7 +184,17 @@ struct Run {
 }
 
 fn limits() -> Limits {
-    Limits { claim: Duration::from_millis(400), stop: Duration::from_secs(30) }
+    Limits {
+        claim: Duration::from_millis(400),
+        stop: Duration::from_secs(30),
+        idle: Duration::from_mins(5),
+        minimum_running: Duration::ZERO,
+        lifetime: None,
+        job: Duration::from_mins(1),
+        grace: Duration::from_secs(30),
+        retire: Duration::from_millis(100),
+        before_end: None,
+    }
 }
 
 fn run(outside: Outside) -> Run {
@@ -171,7 +209,7 @@ fn run_from(outside: Outside, state: State) -> Run {
     let parts = Parts {
         world: World {
             registrations: outside.clone(),
-            outbox: outside.clone(),
+            post: Arc::new(Post::open(outside.clone(), folder.path(), "i-0123456789abcdef0")),
             terminator: outside.clone(),
             machine: outside.clone(),
         },
@@ -180,6 +218,8 @@ fn run_from(outside: Outside, state: State) -> Run {
         clock: Clock::starting_at(Uptime(0)),
         settings: Settings::read(settings).0,
         stops,
+        sources: vec![],
+        watchdog: Watchdog::new(|_| None, 0),
     };
     Run { outside, stop, folder, code: tokio::spawn(driver::run(parts, state)) }
 }
@@ -213,19 +253,23 @@ impl Run {
 async fn the_main_road_in_order() {
     let run = run(Outside::default());
     run.called("terminate").await;
+    let calls = run.outside.calls();
+    let (sent, done): (Vec<&str>, Vec<&str>) =
+        calls.iter().map(String::as_str).partition(|call| call.starts_with("send"));
+    assert_eq!(sent, ["send listening", "send job_started", "send job_completed", "send finished job_done"]);
     assert_eq!(
-        run.outside.calls(),
+        done,
         [
-            "read ahead",
+            "prepare",
             "get",
             "delete",
-            "install",
+            "install x",
             "start",
             "stop reading ahead",
+            "extras",
             "stop reading ahead",
             "stop reading ahead",
             "kill",
-            "send finished job_done",
             "terminate"
         ]
     );
@@ -259,7 +303,7 @@ async fn where_nothing_ends_the_machine_the_exit_code_says_so() {
     assert_eq!(code, 70);
     assert_eq!(calls.last().unwrap(), "power off");
     assert!(calls.iter().filter(|call| *call == "terminate").count() > 1, "{calls:?}");
-    assert_eq!(calls.iter().filter(|call| call.starts_with("send")).count(), 1, "{calls:?}");
+    assert_eq!(calls.iter().filter(|call| call.starts_with("send finished")).count(), 1, "{calls:?}");
 }
 
 #[tokio::test]
@@ -276,7 +320,9 @@ async fn a_stop_interrupts_the_runner_and_ends_the_instance() {
     run.stop.send(()).unwrap();
     run.called("terminate").await;
     let calls = run.outside.calls();
-    assert!(calls.contains(&"interrupt".to_owned()), "{calls:?}");
+    let at =
+        |call: &str| calls.iter().position(|known| known == call).unwrap_or_else(|| panic!("no {call}: {calls:?}"));
+    assert!(at("send retire stopped") < at("look") && at("look") < at("interrupt"), "{calls:?}");
     assert!(calls.contains(&"send finished stopped".to_owned()), "{calls:?}");
 }
 
@@ -299,6 +345,7 @@ async fn the_state_on_disk_is_enough_to_go_on() {
     let state = Memory::of(first.folder.path()).load().unwrap();
     let second = run_from(Outside::default(), state);
     second.called("terminate").await;
-    let expected = ["adopt", "stop reading ahead", "kill", "send finished runner_exited", "terminate"];
-    assert_eq!(second.outside.calls(), expected);
+    let calls = second.outside.calls();
+    let done: Vec<&str> = calls.iter().map(String::as_str).filter(|call| !call.starts_with("send l")).collect();
+    assert_eq!(done, ["adopt", "stop reading ahead", "kill", "send finished runner_exited", "terminate"]);
 }

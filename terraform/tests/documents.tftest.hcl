@@ -35,6 +35,14 @@ variables {
       image_id       = "ami-0123456789abcdef0"
       instance_types = ["t3.small"]
       subnets        = ["subnet-3"]
+      agent = {
+        idle_seconds               = 60
+        interruption_grace_seconds = 10
+        retire_seconds             = 20
+        heartbeat_seconds          = 30
+        disk_free_mib              = 0
+        metadata_access            = "all"
+      }
     }
   }
 }
@@ -89,6 +97,11 @@ run "written" {
   assert {
     condition     = local.agent_config_text["linux-x64"] == jsonencode(jsondecode(file("../agent/contract/golden/agent-config.v1.json")))
     error_message = "agent.json: ${local.agent_config_text["linux-x64"]}"
+  }
+
+  assert {
+    condition     = jsonencode([for field in ["idle_seconds", "interruption_grace_seconds", "retire_seconds", "heartbeat_seconds", "disk_free_mib", "metadata_access"] : jsondecode(local.agent_config_text["small"])[field]]) == jsonencode([60, 10, 20, 30, 0, "all"])
+    error_message = "agent.json: ${local.agent_config_text["small"]}"
   }
 
   assert {

@@ -190,3 +190,19 @@ run "runner_as_root" {
     fleets = { a = { labels = ["a"], max = 1, agent = { runner_user = "root" }, github = { level = "organization" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
   }
 }
+
+run "agent_numbers" {
+  command         = plan
+  expect_failures = [var.fleets]
+  variables {
+    fleets = { a = { labels = ["a"], max = 1, agent = { interruption_grace_seconds = 111 }, github = { level = "organization" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
+  }
+}
+
+run "metadata_access" {
+  command         = plan
+  expect_failures = [var.fleets]
+  variables {
+    fleets = { a = { labels = ["a"], max = 1, agent = { metadata_access = "nobody" }, github = { level = "organization" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
+  }
+}

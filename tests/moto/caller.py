@@ -35,3 +35,8 @@ def sender_id(access_key: str) -> str:
 def current_sender_id() -> str:
     """The user id of whoever made the request at hand."""
     return sender_id(_access_key.get())
+
+
+def is_instance() -> bool:
+    """Whether an instance made the request at hand."""
+    return _INSTANCE_KEY.match(_access_key.get()) is not None

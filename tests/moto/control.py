@@ -5,6 +5,7 @@
     POST /_laptop/instances/{id}/shutdown   {"reason": "..."}: the machine switched itself off
     GET  /_laptop/functions/{name}/code     the zip of a Lambda function
     POST /_laptop/capacity                  {"unavailable": [{"instance_type", "zone": "*", "left": 0}]} replaces the list
+    POST /_laptop/throttle                  {"operation": "ssm.GetParameter", "times": 3}: so many calls of instances
     GET  /_laptop/calls                     {"ec2.CreateFleet": 3, ...}
     POST /_laptop/calls/reset
     POST /_laptop/recording/stop            ends what `--record` began
@@ -28,6 +29,7 @@ import states
 from calls import Calls
 from patches.ec2_capacity import CAPACITY
 from tape import Tape
+from throttle import Throttle
 
 
 class Refused(Exception):
@@ -41,15 +43,17 @@ class Refused(Exception):
 class Control:
     """The WSGI application of the channel."""
 
-    def __init__(self, calls: Calls, tape: Tape | None) -> None:
+    def __init__(self, calls: Calls, tape: Tape | None, throttle: Throttle) -> None:
         self._calls = calls
         self._tape = tape
+        self._throttle = throttle
         self._routes: list[tuple[str, re.Pattern[str], Callable[..., Response]]] = [
             ("GET", re.compile(r"^/_laptop/instances$"), self._instances),
             ("POST", re.compile(r"^/_laptop/instances/([^/]+)/state$"), self._state),
             ("POST", re.compile(r"^/_laptop/instances/([^/]+)/shutdown$"), self._shutdown),
             ("GET", re.compile(r"^/_laptop/functions/([^/]+)/code$"), self._code),
             ("POST", re.compile(r"^/_laptop/capacity$"), self._capacity),
+            ("POST", re.compile(r"^/_laptop/throttle$"), self._set_throttle),
             ("GET", re.compile(r"^/_laptop/calls$"), self._get_calls),
             ("POST", re.compile(r"^/_laptop/calls/reset$"), self._reset_calls),
             ("POST", re.compile(r"^/_laptop/recording/stop$"), self._stop_recording),
@@ -114,6 +118,15 @@ class Control:
             shortages.append((kind, _text(entry, "zone", "a zone or *", default="*"), left))
         with locks.of("ec2"):
             CAPACITY.replace(shortages)
+        return Response(status=204)
+
+    def _set_throttle(self, request: Request) -> Response:
+        wanted = _body(request)
+        operation = _text(wanted, "operation", "an operation such as ssm.GetParameter", lambda name: "." in name)
+        times = wanted.get("times")
+        if not isinstance(times, int) or isinstance(times, bool) or times < 0:
+            raise Refused(400, f"times: found {json.dumps(times)}, expected a whole number from 0")
+        self._throttle.set(operation, times)
         return Response(status=204)
 
     def _get_calls(self, _request: Request) -> Response:

@@ -18,6 +18,7 @@ import locks
 from calls import Calls, operation
 from control import Control
 from tape import Tape
+from throttle import Throttle
 
 # Not AWS's but moto's.
 OWN = ("moto_api", "instance_metadata")
@@ -29,7 +30,8 @@ class Front:
     def __init__(self, tape: Tape | None = None) -> None:
         self.calls = Calls()
         self._tape = tape
-        self._control = Control(self.calls, tape)
+        self._throttle = Throttle()
+        self._control = Control(self.calls, tape, self._throttle)
         self._moto = DomainDispatcherApplication(create_backend_app)
 
     @property
@@ -70,6 +72,9 @@ class Front:
         self.calls.add(name)
         token = caller.enter(environ.get("HTTP_AUTHORIZATION", ""))
         try:
+            refusal = self._throttle.refusal(name)
+            if refusal:
+                return list(refusal(environ, start_response))
             with _lock(service, name):
                 return _answer(app, environ, start_response)
         finally:

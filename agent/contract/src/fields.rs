@@ -63,6 +63,21 @@ impl<'a> Fields<'a> {
         if self.get(name).is_none() { default.to_owned() } else { self.text(name, allowed, good) }
     }
 
+    /// A text field for which `good` holds, if it is there.
+    pub fn optional(&mut self, name: &str, allowed: &str, good: impl Fn(&str) -> bool) -> Option<String> {
+        self.get(name)?;
+        Some(self.text(name, allowed, good))
+    }
+
+    /// A field that is true or false, with a default where it is absent.
+    pub fn flag_or(&mut self, name: &str, default: bool) -> bool {
+        let Some(value) = self.get(name) else { return default };
+        value.as_bool().unwrap_or_else(|| {
+            self.refuse(name, "true or false");
+            default
+        })
+    }
+
     /// A whole number within `range`.
     pub fn number(&mut self, name: &str, range: std::ops::RangeInclusive<u64>) -> u64 {
         if let Some(number) = self.get(name).and_then(Value::as_u64).filter(|number| range.contains(number)) {

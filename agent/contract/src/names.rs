@@ -22,6 +22,12 @@ pub fn registration_parameter(prefix: &str, instance_id: &str) -> String {
     format!("{prefix}/{instance_id}")
 }
 
+/// The S3 key of the registration of `instance_id`, where they are kept there.
+#[must_use]
+pub fn registration_object(prefix: &str, instance_id: &str) -> String {
+    format!("{prefix}{instance_id}")
+}
+
 /// The name a runner has at GitHub, which allows 64 characters: `<fleet>-<instance id>`. The instance id makes it
 /// unique; the fleet is for people.
 #[must_use]

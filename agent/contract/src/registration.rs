@@ -1,32 +1,58 @@
-//! The one-use registration, handed to one instance through SSM Parameter Store.
+//! The one-use registration, handed to one instance through SSM Parameter Store or S3.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::VERSION;
 
-/// What control puts at `<registration_prefix>/<instance id>` for one instance to claim, once.
+/// What control puts where one instance alone can claim it, once.
 ///
-/// `Debug` shows no secret; only [`Registration::write`] does, for the parameter's value.
+/// `Debug` shows no secret; only [`Registration::write`] does, for the store.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Registration {
     /// Version of this document.
     pub version: u32,
     /// The reservation in the ledger that this instance was launched under.
     pub reservation: String,
-    /// The runner's id at GitHub.
-    pub runner_id: u64,
     /// The runner's name at GitHub.
     pub runner_name: String,
-    /// GitHub's `encoded_jit_config`.
-    #[serde(serialize_with = "exposed")]
-    pub jit_config: SecretString,
+    /// What lets it in.
+    #[serde(flatten)]
+    pub grant: Grant,
+}
+
+/// What lets a runner in at GitHub. In the document its fields stand beside the others; it is told by the one that is
+/// secret.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+pub enum Grant {
+    /// An ephemeral runner, which exists at GitHub already.
+    Jit {
+        /// The runner's id at GitHub.
+        runner_id: u64,
+        /// GitHub's `encoded_jit_config`.
+        #[serde(serialize_with = "exposed")]
+        jit_config: SecretString,
+    },
+    /// A reusable runner, which registers itself, as its `config.sh` would.
+    Token {
+        /// GitHub's registration token: good for an hour.
+        #[serde(serialize_with = "exposed")]
+        registration_token: SecretString,
+        /// The organization, repository or enterprise, as `config.sh` wants it: `https://github.com/octo-org`.
+        url: String,
+        /// The runner's labels.
+        labels: Vec<String>,
+        /// The name of its group; GitHub's default where absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        runner_group: Option<String>,
+    },
 }
 
 /// Why a registration was refused. Never quotes the document: it is a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistrationError {
-    /// Not JSON, or a field is missing or of another type.
+    /// Not JSON.
     #[error("registration is unreadable at line {line}, column {column}")]
     Unreadable {
         /// Line of the first mistake.
@@ -34,6 +60,12 @@ pub enum RegistrationError {
         /// Column of the first mistake.
         column: usize,
     },
+    /// A field is missing or of another type.
+    #[error(
+        "registration has not the fields of one: reservation, runner_name and either runner_id and jit_config, or \
+             registration_token, url and labels"
+    )]
+    Fields,
     /// Written by a control plane that is newer than this agent.
     #[error("registration is version {found}; this agent reads up to {VERSION}: build a newer image")]
     TooNew {
@@ -49,24 +81,31 @@ impl Registration {
     /// Reads a registration of any version up to [`VERSION`].
     pub fn read(text: &str) -> Result<Self, RegistrationError> {
         // The version decides before the fields do: a newer document may have other fields.
-        let value: serde_json::Value = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
+        let value: serde_json::Value = serde_json::from_str(text).map_err(|error| {
+            // serde's messages can quote values, and here every value may be a secret: only the place is kept.
+            RegistrationError::Unreadable { line: error.line(), column: error.column() }
+        })?;
         match value.get("version").and_then(serde_json::Value::as_u64) {
             None | Some(0) => return Err(RegistrationError::NoVersion),
             Some(found) if found > u64::from(VERSION) => return Err(RegistrationError::TooNew { found }),
             Some(_) => {}
         }
-        serde_json::from_str(text).map_err(|error| unreadable(&error))
+        serde_json::from_value(value).map_err(|_quotes| RegistrationError::Fields)
     }
 
-    /// The document with its secret, for the parameter's value and nothing else.
+    /// The document with its secret, for the store and nothing else.
     pub fn write(&self) -> Result<SecretString, serde_json::Error> {
         Ok(SecretString::from(serde_json::to_string(self)?))
     }
-}
 
-/// serde's messages can quote values, and here every value may be a secret: only the place is kept.
-fn unreadable(error: &serde_json::Error) -> RegistrationError {
-    RegistrationError::Unreadable { line: error.line(), column: error.column() }
+    /// The runner's id at GitHub, where it has one already.
+    #[must_use]
+    pub fn runner_id(&self) -> Option<u64> {
+        match self.grant {
+            Grant::Jit { runner_id, .. } => Some(runner_id),
+            Grant::Token { .. } => None,
+        }
+    }
 }
 
 fn exposed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {

@@ -36,7 +36,8 @@ pub enum Fault {
 impl Fault {
     /// Of an answer with this status and error code.
     fn of(status: Option<u16>, code: Option<&str>) -> Self {
-        const THROTTLING: [&str; 7] = [
+        const THROTTLING: [&str; 8] = [
+            "SlowDown",
             "ThrottlingException",
             "Throttling",
             "RequestLimitExceeded",
@@ -105,6 +106,7 @@ mod tests {
     #[test]
     fn faults_are_told_apart() {
         assert_eq!(Fault::of(Some(400), Some("ThrottlingException")), Fault::Throttled);
+        assert_eq!(Fault::of(Some(503), Some("SlowDown")), Fault::Throttled);
         assert_eq!(Fault::of(Some(503), Some("RequestLimitExceeded")), Fault::Throttled);
         assert_eq!(Fault::of(Some(400), Some("AccessDeniedException")), Fault::Denied);
         assert_eq!(Fault::of(Some(403), Some("UnauthorizedOperation")), Fault::Denied);

@@ -2,7 +2,7 @@
 //! 0 done, 1 terminated error, 2 retryable error, 3 updating, 4 updating an ephemeral runner, 5 session conflict,
 //! 6 configuration refreshed, 7 version too old.
 
-use dayfly_contract::{Kind, Reason};
+use dayfly_contract::{Kind, Phase, Reason};
 
 use super::{Exit, Facts, Limits, Verdict};
 
@@ -19,18 +19,24 @@ pub(super) enum Next {
 
 /// Decides by how the process ended and what is known of its job.
 pub(super) fn after(exit: Exit, facts: &Facts) -> Next {
-    if let Some(job) = &facts.job {
-        // A runner is for one job: whatever its exit code, it is not started again.
+    if let Some(job) = facts.job.as_ref().filter(|job| facts.is_ephemeral() || job.result.is_none()) {
+        // An ephemeral runner is for one job: whatever its exit code, it is not started again. A reusable one that
+        // lost its job is not to be trusted with the next.
         return Next::End(match (&job.result, exit) {
             (Some(_), _) | (None, Exit::Code(0)) => Verdict::finished(Reason::JobDone),
             (None, _) => Verdict::failed(Reason::RunnerFailed, format!("{} during a job", told(exit))),
         });
     }
     match exit {
+        // One that never listened was of no use, and the next one would not be either.
+        Exit::Code(0) | Exit::Unknown if !facts.phases.contains_key(&Phase::Listening) => {
+            Next::End(Verdict::failed(Reason::RunnerFailed, format!("{} before it listened", told(exit))))
+        }
         Exit::Code(0) => Next::End(Verdict::finished(Reason::RunnerExited)),
         Exit::Unknown => {
             Next::End(Verdict { kind: Kind::Finished, reason: Reason::RunnerExited, detail: Some(told(exit)) })
         }
+        Exit::Code(7) => Next::End(Verdict::failed(Reason::VersionRefused, told(exit))),
         Exit::Code(2 | 3 | 4 | 6) if facts.starts >= Limits::STARTS => {
             Next::End(Verdict::failed(Reason::RunnerFailed, format!("{} after {} starts", told(exit), facts.starts)))
         }
@@ -56,12 +62,18 @@ mod tests {
     use dayfly_contract::Job;
 
     use super::*;
+    use crate::core::Claimed;
 
     #[expect(clippy::option_option, reason = "no job, a job without a result, a job with one")]
     fn facts(starts: u32, job: Option<Option<&str>>) -> Facts {
         Facts {
             starts,
-            job: job.map(|result| Job { name: "build".to_owned(), result: result.map(str::to_owned) }),
+            phases: [(Phase::Listening, crate::clock::Uptime(9))].into(),
+            job: job.map(|result| Job {
+                name: "build".to_owned(),
+                result: result.map(str::to_owned),
+                ..Job::default()
+            }),
             ..Facts::default()
         }
     }
@@ -71,7 +83,7 @@ mod tests {
     fn each_exit_has_its_consequence() {
         use Exit::{Code, Signal, Unknown};
         use Kind::{Failed, Finished};
-        use Reason::{JobDone, RunnerExited, RunnerFailed};
+        use Reason::{JobDone, RunnerExited, RunnerFailed, VersionRefused};
         let rows: [(Exit, Option<Option<&str>>, Kind, Reason); 13] = [
             (Code(0), Some(Some("Succeeded")), Finished, JobDone),
             (Code(0), Some(None), Finished, JobDone),
@@ -84,7 +96,7 @@ mod tests {
             (Code(0), None, Finished, RunnerExited),
             (Code(1), None, Failed, RunnerFailed),
             (Code(5), None, Failed, RunnerFailed),
-            (Code(7), None, Failed, RunnerFailed),
+            (Code(7), None, Failed, VersionRefused),
             (Signal(11), None, Failed, RunnerFailed),
         ];
         for (exit, job, kind, reason) in rows {
@@ -95,6 +107,26 @@ mod tests {
         assert_eq!(after(Code(6), &facts(5, None)), Next::Again);
         assert_eq!(after(Code(3), &facts(1, None)), Next::AfterUpdate);
         assert_eq!(after(Code(4), &facts(1, None)), Next::AfterUpdate);
+    }
+
+    #[test]
+    fn a_runner_that_never_listened_has_failed() {
+        for exit in [Exit::Code(0), Exit::Unknown] {
+            let Next::End(verdict) = after(exit, &Facts::default()) else { panic!("{exit:?} goes on") };
+            assert_eq!((verdict.kind, verdict.reason), (Kind::Failed, Reason::RunnerFailed));
+        }
+    }
+
+    #[test]
+    fn a_reusable_runner_is_started_again_between_jobs_only() {
+        let claimed = Claimed { ephemeral: false, ..Claimed::default() };
+        let reusable = |job| Facts { claimed: Some(claimed.clone()), ..facts(1, job) };
+        assert_eq!(after(Exit::Code(2), &reusable(Some(Some("Succeeded")))), Next::Again);
+        assert_eq!(after(Exit::Code(4), &reusable(Some(Some("Failed")))), Next::AfterUpdate);
+        let Next::End(verdict) = after(Exit::Code(2), &reusable(Some(None))) else { panic!("its job is lost") };
+        assert_eq!((verdict.kind, verdict.reason), (Kind::Failed, Reason::RunnerFailed));
+        let Next::End(verdict) = after(Exit::Code(0), &reusable(Some(Some("Succeeded")))) else { panic!("goes on") };
+        assert_eq!((verdict.kind, verdict.reason), (Kind::Finished, Reason::RunnerExited));
     }
 
     #[test]

@@ -3,21 +3,21 @@
 //! A job's display name is free text from a workflow file. It may look like any of these lines, so each is matched
 //! from the timestamp at its start, and a result is the last word of a line.
 
-use super::Event;
+use super::Saying;
 
-/// The event that `line` tells, if it tells one.
+/// What `line` tells, if it tells anything.
 #[must_use]
-pub fn read(line: &str) -> Option<Event> {
+pub fn read(line: &str) -> Option<Saying> {
     let text = after_timestamp(line.trim_end_matches('\r'))?;
     if text == "Listening for Jobs" {
-        return Some(Event::Listening);
+        return Some(Saying::Listening);
     }
     if let Some(name) = text.strip_prefix("Running job: ") {
-        return Some(Event::JobStarted { name: name.to_owned() });
+        return Some(Saying::JobStarted { name: name.to_owned() });
     }
     let (_name, result) = text.strip_prefix("Job ")?.rsplit_once(" completed with result: ")?;
     let is_word = !result.is_empty() && result.bytes().all(|byte| byte.is_ascii_alphabetic());
-    is_word.then(|| Event::JobEnded { result: result.to_owned() })
+    is_word.then(|| Saying::JobEnded { result: result.to_owned() })
 }
 
 /// What follows `YYYY-MM-DD HH:MM:SSZ: `.
@@ -39,18 +39,18 @@ mod tests {
     const AT: &str = "2026-11-20 14:00:05Z: ";
 
     #[expect(clippy::unnecessary_wraps, reason = "as `read` answers it")]
-    fn started(name: &str) -> Option<Event> {
-        Some(Event::JobStarted { name: name.to_owned() })
+    fn started(name: &str) -> Option<Saying> {
+        Some(Saying::JobStarted { name: name.to_owned() })
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "as `read` answers it")]
-    fn ended(result: &str) -> Option<Event> {
-        Some(Event::JobEnded { result: result.to_owned() })
+    fn ended(result: &str) -> Option<Saying> {
+        Some(Saying::JobEnded { result: result.to_owned() })
     }
 
     #[test]
     fn the_runners_lines_are_read() {
-        assert_eq!(read("2026-11-20 14:00:00Z: Listening for Jobs"), Some(Event::Listening));
+        assert_eq!(read("2026-11-20 14:00:00Z: Listening for Jobs"), Some(Saying::Listening));
         assert_eq!(read(&format!("{AT}Running job: build (1.95, x86_64)")), started("build (1.95, x86_64)"));
         assert_eq!(read(&format!("{AT}Job build completed with result: Succeeded\r")), ended("Succeeded"));
         assert_eq!(read(&format!("{AT}Job a b completed with result: Canceled")), ended("Canceled"));

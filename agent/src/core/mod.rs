@@ -5,21 +5,28 @@
 //! tells control how the instance ended.
 //!
 //! ```text
-//! Booting → Claiming → Installing → Starting → Listening ⇄ Running → Draining → Ending
+//! Booting → Claiming → Installing → Starting → Listening ⇄ Running → Retiring → Draining → Ending
 //! ```
-//! Every state may go to `Ending`, and none leaves it.
+//! Every state may go to `Ending`, and none leaves it. `leaving` is about a runner that shall take no further job,
+//! `ending` about the way from its stop to the instance's end.
 
 mod action;
+mod ending;
 mod event;
 mod exits;
+mod facts;
+mod leaving;
+mod limits;
 pub mod lines;
 pub mod report;
 mod state;
 mod step;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-pub use action::Action;
-pub use event::{Event, Exit};
-pub use state::{Claimed, EXIT_NOT_ENDED, Ending, Facts, Limits, RunnerId, Stage, Starting, State, Verdict};
+pub use action::{Action, Disagreement};
+pub use event::{Event, Exit, HookCall, Notice, Saying};
+pub use facts::{Claimed, Facts, Leaving, RunnerId, Signs, Verdict};
+pub use limits::Limits;
+pub use state::{EXIT_NOT_ENDED, Ending, Stage, Starting, State};
 pub use step::step;

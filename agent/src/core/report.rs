@@ -1,6 +1,6 @@
-//! The one message that tells control how an instance ended.
+//! The messages that tell control what becomes of an instance.
 
-use dayfly_contract::{Job, Lifecycle, Timeline};
+use dayfly_contract::{Job, JobFacts, Kind, Lifecycle, Phase};
 
 use super::{Facts, State};
 
@@ -13,28 +13,63 @@ pub struct Teller {
     pub fleet: String,
 }
 
-/// The message for a state with a verdict; none before. `kernel_start` turns uptimes into times of day: milliseconds
-/// since 1970.
+/// The last message, for a state with a verdict; none before. `log` are the last lines of the runner's output, which
+/// explain a failure.
 #[must_use]
-pub fn lifecycle(teller: &Teller, state: &State, kernel_start: u64) -> Option<Lifecycle> {
-    let Facts { phases, claimed, job, exit_code, verdict, .. } = state.facts.clone();
-    let verdict = verdict?;
-    let mut timeline = Timeline::default();
-    for (phase, uptime) in phases {
-        timeline.set(phase, kernel_start.saturating_add(uptime.0));
-    }
-    let mut message = Lifecycle::new(verdict.kind, &teller.instance_id, &teller.fleet);
+pub fn last(teller: &Teller, state: &State, log: &[String], kernel_start: u64) -> Option<Lifecycle> {
+    let facts = &state.facts;
+    let verdict = facts.verdict.as_ref()?;
+    let mut message = message(teller, facts, verdict.kind, kernel_start);
     message.reason = Some(verdict.reason);
     message.detail = verdict.detail.as_deref().map(sendable);
-    message.job = job.map(|job| Job { name: sendable(&job.name), ..job });
-    message.exit_code = exit_code;
-    message.timeline = timeline;
-    if let Some(claimed) = claimed {
-        message.reservation = Some(claimed.reservation);
-        message.runner_id = Some(claimed.runner_id);
-        message.runner_name = Some(claimed.runner_name);
+    message.exit_code = facts.exit_code;
+    if verdict.kind == Kind::Failed {
+        message.phase = facts.phases.keys().copied().rfind(|phase| *phase != Phase::End);
+        message.log = log.iter().map(|line| sendable(line)).collect();
     }
     Some(message)
+}
+
+/// A message on the way: anything but [`Kind::is_last`].
+#[must_use]
+pub fn word(teller: &Teller, state: &State, kind: Kind, kernel_start: u64) -> Lifecycle {
+    let mut message = message(teller, &state.facts, kind, kernel_start);
+    if let (Kind::Retire | Kind::Interrupted, Some(leaving)) = (kind, &state.facts.leaving) {
+        message.reason = Some(leaving.reason);
+        message.detail = leaving.detail.as_deref().map(sendable);
+    }
+    message
+}
+
+/// What every message tells. `kernel_start` turns uptimes into times of day: milliseconds since 1970.
+fn message(teller: &Teller, facts: &Facts, kind: Kind, kernel_start: u64) -> Lifecycle {
+    let mut message = Lifecycle::new(kind, &teller.instance_id, &teller.fleet);
+    for (phase, uptime) in &facts.phases {
+        message.timeline.set(*phase, kernel_start.saturating_add(uptime.0));
+    }
+    message.job = facts.job.as_ref().map(sendable_job);
+    if let Some(claimed) = facts.claimed.clone() {
+        message.reservation = Some(claimed.reservation);
+        message.runner_id = claimed.runner_id;
+        message.runner_name = Some(claimed.runner_name);
+    }
+    message
+}
+
+fn sendable_job(job: &Job) -> Job {
+    let text = |text: &Option<String>| text.as_deref().map(sendable);
+    let facts = &job.facts;
+    Job {
+        name: sendable(&job.name),
+        result: text(&job.result),
+        facts: JobFacts {
+            repository: text(&facts.repository),
+            job: text(&facts.job),
+            workflow: text(&facts.workflow),
+            actor: text(&facts.actor),
+            ..*facts
+        },
+    }
 }
 
 /// `text` without the characters that SQS refuses a whole message for: a job's name is free text from a workflow file.
@@ -46,26 +81,55 @@ fn sendable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use dayfly_contract::Reason;
 
     use super::*;
     use crate::clock::Uptime;
-    use crate::core::{Limits, Verdict};
+    use crate::core::tests::limits;
+    use crate::core::{Leaving, Verdict};
+
+    fn teller() -> Teller {
+        Teller { instance_id: "i-0123456789abcdef0".to_owned(), fleet: "x".to_owned() }
+    }
 
     #[test]
     fn what_sqs_refuses_is_replaced() {
-        let teller = Teller { instance_id: "i-0123456789abcdef0".to_owned(), fleet: "x".to_owned() };
-        let limits = Limits { claim: Duration::from_mins(2), stop: Duration::from_secs(30) };
-        let mut state = State::new(limits, Uptime(0));
+        let mut state = State::new(limits(), Uptime(0));
         let name = "a\u{0}\u{1b}\u{fffe}\u{ffff}\tb\n\rc é\u{fffd}\u{10000}\u{10ffff}";
-        state.facts.job = Some(Job { name: name.to_owned(), result: Some("Failed".to_owned()) });
+        let facts = JobFacts { workflow: Some("w\u{0}".to_owned()), run_id: Some(7), ..JobFacts::default() };
+        state.facts.job = Some(Job { name: name.to_owned(), result: Some("Failed".to_owned()), facts });
         state.facts.verdict = Some(Verdict::failed(Reason::RunnerFailed, "why\u{ffff}"));
-        let message = lifecycle(&teller, &state, 0).unwrap();
+        let message = last(&teller(), &state, &["line\u{7}".to_owned()], 0).unwrap();
         let job = message.job.unwrap();
         assert_eq!(job.name, "a\u{fffd}\u{fffd}\u{fffd}\u{fffd}\tb\n\rc é\u{fffd}\u{10000}\u{10ffff}");
         assert_eq!(job.result.as_deref(), Some("Failed"));
+        assert_eq!((job.facts.workflow.as_deref(), job.facts.run_id), (Some("w\u{fffd}"), Some(7)));
         assert_eq!(message.detail.as_deref(), Some("why\u{fffd}"));
+        assert_eq!(message.log, ["line\u{fffd}"]);
+    }
+
+    #[test]
+    fn a_failure_tells_its_phase_and_the_runners_last_lines() {
+        let mut state = State::new(limits(), Uptime(400));
+        state.facts.began(Phase::Claimed, Uptime(900));
+        state.facts.began(Phase::End, Uptime(1000));
+        state.facts.verdict = Some(Verdict::failed(Reason::InstallFailed, "no space"));
+        let message = last(&teller(), &state, &["a".to_owned()], 1_000_000).unwrap();
+        assert_eq!((message.phase, message.log.len()), (Some(Phase::Claimed), 1));
+        assert_eq!(message.timeline.get(Phase::End), Some(1_001_000));
+        state.facts.verdict = Some(Verdict::finished(Reason::JobDone));
+        let message = last(&teller(), &state, &["a".to_owned()], 0).unwrap();
+        assert_eq!((message.phase, message.log.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_word_on_the_way_tells_why_where_it_matters() {
+        let mut state = State::new(limits(), Uptime(400));
+        state.facts.leaving = Some(Leaving { reason: Reason::Idle, detail: None, hard: None, failed: false });
+        let told = |kind| word(&teller(), &state, kind, 0).reason;
+        assert_eq!(told(Kind::Retire), Some(Reason::Idle));
+        assert_eq!(told(Kind::Interrupted), Some(Reason::Idle));
+        assert_eq!(told(Kind::Heartbeat), None);
+        assert_eq!(last(&teller(), &state, &[], 0), None, "nothing has ended");
     }
 }

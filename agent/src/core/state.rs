@@ -1,11 +1,10 @@
 //! All there is to know about an agent's life.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use dayfly_contract::{Job, Kind, Phase, Reason};
 use serde::{Deserialize, Serialize};
 
+use dayfly_contract::Phase;
+
+use super::{Facts, Limits, Verdict};
 use crate::clock::Uptime;
 
 /// The agent's exit code when it could not have the instance ended: the unit file does not restart on it, but fails,
@@ -29,19 +28,29 @@ pub struct State {
 pub enum Stage {
     /// The config is known; nothing was done yet.
     Booting,
-    /// Waiting for the registration.
+    /// Waiting for the registration, while the runner's files are made ready.
     Claiming {
         /// When to give up.
         until: Uptime,
     },
-    /// The registration is taken; the runner is looked at and given it.
+    /// The registration is taken; the runner's files are made ready, and it is given its registration.
     Installing,
     /// The runner is about to run, or has not reached GitHub yet.
     Starting(Starting),
     /// The runner waits for a job, or is about to exit after one.
-    Listening,
+    Listening {
+        /// Since when it has none.
+        since: Uptime,
+    },
     /// The runner runs a job.
     Running,
+    /// The runner has no job and shall get none: control was asked to delete it at GitHub, which ends it.
+    Retiring {
+        /// When to stop it ourselves.
+        until: Uptime,
+        /// Whether a last look for a job is under way.
+        looking: bool,
+    },
     /// The runner was asked to stop.
     Draining {
         /// When to kill it, or, if that was done, to wait no longer.
@@ -79,7 +88,12 @@ pub enum Starting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
-    /// The lifecycle message is being sent.
+    /// What is to be run before the end runs.
+    ClosingUp {
+        /// When to wait no longer.
+        until: Uptime,
+    },
+    /// The last lifecycle message is being sent.
     Reporting,
     /// EC2 is asked to terminate the instance.
     Terminating,
@@ -100,100 +114,6 @@ pub enum Ending {
     },
 }
 
-/// How long things may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
-    /// From the agent's start until the registration is there.
-    pub claim: Duration,
-    /// From asking the runner to stop until it is killed.
-    pub stop: Duration,
-}
-
-impl Limits {
-    /// From the runner's start until it listens: a cold disk and .NET take some 20 s, GitHub's JIT configs expire
-    /// after about 300 s.
-    pub const CONNECT: Duration = Duration::from_mins(5);
-    /// Between a runner's exit and its next start; what the runner's own `run-helper.sh` waits.
-    pub const PAUSE: Duration = Duration::from_secs(5);
-    /// How often a runner is started in all.
-    pub const STARTS: u32 = 6;
-    /// From the kill until the kernel has taken the process away; longer only if it hangs in I/O.
-    pub const KILL: Duration = Duration::from_secs(5);
-    /// From EC2's agreement to the machine's shutdown.
-    pub const SHUTDOWN: Duration = Duration::from_mins(1);
-    /// From the power-off's start to its end.
-    pub const POWER_OFF: Duration = Duration::from_mins(1);
-}
-
-/// What an agent has learned.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Facts {
-    /// When each phase began. The first time counts.
-    pub phases: BTreeMap<Phase, Uptime>,
-    /// The registration that was taken.
-    pub claimed: Option<Claimed>,
-    /// Why it was not taken so far.
-    pub claim_trouble: Option<String>,
-    /// The runner's process, while it runs.
-    pub runner: Option<RunnerId>,
-    /// How often the runner was started.
-    pub starts: u32,
-    /// The job it was given.
-    pub job: Option<Job>,
-    /// The exit code of the runner's last process.
-    pub exit_code: Option<i32>,
-    /// Why the instance ends.
-    pub verdict: Option<Verdict>,
-}
-
-impl Facts {
-    /// Notes that `phase` began at `now`, unless it did before.
-    pub fn began(&mut self, phase: Phase, now: Uptime) {
-        self.phases.entry(phase).or_insert(now);
-    }
-}
-
-/// A registration as far as it is no secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claimed {
-    /// The reservation this instance was launched under.
-    pub reservation: String,
-    /// The runner's id at GitHub.
-    pub runner_id: u64,
-    /// The runner's name at GitHub.
-    pub runner_name: String,
-}
-
-/// A process, told apart from a later one with the same number by when it started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunnerId {
-    /// Process id, and id of its process group.
-    pub pid: i32,
-    /// Field 22 of `/proc/<pid>/stat`: clock ticks from boot to its start.
-    pub start_ticks: u64,
-}
-
-/// Why an instance ends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verdict {
-    /// Whether it did what it was launched for.
-    pub kind: Kind,
-    /// The reason, for programs.
-    pub reason: Reason,
-    /// The reason, for people, where there is more to tell.
-    pub detail: Option<String>,
-}
-
-impl Verdict {
-    pub(super) fn finished(reason: Reason) -> Self {
-        Self { kind: Kind::Finished, reason, detail: None }
-    }
-
-    pub(super) fn failed(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { kind: Kind::Failed, reason, detail: Some(detail.into()) }
-    }
-}
-
 impl State {
     /// The state of an agent that started at `started`.
     #[must_use]
@@ -210,15 +130,43 @@ impl State {
         match &self.stage {
             Stage::Claiming { until }
             | Stage::Starting(Starting::Pausing { until } | Starting::Connecting { until })
+            | Stage::Retiring { until, .. }
             | Stage::Draining { until, .. }
-            | Stage::Ending(Ending::Waiting { until } | Ending::PoweringOff { until }) => Some(*until),
+            | Stage::Ending(Ending::ClosingUp { until } | Ending::Waiting { until } | Ending::PoweringOff { until }) => {
+                Some(*until)
+            }
+            Stage::Listening { since } => {
+                let idle = self.idle_until(*since);
+                Some(self.lifetime_until().map_or(idle, |lifetime| lifetime.min(idle)))
+            }
+            Stage::Running => {
+                let hard = self.facts.leaving.as_ref().and_then(|leaving| leaving.hard);
+                earlier(earlier(hard, self.facts.lingers_until()), self.lifetime_until())
+            }
+            Stage::Installing => self.facts.phases.get(&Phase::Claimed).map(|claimed| *claimed + Limits::INSTALL),
             Stage::Booting
-            | Stage::Installing
             | Stage::Starting(Starting::Launching | Starting::Updating)
-            | Stage::Listening
-            | Stage::Running
             | Stage::Ending(Ending::Reporting | Ending::Terminating | Ending::Over { .. }) => None,
         }
+    }
+
+    /// Until when a runner that has no job `since` then may wait for one, or, after its only job, for its own end.
+    #[must_use]
+    pub fn idle_until(&self, since: Uptime) -> Uptime {
+        if !self.facts.is_ephemeral() {
+            let first = self.facts.phases.get(&Phase::Listening).copied().unwrap_or(since);
+            return (since + self.limits.idle).max(first + self.limits.minimum_running);
+        }
+        since + if self.facts.had_job() { Limits::AFTER_JOB } else { self.limits.idle }
+    }
+
+    /// When the runner has lived for long enough; `None` where it may live for ever, or where that has come already.
+    #[must_use]
+    pub fn lifetime_until(&self) -> Option<Uptime> {
+        let started = self.facts.phases.get(&Phase::Agent).copied().unwrap_or_default();
+        let until = started + self.limits.lifetime?;
+        let noted = self.facts.leaving.as_ref().is_some_and(|leaving| leaving.hard.is_some_and(|hard| hard >= until));
+        (!noted).then_some(until)
     }
 
     /// The stage in one word, for logs and transcripts.
@@ -229,11 +177,19 @@ impl State {
             Stage::Claiming { .. } => "Claiming",
             Stage::Installing => "Installing",
             Stage::Starting(_) => "Starting",
-            Stage::Listening => "Listening",
+            Stage::Listening { .. } => "Listening",
             Stage::Running => "Running",
+            Stage::Retiring { .. } => "Retiring",
             Stage::Draining { .. } => "Draining",
             Stage::Ending(Ending::Over { .. }) => "Over",
             Stage::Ending(_) => "Ending",
         }
+    }
+}
+
+fn earlier(one: Option<Uptime>, other: Option<Uptime>) -> Option<Uptime> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dayfly_contract::{Registration, RegistrationError};
+use dayfly_contract::{Grant, Registration, RegistrationError};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::sleep;
 use tracing::{debug, warn};
@@ -17,13 +17,14 @@ use super::Registrations;
 use crate::aws::{CallError, Fault};
 use crate::backoff::{Backoff, random};
 use crate::core::Claimed;
+use crate::memory::Memory;
 use crate::runner::jit::{JitError, JitFiles};
 
-/// A registration that exists nowhere else any more. Only [`take`] makes one.
+/// A registration that exists nowhere else any more, but in the agent's memory. Only [`take`] makes one.
 #[derive(Debug)]
 pub(super) struct Taken {
     pub(super) claimed: Claimed,
-    pub(super) files: JitFiles,
+    pub(super) registration: Registration,
 }
 
 /// Why a registration can't be used.
@@ -42,9 +43,20 @@ const DELETE_TRIES: u32 = 3;
 
 /// Tries until the registration is taken or refused; whoever calls limits the time. `trouble` is told once of each
 /// new thing that is in the way, other than that the registration is not there yet.
-pub(super) async fn take(store: &dyn Registrations, trouble: impl Fn(String)) -> Result<Taken, Refused> {
+///
+/// Before it is deleted from the store it is kept in `memory`: an agent that is killed in between finds it there.
+pub(super) async fn take(
+    store: &dyn Registrations,
+    memory: &Memory,
+    trouble: impl Fn(String),
+) -> Result<Taken, Refused> {
     let mut tries = Tries::new(&trouble);
+    let mut is_kept = false;
     let text = loop {
+        if let Some(text) = memory.registration() {
+            is_kept = true;
+            break text;
+        }
         match store.get().await {
             Ok(Some(text)) => break text,
             Ok(None) => tries.pause().await,
@@ -55,26 +67,47 @@ pub(super) async fn take(store: &dyn Registrations, trouble: impl Fn(String)) ->
     let taken = match read(&text) {
         Ok(taken) => taken,
         Err(refused) => {
+            memory.forget_registration();
             discard(store).await;
             return Err(refused);
         }
     };
+    memory.keep_registration(&text);
     drop(text);
     let mut tries = Tries::new(&trouble);
     while let Err(error) = store.delete().await {
+        // An earlier agent has deleted it: what is not there is denied, as its tag is not there either.
+        if is_kept && error.fault == Fault::Denied && is_gone(store).await {
+            break;
+        }
         tries.pause_after(&error).await;
     }
     Ok(taken)
 }
 
-fn read(text: &SecretString) -> Result<Taken, Refused> {
-    let registration = Registration::read(text.expose_secret())?;
-    let files = JitFiles::decode(&registration.jit_config)?;
-    let Registration { reservation, runner_id, runner_name, .. } = registration;
-    Ok(Taken { claimed: Claimed { reservation, runner_id, runner_name }, files })
+async fn is_gone(store: &dyn Registrations) -> bool {
+    match store.get().await {
+        Ok(found) => found.is_none(),
+        Err(error) => error.fault == Fault::Denied,
+    }
 }
 
-async fn discard(store: &dyn Registrations) {
+fn read(text: &SecretString) -> Result<Taken, Refused> {
+    let registration = Registration::read(text.expose_secret())?;
+    if let Grant::Jit { jit_config, .. } = &registration.grant {
+        JitFiles::decode(jit_config)?;
+    }
+    let claimed = Claimed {
+        reservation: registration.reservation.clone(),
+        runner_id: registration.runner_id(),
+        runner_name: registration.runner_name.clone(),
+        ephemeral: matches!(registration.grant, Grant::Jit { .. }),
+    };
+    Ok(Taken { claimed, registration })
+}
+
+/// Deletes a registration that nobody is going to use, as far as it can be done soon.
+pub(super) async fn discard(store: &dyn Registrations) {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(1));
     for _ in 0..DELETE_TRIES {
         match store.delete().await {

@@ -1,8 +1,8 @@
 //! Carries actions out: one exhaustive match in [`Effects::act`]. Nothing here decides; what comes of an action is sent
 //! back as an event.
 //!
-//! The outside is behind four traits, each as wide as this module needs it: [`Registrations`] (SSM), [`Outbox`] (SQS),
-//! [`Terminator`] (EC2) and [`Machine`] (the runner and this machine).
+//! The outside is behind four traits, each as wide as this module needs it: [`Registrations`] (SSM or S3), [`Outbox`] (SQS, behind
+//! [`Post`]), [`Terminator`] (EC2) and [`Machine`] (the runner and this machine).
 
 mod claim;
 mod insist;
@@ -11,6 +11,9 @@ mod ports;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use dayfly_contract::Registration;
+use futures::FutureExt;
+use secrecy::ExposeSecret;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
@@ -18,15 +21,16 @@ use tracing::{error, info, warn};
 pub use ports::{Machine, Outbox, Registrations, Terminator, Unusable};
 
 use crate::clock::Clock;
-use crate::core::report::{Teller, lifecycle};
+use crate::core::report::{self, Teller};
 use crate::core::{Action, Event, State};
-use crate::runner::jit::JitFiles;
+use crate::memory::Memory;
+use crate::telling::Post;
 
 /// Where events go.
 pub type Events = UnboundedSender<Event>;
 
 /// How long the lifecycle message is tried. The instance costs money; a message that can't be sent is given up, and what
-/// it would have told is then in the journal alone.
+/// it would have told is then in the log alone.
 const REPORT_LIMIT: Duration = Duration::from_secs(15);
 
 /// The outside.
@@ -34,8 +38,8 @@ const REPORT_LIMIT: Duration = Duration::from_secs(15);
 pub struct World {
     /// The registration store.
     pub registrations: Arc<dyn Registrations>,
-    /// The lifecycle queue.
-    pub outbox: Arc<dyn Outbox>,
+    /// Lifecycle messages, on their way to their queue.
+    pub post: Arc<Post>,
     /// EC2.
     pub terminator: Arc<dyn Terminator>,
     /// The runner and this machine.
@@ -52,51 +56,72 @@ impl std::fmt::Debug for World {
 #[derive(Debug)]
 pub struct Effects {
     world: World,
+    memory: Memory,
     teller: Teller,
     clock: Clock,
     end_limit: Duration,
     events: Events,
     claiming: Option<JoinHandle<()>>,
-    /// The registration's secret part, between claim and installation. Not in [`State`], which is written to a file.
-    hand: Arc<Mutex<Option<JitFiles>>>,
+    preparing: Option<JoinHandle<()>>,
+    installing: Option<JoinHandle<()>>,
+    /// Between claim and installation; the memory's copy is for an agent that takes over.
+    hand: Arc<Mutex<Option<Registration>>>,
 }
 
 impl Effects {
     /// Effects on `world`, whose results go to `events`.
     #[must_use]
-    pub fn new(world: World, teller: Teller, clock: Clock, end_limit: Duration, events: Events) -> Self {
-        Self { world, teller, clock, end_limit, events, claiming: None, hand: Arc::default() }
+    pub fn new(
+        world: World,
+        memory: Memory,
+        teller: Teller,
+        clock: Clock,
+        end_limit: Duration,
+        events: Events,
+    ) -> Self {
+        Self {
+            world,
+            memory,
+            teller,
+            clock,
+            end_limit,
+            events,
+            claiming: None,
+            installing: None,
+            preparing: None,
+            hand: Arc::default(),
+        }
     }
 
     /// Carries out one action of the step that led to `state`. Answers the exit code when the agent is to end.
     pub fn act(&mut self, action: &Action, state: &State) -> Option<u8> {
+        let machine = &self.world.machine;
         match action {
             Action::Claim => self.claim(),
-            Action::StopClaiming => {
-                if let Some(claiming) = self.claiming.take() {
-                    claiming.abort();
-                }
+            Action::StopClaiming => stop(&mut self.claiming),
+            Action::Discard => self.discard(),
+            Action::Prepare => self.prepare(),
+            Action::StopPreparing => {
+                stop(&mut self.preparing);
+                stop(&mut self.installing);
+                machine.stop_reading_ahead();
             }
-            Action::ReadAhead => self.world.machine.read_ahead(),
-            Action::StopReadingAhead => self.world.machine.stop_reading_ahead(),
-            Action::Install => self.install(),
-            Action::Start => match self.world.machine.start(self.events.clone()) {
-                Ok(runner) => self.tell(Event::Started(runner)),
-                Err(unusable) => self.tell(unusable.into()),
-            },
-            Action::AwaitUpdate => {
-                let updated = self.world.machine.await_update();
-                self.then(async move {
-                    updated.await;
-                    Event::Updated
-                });
+            Action::Install => self.install(state),
+            Action::Start => self.start(),
+            Action::AwaitUpdate => self.then(machine.await_update().map(|()| Event::Updated)),
+            Action::Adopt => machine.adopt(state.facts.runner, self.events.clone()),
+            Action::LookForWorker => self.tell(Event::Worker(machine.has_worker())),
+            Action::StartExtras => machine.start_extras(),
+            Action::Interrupt => machine.interrupt(),
+            Action::Kill => machine.kill(),
+            Action::Tell(kind) => {
+                let word = report::word(&self.teller, state, *kind, self.clock.kernel_start());
+                self.world.post.send(&word);
             }
-            Action::Adopt => self.world.machine.adopt(state.facts.runner, self.events.clone()),
-            Action::Interrupt => self.world.machine.interrupt(),
-            Action::Kill => self.world.machine.kill(),
+            Action::CloseUp => self.then(machine.close_up().map(|()| Event::ClosedUp)),
             Action::Report => self.report(state),
             Action::Terminate => self.terminate(),
-            Action::PowerOff => match self.world.machine.power_off() {
+            Action::PowerOff => match machine.power_off() {
                 Ok(()) => info!("The machine powers itself off"),
                 Err(error) => {
                     error!(%error, "The machine can't be powered off");
@@ -104,6 +129,9 @@ impl Effects {
                 }
             },
             Action::Exit(code) => return Some(*code),
+            Action::Disagree(disagreement) => {
+                warn!(?disagreement, signs = ?state.facts.signs, "The signs of a job disagree");
+            }
             Action::Ignore => warn!(state = state.name(), "An event out of place was ignored"),
         }
         None
@@ -123,22 +151,24 @@ impl Effects {
     }
 
     fn claim(&mut self) {
-        let (events, hand) = (self.events.clone(), Arc::clone(&self.hand));
+        let (events, memory, hand) = (self.events.clone(), self.memory.clone(), Arc::clone(&self.hand));
         let registrations = Arc::clone(&self.world.registrations);
+        stop(&mut self.claiming);
         self.claiming = Some(tokio::spawn(async move {
             let trouble = |text: String| {
                 info!(trouble = text, "The registration can't be taken yet");
                 let _unheard = events.send(Event::ClaimTrouble(text));
             };
-            let event = match claim::take(&*registrations, trouble).await {
+            let event = match claim::take(&*registrations, &memory, trouble).await {
                 Ok(taken) => {
-                    *hand.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken.files);
                     info!(
                         reservation = taken.claimed.reservation,
                         runner.id = taken.claimed.runner_id,
                         runner.name = taken.claimed.runner_name,
+                        runner.ephemeral = taken.claimed.ephemeral,
                         "The registration was taken"
                     );
+                    *hand.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken.registration);
                     Event::Claimed(taken.claimed)
                 }
                 Err(refused) => {
@@ -150,27 +180,60 @@ impl Effects {
         }));
     }
 
-    fn install(&self) {
-        let files = self.hand.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let installed = match files {
-            Some(files) => self.world.machine.install(files),
-            None => Err(Unusable("there is no registration in hand".to_owned())),
+    /// Beside the message, which is not kept waiting for it.
+    fn discard(&self) {
+        self.memory.forget_registration();
+        let registrations = Arc::clone(&self.world.registrations);
+        tokio::spawn(async move { claim::discard(&*registrations).await });
+    }
+
+    fn prepare(&mut self) {
+        let (events, prepared) = (self.events.clone(), self.world.machine.prepare());
+        stop(&mut self.preparing);
+        self.preparing = Some(tokio::spawn(async move {
+            let event = prepared.await.map_or_else(Event::from, |()| Event::Prepared);
+            let _unheard = events.send(event);
+        }));
+    }
+
+    fn install(&mut self, state: &State) {
+        let taken = self.hand.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // What can't be read was refused when it was taken.
+        let kept = || Registration::read(self.memory.registration()?.expose_secret()).ok();
+        let registration = taken.or_else(kept);
+        let Some(registration) = registration else {
+            let why = Unusable::runner("the registration is lost: the agent was restarted before it could be kept");
+            return self.tell(why.into());
         };
-        self.tell(installed.map_or_else(Event::from, |()| Event::Installed));
+        let installed = self.world.machine.install(registration, state.facts.phases.clone());
+        let events = self.events.clone();
+        self.installing = Some(tokio::spawn(async move {
+            let event = installed.await.map_or_else(Event::from, |()| Event::Installed);
+            let _unheard = events.send(event);
+        }));
+    }
+
+    fn start(&self) {
+        // The runner has it now, in files of its own.
+        self.memory.forget_registration();
+        match self.world.machine.start(self.events.clone()) {
+            Ok(runner) => self.tell(Event::Started(runner)),
+            Err(unusable) => self.tell(unusable.into()),
+        }
     }
 
     fn report(&self, state: &State) {
-        let message = lifecycle(&self.teller, state, self.clock.kernel_start());
-        let Some(text) = message.as_ref().and_then(|message| serde_json::to_string(message).ok()) else {
+        self.memory.forget_registration();
+        let log = self.world.machine.last_lines();
+        let Some(message) = report::last(&self.teller, state, &log, self.clock.kernel_start()) else {
             error!("There is no lifecycle message to send");
             return self.tell(Event::Reported);
         };
-        info!(lifecycle.message = text, "The instance ends");
-        let outbox = Arc::clone(&self.world.outbox);
+        self.world.post.send(&message);
+        let post = Arc::clone(&self.world.post);
         self.then(async move {
-            if let Err(error) = insist::on(REPORT_LIMIT, || outbox.send(text.clone())).await {
-                error!(%error, "The lifecycle message can't be sent; control is not told how the instance ended");
-            }
+            // What is left was told there.
+            let _left = post.flush(REPORT_LIMIT).await;
             Event::Reported
         });
     }
@@ -190,5 +253,11 @@ impl Effects {
                 }
             }
         });
+    }
+}
+
+fn stop(task: &mut Option<JoinHandle<()>>) {
+    if let Some(task) = task.take() {
+        task.abort();
     }
 }

@@ -8,16 +8,16 @@
 //! one job, and this is it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, fchown};
+use std::io;
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use serde_json::{Map, Value};
 
 use super::account::Account;
+use super::files::replace;
 
 /// The files of a JIT config. `Debug` shows no contents.
 #[derive(Debug)]
@@ -38,6 +38,9 @@ pub enum JitError {
     /// Without `.runner` there is nothing to start.
     #[error("jit_config has no file .runner")]
     NoRunner,
+    /// The runner's settings are none.
+    #[error("jit_config has a file .runner that is not a JSON object")]
+    Settings,
 }
 
 impl JitFiles {
@@ -61,46 +64,54 @@ impl JitFiles {
         Ok(Self(files.collect::<Result<_, _>>()?))
     }
 
+    /// The same, but that the runner may not replace itself by a newer version.
+    pub fn without_updates(self) -> Result<Self, JitError> {
+        self.changed("disableUpdate", &Value::Bool(true))
+    }
+
+    /// The same, but that jobs work in `folder`.
+    pub fn with_work_folder(self, folder: &str) -> Result<Self, JitError> {
+        self.changed("workFolder", &Value::from(folder))
+    }
+
+    fn changed(self, name: &str, value: &Value) -> Result<Self, JitError> {
+        let files = self.0.into_iter().map(|(file, contents)| {
+            let is_settings = file == ".runner";
+            let contents =
+                if is_settings { changed(contents.expose_secret(), name, value.clone())?.into() } else { contents };
+            Ok((file, contents))
+        });
+        Ok(Self(files.collect::<Result<_, _>>()?))
+    }
+
     /// Writes them into `directory`, for `account` alone.
     pub fn write(&self, directory: &Path, account: &Account) -> io::Result<()> {
-        self.0.iter().try_for_each(|(name, contents)| {
-            let path = directory.join(name);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            // The folder may belong to the runner's user: `create_new` follows no link that was left there.
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-            if account.switch {
-                fchown(&file, Some(account.uid.as_raw()), Some(account.gid.as_raw()))?;
-            }
-            file.write_all(contents.expose_secret())
-        })
+        self.0
+            .iter()
+            .try_for_each(|(name, contents)| replace(&directory.join(name), contents.expose_secret(), 0o600, account))
     }
+}
+
+/// The runner's settings with `value` under `name`; the rest stays. The runner reads keys in any case, and GitHub has
+/// sent them in more than one.
+fn changed(settings: &[u8], name: &str, value: Value) -> Result<Vec<u8>, JitError> {
+    // .NET writes a byte order mark, and serde knows none.
+    let settings = settings.strip_prefix(b"\xef\xbb\xbf").unwrap_or(settings);
+    let mut settings: Map<String, Value> = serde_json::from_slice(settings).map_err(|_error| JitError::Settings)?;
+    settings.retain(|key, _| !key.eq_ignore_ascii_case(name));
+    settings.insert(name.to_owned(), value);
+    serde_json::to_vec(&settings).map_err(|_error| JitError::Settings)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
-
-    use nix::unistd::{Gid, Uid};
 
     use super::*;
 
     fn packed(json: &str) -> SecretString {
         SecretString::from(BASE64.encode(json))
-    }
-
-    fn own_account() -> Account {
-        Account {
-            name: "me".to_owned(),
-            uid: Uid::current(),
-            gid: Gid::current(),
-            groups: vec![],
-            home: "/".into(),
-            shell: "/bin/sh".into(),
-            switch: false,
-        }
     }
 
     #[test]
@@ -109,7 +120,7 @@ mod tests {
         fs::write(folder.path().join(".runner"), "old").unwrap();
         std::os::unix::fs::symlink("/etc/hostname", folder.path().join(".credentials")).unwrap();
         let jit = packed(r#"{".runner": "e30=", ".credentials": "c2VjcmV0"}"#);
-        JitFiles::decode(&jit).unwrap().write(folder.path(), &own_account()).unwrap();
+        JitFiles::decode(&jit).unwrap().write(folder.path(), &Account::for_tests()).unwrap();
         assert_eq!(fs::read_to_string(folder.path().join(".runner")).unwrap(), "{}");
         let credentials = folder.path().join(".credentials");
         assert_eq!(fs::read_to_string(&credentials).unwrap(), "secret");
@@ -129,6 +140,34 @@ mod tests {
         for name in ["../x", "x", ".", "./x", ".a/b", ".."] {
             assert_eq!(refused(packed(&format!(r#"{{".runner": "", "{name}": ""}}"#))), JitError::Name, "{name}");
         }
+    }
+
+    fn settings_without_updates(settings: &str) -> Result<Value, JitError> {
+        let folder = tempfile::tempdir().unwrap();
+        let jit = packed(&format!(r#"{{".runner": "{}", ".credentials": "c2VjcmV0"}}"#, BASE64.encode(settings)));
+        JitFiles::decode(&jit).unwrap().without_updates()?.write(folder.path(), &Account::for_tests()).unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join(".credentials")).unwrap(), "secret");
+        Ok(serde_json::from_slice(&fs::read(folder.path().join(".runner")).unwrap()).unwrap())
+    }
+
+    #[test]
+    fn updates_are_disabled_and_nothing_else_is_changed() {
+        let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        for (settings, expected) in [
+            (r#"{"agentId": 23, "x": [1.5, null]}"#, r#"{"agentId": 23, "x": [1.5, null], "disableUpdate": true}"#),
+            (r#"{"DisableUpdate": "False", "AgentId": "23"}"#, r#"{"AgentId": "23", "disableUpdate": true}"#),
+            ("\u{feff}{}", r#"{"disableUpdate": true}"#),
+        ] {
+            assert_eq!(settings_without_updates(settings).unwrap(), json(expected), "{settings}");
+        }
+        assert_eq!(settings_without_updates("[]").unwrap_err(), JitError::Settings);
+    }
+
+    #[test]
+    fn the_work_folder_can_be_another() {
+        let files = JitFiles::decode(&packed(r#"{".runner": "eyJXb3JrRm9sZGVyIjogIl93b3JrIn0="}"#)).unwrap();
+        let JitFiles(files) = files.with_work_folder("/mnt/work").unwrap();
+        assert_eq!(files[0].1.expose_secret(), br#"{"workFolder":"/mnt/work"}"#);
     }
 
     #[test]

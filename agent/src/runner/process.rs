@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
@@ -39,6 +41,21 @@ pub fn open(id: RunnerId) -> Option<OwnedFd> {
     (identify(id.pid) == Some(id)).then_some(fd)
 }
 
+/// The process that runs `program` with the argument `word`, the oldest if there are several: one that was started, and
+/// not noted.
+#[must_use]
+pub fn find(program: &Path, word: &str) -> Option<RunnerId> {
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let runs = |pid: &i32| {
+        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        // A script's program is its interpreter, and the script the next word.
+        let mut words = words.split(|byte| *byte == 0).skip_while(|word| *word != program.as_os_str().as_bytes());
+        words.next().is_some() && words.next() == Some(word.as_bytes())
+    };
+    pids.filter(runs).filter_map(identify).min_by_key(|id| id.start_ticks)
+}
+
 /// Asks the process to stop, if it still is the one named. Answers whether it was there.
 pub fn interrupt(id: RunnerId) -> Result<bool, Errno> {
     if identify(id.pid) != Some(id) {
@@ -49,6 +66,10 @@ pub fn interrupt(id: RunnerId) -> Result<bool, Errno> {
 
 /// Kills the process's group: itself, if it is there, and what it started and left. Answers whether anything was there.
 pub fn kill_group(id: RunnerId) -> Result<bool, Errno> {
+    // The group's number is another's by now.
+    if identify(id.pid).is_some_and(|now| now != id) {
+        return Ok(false);
+    }
     // As long as a member of the group lives, its number is given to no other process.
     was_there(killpg(Pid::from_raw(id.pid), Signal::SIGKILL))
 }
@@ -80,6 +101,8 @@ mod tests {
         let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().unwrap();
         let id = identify(i32::try_from(child.id()).unwrap()).unwrap();
         assert!(open(id).is_some());
+        let sleeps = find(Path::new("sleep"), "60");
+        assert!(sleeps.is_some() && find(Path::new("sleep"), "61").is_none(), "{sleeps:?}");
         assert!(open(RunnerId { start_ticks: id.start_ticks + 1, ..id }).is_none());
         child.kill().unwrap();
         child.wait().unwrap();

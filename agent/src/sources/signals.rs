@@ -21,5 +21,8 @@ pub fn stop_requests() -> io::Result<UnboundedReceiver<()>> {
             }
         });
     }
+    // It would end the agent, and say nothing of the machine.
+    let mut hangups = signal(SignalKind::hangup())?;
+    tokio::spawn(async move { while hangups.recv().await.is_some() {} });
     Ok(receiver)
 }

@@ -31,16 +31,17 @@ pub async fn watch(watched: Watched, output: PathBuf, events: Events) {
     let mut follower =
         Follower::open(&output).inspect_err(|error| error!(%error, "The runner's output can't be read")).ok();
     let mut exited = std::pin::pin!(exit(watched));
+    let mut ear = Ear { heard: 0, events: events.clone() };
     let exit = loop {
-        read(follower.as_mut(), &events);
+        read(follower.as_mut(), &mut ear);
         tokio::select! {
             exit = &mut exited => break exit,
             () = changed(follower.as_ref()) => {}
         }
     };
-    read(follower.as_mut(), &events);
+    read(follower.as_mut(), &mut ear);
     if let Some(line) = follower.and_then(Follower::rest) {
-        told(&line, &events);
+        ear.told(&line);
     }
     // Nobody listens any more only when the agent itself is ending.
     let _unheard = events.send(Event::Exited(exit));
@@ -53,21 +54,30 @@ async fn changed(follower: Option<&Follower>) {
     }
 }
 
-fn read(follower: Option<&mut Follower>, events: &Events) {
+fn read(follower: Option<&mut Follower>, ear: &mut Ear) {
     if let Some(follower) = follower
-        && let Err(error) = follower.read(|line| told(line, events))
+        && let Err(error) = follower.read(|line| ear.told(line))
     {
         error!(%error, "The runner's output can't be read");
     }
 }
 
-fn told(line: &str, events: &Events) {
-    let line = line.trim_end_matches('\r');
-    if !line.trim().is_empty() {
-        info!(runner.line = %line.chars().take(500).collect::<String>(), "The runner says");
-    }
-    if let Some(event) = lines::read(line) {
-        let _unheard = events.send(event);
+/// Hears the runner's lines, and numbers those that tell something: a restarted agent hears all of them again.
+struct Ear {
+    heard: u64,
+    events: Events,
+}
+
+impl Ear {
+    fn told(&mut self, line: &str) {
+        let line = line.trim_end_matches('\r');
+        if !line.trim().is_empty() {
+            info!(runner.line = %line.chars().take(500).collect::<String>(), "The runner says");
+        }
+        if let Some(saying) = lines::read(line) {
+            self.heard += 1;
+            let _unheard = self.events.send(Event::Said { number: self.heard, saying });
+        }
     }
 }
 

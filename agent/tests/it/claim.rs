@@ -107,7 +107,7 @@ async fn refused(document: String, detail: &str) {
     let message = world.start().ended().await;
     assert_eq!((&message["kind"], &message["reason"]), (&json!("failed"), &json!("registration_unreadable")));
     assert_eq!(message["detail"], detail);
-    assert_eq!(world.cloud.calls(), ["GetParameter", "DeleteParameter", "SendMessage", "TerminateInstances"]);
+    assert_eq!(world.cloud.steps(), ["GetParameter", "DeleteParameter", "SendMessage", "TerminateInstances"]);
     assert_eq!(world.seen("start"), "", "the runner was started");
 }
 

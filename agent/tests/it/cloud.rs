@@ -69,6 +69,13 @@ impl Cloud {
     pub fn calls(&self) -> Vec<String> {
         self.script().calls.iter().map(|(_, name)| name.clone()).collect()
     }
+
+    /// The same, where several of a kind in a row count as one.
+    pub fn steps(&self) -> Vec<String> {
+        let mut calls = self.calls();
+        calls.dedup();
+        calls
+    }
 }
 
 async fn answer(State(cloud): State<Cloud>, request: Request) -> Response<Body> {

@@ -67,13 +67,13 @@ async fn all_mistakes_of_a_config_are_told() {
     bad["fleet"] = json!("Linux X64");
     bad["claim_seconds"] = json!("soon");
     bad["lifecycle_queue_url"] = json!(null);
-    bad["runner"] = json!({"user": "root"});
+    bad["runner"] = json!({"directory": "opt"});
     let user_data = Some(bad.to_string().into_bytes());
     let mut world = World::new(Script { user_data, ..usual() }, "").await;
     assert_eq!(world.start().exit_code().await, EXIT_CONFIG);
     let lines: Vec<serde_json::Value> = world.log().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let paths: Vec<&str> = lines.iter().filter_map(|line| line["problem.path"].as_str()).collect();
-    assert_eq!(paths, ["fleet", "lifecycle_queue_url", "claim_seconds", "runner.user"]);
+    assert_eq!(paths, ["fleet", "lifecycle_queue_url", "claim_seconds", "runner.directory"]);
     let found = lines.iter().find(|line| line["problem.path"] == "fleet").unwrap();
     assert_eq!(found["problem.found"], "\"Linux X64\"");
     assert!(world.cloud.calls().is_empty());
@@ -110,6 +110,14 @@ async fn the_environments_mistakes_are_told_though_the_metadata_service_is_silen
     world.set("DAYFLY_ENDING", "never").set("DAYFLY_METADATA_SECONDS", "1").start();
     assert_eq!(world.exit_code().await, EXIT_CONFIG, "{}", world.log());
     assert!(world.log().contains("DAYFLY_ENDING: found \\\"never\\\""), "{}", world.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn root_by_the_environment_can_not_be_kept_from_the_metadata_service() {
+    let mut world = World::new(usual(), "").await;
+    world.set("DAYFLY_RUNNER_USER", "root").set("DAYFLY_METADATA_ACCESS", "agent").start();
+    assert_eq!(world.exit_code().await, EXIT_CONFIG, "{}", world.log());
+    assert!(world.log().contains("DAYFLY_RUNNER_USER: found \\\"root\\\", expected another user"), "{}", world.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

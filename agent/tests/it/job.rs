@@ -4,13 +4,14 @@ use dayfly_contract::Phase;
 use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
 
+use crate::cloud::Script;
 use crate::world::{World, usual};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_job_is_run_and_the_instance_ends() {
     let mut world = World::new(usual(), "say 'Listening for Jobs'; job 'build (1.95, x86_64)' Succeeded").await;
     let message = world.start().ended().await;
-    assert_eq!(world.cloud.calls(), ["GetParameter", "DeleteParameter", "SendMessage", "TerminateInstances"]);
+    assert_eq!(world.cloud.steps(), ["GetParameter", "DeleteParameter", "SendMessage", "TerminateInstances"]);
     assert_eq!(message["kind"], "finished");
     assert_eq!(message["reason"], "job_done");
     assert_eq!(message["instance_id"], "i-0123456789abcdef0");
@@ -34,7 +35,18 @@ async fn the_runner_gets_its_registration_and_nothing_of_the_agents() {
     assert_eq!(world.seen("argv").trim(), format!("{}/bin/Runner.Listener run", world.runner_directory().display()));
     let env = world.seen("env");
     let names: Vec<&str> = env.lines().filter_map(|line| line.split('=').next()).collect();
-    assert_eq!(names, ["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "USER"]);
+    let expected = [
+        "ACTIONS_RUNNER_HOOK_JOB_COMPLETED",
+        "ACTIONS_RUNNER_HOOK_JOB_STARTED",
+        "ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE",
+        "HOME",
+        "LANG",
+        "LOGNAME",
+        "PATH",
+        "SHELL",
+        "USER",
+    ];
+    assert_eq!(names, expected);
     assert!(world.seen("id").contains(&format!("({})", crate::world::runner_user())), "{}", world.seen("id"));
     assert!(!world.seen("id").contains("(root)"), "{}", world.seen("id"));
     assert_eq!(world.seen("umask").trim(), "0022");
@@ -100,7 +112,7 @@ async fn an_image_without_a_runner_is_told() {
     std::fs::remove_file(world.runner_directory().join("bin/Runner.Listener")).unwrap();
     let message = world.start().ended().await;
     assert_eq!((&message["kind"], &message["reason"]), (&"failed".into(), &"runner_unusable".into()));
-    assert!(message["detail"].as_str().unwrap().starts_with("runner.directory has no runner: "), "{message}");
+    assert!(message["detail"].as_str().unwrap().starts_with("runner.directory "), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,9 +126,10 @@ async fn a_runner_that_can_not_be_executed_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_that_does_not_exist_is_told() {
     let mut world = World::new(usual(), "").await;
-    let message = world.set("DAYFLY_RUNNER_USER", "nobody-of-that-name").start().ended().await;
+    // With capital letters, so that it can't be created either.
+    let message = world.set("DAYFLY_RUNNER_USER", "Nobody-Of-That-Name").start().ended().await;
     assert_eq!(message["reason"], "runner_unusable");
-    assert!(message["detail"].as_str().unwrap().contains("nobody-of-that-name"), "{message}");
+    assert!(message["detail"].as_str().unwrap().contains("Nobody-Of-That-Name"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,10 +154,15 @@ async fn an_idle_runner_is_stopped_by_sigterm() {
 async fn a_job_is_cancelled_by_sigterm_and_told() {
     let runner = "trap 'say \"Job x completed with result: Canceled\"; exit 0' INT
         say 'Listening for Jobs'; say 'Running job: x'; while :; do sleep 0.05; done";
-    let mut world = World::new(usual(), runner).await;
+    let mut config = crate::world::config();
+    // Of the 90 s that a SIGTERM leaves it runs on for one.
+    config["interruption_grace_seconds"] = 89.into();
+    let script = Script { user_data: Some(config.to_string().into_bytes()), ..usual() };
+    let mut world = World::new(script, runner).await;
     world.start().wait_for_log("Running job: x").await;
     world.signal(Signal::SIGTERM);
     let message = world.ended().await;
+    assert_eq!(world.messages("interrupted").len(), 1);
     assert_eq!((&message["kind"], &message["reason"]), (&"finished".into(), &"stopped".into()));
     assert_eq!(message["job"], serde_json::json!({"name": "x", "result": "Canceled"}));
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
 #![expect(unreachable_pub, reason = "modules of a test binary share freely")]
 
+mod by_hand;
 mod claim;
 mod cloud;
 mod config;
@@ -11,4 +12,5 @@ mod ending;
 mod job;
 mod restart;
 mod secrets;
+mod telling;
 mod world;

@@ -26,7 +26,7 @@ async fn a_running_job_is_adopted() {
     assert_eq!(message["job"], serde_json::json!({"name": "build", "result": "Succeeded"}));
     assert_eq!(message["runner_id"], 23);
     assert!(message.get("exit_code").is_none(), "nobody could know it");
-    assert_eq!(world.cloud.calls(), ["GetParameter", "DeleteParameter", "SendMessage", "TerminateInstances"]);
+    assert_eq!(world.cloud.steps(), ["GetParameter", "DeleteParameter", "SendMessage", "TerminateInstances"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -122,6 +122,10 @@ impl World {
             .env("DAYFLY_RUNNER_DIRECTORY", self.runner_directory())
             .env("DAYFLY_RUNNER_USER", runner_user())
             .env("DAYFLY_ENDING", "terminate")
+            .env("DAYFLY_HOOK_DIR", self.path().join("hook"))
+            .env("DAYFLY_LOG_FILE", self.path().join("logs/agent.log"))
+            // All tests share one network.
+            .env("DAYFLY_METADATA_ACCESS", "all")
             .env("NOTIFY_SOCKET", "/nonexistent")
             .envs(self.env.iter().cloned())
             .stdin(Stdio::null())
@@ -183,12 +187,19 @@ impl World {
         self.message()
     }
 
-    /// The one lifecycle message.
+    /// The last lifecycle message, of which there is one.
     pub fn message(&self) -> Value {
+        let last = self.messages("finished").into_iter().chain(self.messages("failed")).collect::<Vec<_>>();
         let script = self.cloud.script();
-        assert_eq!(script.messages.len(), 1, "{:?}", script.messages);
+        assert_eq!(last.len(), 1, "{:?}", script.messages);
+        assert_eq!(script.messages.last(), last.first(), "nothing comes after it");
         assert_eq!(script.unsigned, 0, "calls without the role's credentials");
-        script.messages[0].clone()
+        last[0].clone()
+    }
+
+    /// The lifecycle messages of one kind.
+    pub fn messages(&self, kind: &str) -> Vec<Value> {
+        self.cloud.script().messages.iter().filter(|message| message["kind"] == kind).cloned().collect()
     }
 }
 

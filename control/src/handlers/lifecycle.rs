@@ -88,7 +88,13 @@ where
                 continue;
             }
         };
-        match settle(deps, &it, receive_count(message)).await {
+        let outcome = match it.kind {
+            Kind::Retire => retire(deps, &it).await.map(|()| None),
+            kind if kind.is_last() => settle(deps, &it, receive_count(message)).await,
+            // The ledger does not move by these yet.
+            _ => Ok(None),
+        };
+        match outcome {
             Ok(wanted) => {
                 settled.push((message, it.fleet.clone()));
                 if let Some(wait) = wanted {
@@ -98,7 +104,7 @@ where
             }
             Err(error) => {
                 error!(instance.id = it.instance_id, fleet.name = it.fleet, error = %Chain(error.as_ref()),
-                    "The end of {} is not settled yet", it.instance_id);
+                    "What {} tells is not settled yet", it.instance_id);
                 given_back.leave(message);
             }
         }
@@ -185,6 +191,34 @@ where
         format!("the ledger changed under {ATTEMPTS} attempts"),
     )
     .into())
+}
+
+/// Deletes a runner that has no job at GitHub, so that it gets none any more: its listener is told, and exits. One that
+/// got a job in between is refused by GitHub (422) and goes on; its agent sees the job.
+async fn retire<L: Ledger, G: GitHub, H, W, C>(deps: &Deps<L, G, H, W, C>, it: &Lifecycle) -> Result<(), BoxError> {
+    let Some(runner) = deps.ledger.runner(&it.fleet, &it.instance_id).await? else { return Ok(()) };
+    // GitHub's DELETE has been seen to succeed on a busy runner. A message that comes late must not be believed more than
+    // what GitHub has told of the runner's job.
+    if !matches!(runner.state, RunnerState::Launched | RunnerState::Registered) {
+        info!(instance.id = it.instance_id, state = runner.state.name(), "{} has a job and goes on", it.instance_id);
+        return Ok(());
+    }
+    let Some(scope) = runner.scope.clone() else { return Ok(()) };
+    let target = Target { scope, installation: runner.installation };
+    let Some(id) = registered(deps, it, &runner, &target).await? else { return Ok(()) };
+    let deleted = match deps.github.delete_runner(&target, id).await {
+        // It would be refused again. The agent stops its runner itself after a while.
+        Err(error @ GitHubError::Permanent(_)) => {
+            error!(instance.id = it.instance_id, error = %Chain(&error), "{} can't be retired", it.instance_id);
+            return Ok(());
+        }
+        other => other?,
+    };
+    match deleted {
+        Deletion::Gone => info!(instance.id = it.instance_id, runner.id = id, "Runner {id} is retired"),
+        Deletion::Busy => info!(instance.id = it.instance_id, runner.id = id, "Runner {id} has got a job and goes on"),
+    }
+    Ok(())
 }
 
 /// Leaves the fleet alone for a while after a failed instance; answers how long. Instances of one launch fail together:

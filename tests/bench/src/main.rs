@@ -4,6 +4,7 @@
 
 mod agent;
 mod functions;
+mod install;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -40,5 +41,7 @@ async fn measure(cloud: &Cloud, ui: &Ui) -> Result<()> {
     ui.line(format!("\n{}\n", functions::measure(cloud).await?));
     ui.waiting("measuring the agent");
     ui.line(format!("{}\n", agent::measure(cloud).await?));
+    ui.waiting("measuring the installation of the runner");
+    ui.line(format!("{}\n", Box::pin(install::measure()).await?));
     leftovers::wait_for_none(cloud, Duration::from_mins(1)).await
 }

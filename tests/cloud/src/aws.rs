@@ -64,6 +64,14 @@ impl Aws {
         self.control("instances").await
     }
 
+    /// Has the next `times` calls of `operation`, such as `ssm.GetParameter`, refused where an instance makes them.
+    pub(crate) async fn throttle(&self, operation: &str, times: u32) -> Result<()> {
+        let url = format!("{}/_laptop/throttle", self.endpoint);
+        let body = json!({ "operation": operation, "times": times });
+        self.http.post(&url).json(&body).send().await?.error_for_status().context("throttling")?;
+        Ok(())
+    }
+
     /// Creates a Lambda function from a zip.
     pub async fn create_function(&self, name: &str, zip: &[u8]) -> Result<()> {
         let body = json!({

@@ -25,8 +25,13 @@ use crate::ui::Ui;
 pub(crate) const DEPLOYMENT: &str = "laptop";
 /// Labels of the jobs that the fleet `linux-x64` takes.
 pub const LABELS: [&str; 3] = ["self-hosted", "linux", "x64"];
-/// Labels of the jobs that the fleet `impatient` takes, whose agents wait for a registration for three seconds only.
+/// Labels of the jobs that the fleet `impatient` takes, whose agents wait for a registration for three seconds only, and
+/// let jobs ask the metadata service.
 pub(crate) const IMPATIENT: [&str; 3] = ["self-hosted", "linux", "impatient"];
+/// Labels of the jobs that the fleet `fleeting` takes, whose runners retire after three seconds without a job.
+pub(crate) const FLEETING: [&str; 3] = ["self-hosted", "linux", "fleeting"];
+/// Labels of the jobs that the fleet `spot` takes: spot instances, whose jobs are asked to stop five seconds before the end.
+pub(crate) const SPOT: [&str; 3] = ["self-hosted", "linux", "spot"];
 
 /// Where moto listens, where that is free.
 const MOTO_PORT: u16 = 5577;
@@ -182,6 +187,7 @@ fn mode(run: &Run, artifacts: &Artifacts, endpoint: &str) -> Result<Mode> {
     let files = laptop_ec2::image::AmiFiles {
         agent: artifacts.agent.clone(),
         unit: crate::paths::repository().join("agent/systemd/dayfly-agent.service"),
+        end_unit: Some(crate::paths::repository().join("agent/systemd/dayfly-agent-end.service")),
         runner: Some(artifacts.runner.clone()),
         env: [("AWS_ENDPOINT_URL".to_owned(), endpoint.to_owned())].into(),
         extra: Vec::new(),
@@ -192,15 +198,22 @@ fn mode(run: &Run, artifacts: &Artifacts, endpoint: &str) -> Result<Mode> {
 }
 
 fn variables(endpoint: &str, github: &str, control_zip: &Path, secret: &SecretString) -> serde_json::Value {
-    let fleet = |labels: &[&str], claim_seconds: u64| {
+    let fleet = |labels: &[&str], market: &str, agent: serde_json::Value| {
         json!({
             "labels": labels,
             "max": 100,
             "github": { "level": "organization" },
             "instance_types": ["c7i.large"],
-            "agent": { "claim_seconds": claim_seconds },
+            "market": market,
+            "agent": agent,
         })
     };
+    let fleets = json!({
+        "linux-x64": fleet(&LABELS, "on-demand", json!({ "claim_seconds": 60 })),
+        "impatient": fleet(&IMPATIENT, "on-demand", json!({ "claim_seconds": 3, "metadata_access": "all" })),
+        "fleeting": fleet(&FLEETING, "on-demand", json!({ "idle_seconds": 3, "retire_seconds": 20 })),
+        "spot": fleet(&SPOT, "spot", json!({ "interruption_grace_seconds": 5, "stop_seconds": 3, "heartbeat_seconds": 1 })),
+    });
     json!({
         "endpoint": endpoint,
         "deployment": DEPLOYMENT,
@@ -211,7 +224,7 @@ fn variables(endpoint: &str, github: &str, control_zip: &Path, secret: &SecretSt
             "webhook_secret": secret.expose_secret(),
             "api_url": github,
         },
-        "fleets": { "linux-x64": fleet(&LABELS, 60), "impatient": fleet(&IMPATIENT, 3) },
+        "fleets": fleets,
         // A message comes back after its function's timeout: short ones, so that a killed function is soon made up for.
         "function_timeouts": { "webhook": 10, "scale_up": 15, "lifecycle": 10 },
     })

@@ -1,9 +1,13 @@
 //! `laptop e2e`: end-to-end tests that share one cloud. Each ends by looking for leftovers.
 
+mod crashes;
 mod inputs;
+mod leaving;
 mod machines;
 mod many;
+mod rough;
 mod secrets;
+mod steps;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -44,6 +48,26 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
             test!(many::twenty_jobs),
             test!(machines::a_killed_agent_loses_no_job),
             test!(machines::an_agent_killed_for_good_ends_its_machine),
+            test!(crashes::killed_while_claiming),
+            test!(crashes::killed_while_starting),
+            test!(crashes::killed_while_listening),
+            test!(crashes::killed_again_and_again_while_running),
+            test!(crashes::killed_while_retiring),
+            test!(crashes::killed_while_ending),
+            test!(leaving::an_idle_runner_retires),
+            test!(leaving::a_job_that_slips_in_while_the_runner_retires_runs),
+            test!(leaving::a_runner_deleted_at_github_ends_its_instance),
+            test!(leaving::a_spot_notice_retires_an_idle_runner),
+            test!(leaving::a_spot_notice_interrupts_a_job),
+            test!(leaving::a_listener_that_ignores_sigint_is_killed),
+            test!(rough::a_network_that_is_cut_for_a_while_loses_no_job),
+            test!(rough::what_a_job_leaves_behind_is_killed),
+            test!(rough::a_job_that_fills_its_disk_ends_by_itself),
+            test!(rough::a_metadata_service_in_trouble_is_asked_again),
+            test!(rough::a_registration_is_claimed_though_ssm_throttles),
+            test!(rough::a_job_gets_no_answer_from_the_metadata_service),
+            test!(secrets::no_secret_is_in_what_the_agent_keeps),
+            test!(secrets::a_job_can_not_read_what_the_agent_keeps),
         ]),
         Machines::Process => tests.extend([
             test!(inputs::bad_webhooks_change_nothing),

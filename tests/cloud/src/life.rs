@@ -66,9 +66,17 @@ pub(crate) fn moments(job: &Job, deliveries: &[Delivery], machine: Option<&Machi
     moments
 }
 
-/// The agent's last word on the console: the lifecycle message with its timeline.
+/// All that the agent tells control, as its log on the console shows it. After a restart of the agent the same may be
+/// told again.
+pub(crate) fn words(console: &str) -> Vec<Lifecycle> {
+    let lines = console.lines().filter_map(log_line);
+    lines.filter_map(|line| serde_json::from_str(line["lifecycle.message"].as_str()?).ok()).collect()
+}
+
+/// The agent's last word on the console: the lifecycle message that says how it ended.
+#[must_use]
 pub fn last_word(console: &str) -> Option<Lifecycle> {
-    console.lines().filter_map(log_line).find_map(|line| serde_json::from_str(line["lifecycle.message"].as_str()?).ok())
+    words(console).into_iter().rfind(|word| word.kind.is_last())
 }
 
 /// The times of a job that is done.
@@ -153,12 +161,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_word_is_found_behind_a_console_prefix() {
-        let message = r#"{\"version\":1,\"kind\":\"finished\",\"instance_id\":\"i-0123456789abcdef0\",\"fleet\":\"x\",\"timeline\":{\"agent\":5}}"#;
-        let console = format!(
-            "[  OK  ] Reached target\n[ 0.4] dayfly-agent[31]: {{\"timestamp\":\"2026-11-20T10:00:00Z\",\"message\":\"The instance ends\",\"lifecycle.message\":\"{message}\"}}\n"
-        );
+    fn the_last_word_is_the_last_of_its_kind_behind_a_console_prefix() {
+        let told = |kind: &str, agent: u64| {
+            let message = format!(
+                r#"{{\"version\":1,\"kind\":\"{kind}\",\"instance_id\":\"i-0123456789abcdef0\",\"fleet\":\"x\",\"timeline\":{{\"agent\":{agent}}}}}"#
+            );
+            format!(
+                "[ 0.4] dayfly-agent[31]: {{\"timestamp\":\"2026-11-20T10:00:00Z\",\"message\":\"Control is told\",\"lifecycle.message\":\"{message}\"}}\n"
+            )
+        };
+        let console = ["[  OK  ] Reached target\n", &told("listening", 1), &told("failed", 2), &told("finished", 5)];
+        let console = [&console.concat(), told("heartbeat", 9).as_str()].concat();
         assert_eq!(last_word(&console).unwrap().timeline.get(Phase::Agent), Some(5));
+        assert_eq!(words(&console).len(), 4);
+        assert_eq!(last_word(&told("listening", 1)), None);
         assert_eq!(last_word("nothing {here}"), None);
     }
 

@@ -209,6 +209,9 @@ async fn layer() {
         ("stat -c '%U %a' /usr/local/bin/dayfly-agent /opt /etc /usr/local", "root 755\nroot 755\nroot 755\nroot 755"),
         ("systemctl is-active dayfly-agent", "active"),
         ("systemctl is-enabled dayfly-agent", "enabled"),
+        ("systemctl is-enabled dayfly-agent-end", "static"),
+        // The packet filter is the machine's own.
+        ("nft add table inet probe && nft list tables", "table inet probe"),
         ("systemctl --failed --no-legend --plain", ""),
         ("runuser -u runner -- sudo -n id -u", "0"),
         ("cat /etc/machine-id | cut -c1-20", "ec200000000000000006"),

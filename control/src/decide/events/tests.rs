@@ -112,7 +112,7 @@ fn message(kind: Kind) -> Lifecycle {
 }
 
 fn after_job() -> Lifecycle {
-    let job = RanJob { name: "build".into(), result: None };
+    let job = RanJob { name: "build".into(), ..RanJob::default() };
     Lifecycle { job: Some(job), reservation: Some("r1".into()), ..message(Kind::Finished) }
 }
 

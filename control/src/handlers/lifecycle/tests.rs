@@ -1,5 +1,5 @@
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
-use dayfly_contract::{Job as RanJob, Kind, Lifecycle, Registration, VERSION};
+use dayfly_contract::{Grant, Job as RanJob, Kind, Lifecycle, Reason, Registration, VERSION};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -25,9 +25,8 @@ fn world(state: RunnerState) -> Port {
     let registration = Registration {
         version: VERSION,
         reservation: "r1".into(),
-        runner_id: 23,
         runner_name: "x".into(),
-        jit_config: SecretString::from("secret"),
+        grant: Grant::Jit { runner_id: 23, jit_config: SecretString::from("secret") },
     };
     port.0.parameters.borrow_mut().insert(instance(1), registration);
     let entry = Registered { id: 23, online: false, busy: false, labels: vec![] };
@@ -54,7 +53,7 @@ fn tell(port: &Port, it: &Lifecycle) -> usize {
 
 fn finished() -> Lifecycle {
     let mut it = Lifecycle::new(Kind::Finished, &instance(1), "linux-x64");
-    it.job = Some(RanJob { name: "build".into(), result: Some("Succeeded".into()) });
+    it.job = Some(RanJob { name: "build".into(), result: Some("Succeeded".into()), ..RanJob::default() });
     (it.reservation, it.runner_id) = (Some("r1".into()), Some(23));
     it
 }
@@ -73,6 +72,34 @@ fn alive(port: &Port) -> u64 {
 
 fn woken(port: &Port) -> usize {
     port.0.sent.borrow_mut().drain(..).count()
+}
+
+#[test]
+fn a_retiring_runner_is_deleted_at_github_and_stays_in_the_ledger() {
+    let port = world(RunnerState::Registered);
+    let retire = Lifecycle { reason: Some(Reason::Idle), ..Lifecycle::new(Kind::Retire, &instance(1), "linux-x64") };
+    assert_eq!(tell(&port, &retire), 0);
+    assert_eq!(port.0.called("github.delete_runner"), 1);
+    assert_eq!((state(&port), alive(&port), woken(&port)), (Some(RunnerState::Registered), 1, 0));
+    port.0.fault("github.delete_runner", Fault::GitHubTransient);
+    assert_eq!(tell(&port, &retire), 1, "it is told again");
+    port.0.fault("github.delete_runner", Fault::GitHubPermanent);
+    assert_eq!(tell(&port, &retire), 0, "the agent helps itself");
+    for state in [RunnerState::Busy, RunnerState::Spent] {
+        let port = world(state);
+        assert_eq!(tell(&port, &retire), 0);
+        assert_eq!(port.0.called("github.delete_runner"), 0, "a message that came late");
+    }
+}
+
+#[test]
+fn what_is_on_the_way_changes_nothing() {
+    let port = world(RunnerState::Busy);
+    for kind in [Kind::Listening, Kind::JobStarted, Kind::JobCompleted, Kind::Heartbeat, Kind::Interrupted] {
+        assert_eq!(tell(&port, &Lifecycle::new(kind, &instance(1), "linux-x64")), 0);
+    }
+    assert_eq!((state(&port), alive(&port), woken(&port)), (Some(RunnerState::Busy), 1, 0));
+    assert_eq!(port.0.called("github.delete_runner"), 0);
 }
 
 #[test]
@@ -193,7 +220,7 @@ fn what_is_not_understood_is_dropped() {
         json!("{"),
         json!({}),
         with("version", json!(2)),
-        with("kind", json!("retire")),
+        with("kind", json!("dreams")),
         with("instance_id", json!("i-1/../x")),
         with("fleet", json!("Linux#x64")),
         with("fleet", json!(7)),

@@ -39,9 +39,10 @@ pub(super) fn log(it: &Lifecycle, before: Option<&str>, changed: bool) {
             )
         };
     }
-    match it.kind {
-        Kind::Finished | Kind::Unknown => life!(info, "finished"),
-        Kind::Failed => life!(warn, "failed"),
+    if it.kind == Kind::Failed {
+        life!(warn, "failed");
+    } else {
+        life!(info, "finished");
     }
 }
 

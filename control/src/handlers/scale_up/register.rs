@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dayfly_contract::{Registration, VERSION, names};
+use dayfly_contract::{Grant, Registration, VERSION, names};
 use tracing::{error, info, warn};
 
 use super::{
@@ -94,9 +94,8 @@ async fn hand_over<P: Ports>(deps: &Deps<P>, task: &Task<'_>, target: &Target, r
     let registration = Registration {
         version: VERSION,
         reservation: runner.reservation.clone(),
-        runner_id,
         runner_name: new.name,
-        jit_config: config,
+        grant: Grant::Jit { runner_id, jit_config: config },
     };
     match deps.handover.put(&runner.instance, &registration).await {
         // Of a registration that GitHub no longer knows.

@@ -61,7 +61,8 @@ impl Model {
                 Life::Claiming { since } => {
                     let claimed = self.port.0.parameters.borrow_mut().remove(&id);
                     if let Some(it) = claimed {
-                        let registration = (it.reservation, it.runner_id);
+                        let id = it.runner_id().unwrap_or_default();
+                        let registration = (it.reservation, id);
                         instance.life = Life::Starting { until: now + 3000, registration };
                     } else if since + CLAIM_DEADLINE <= now {
                         self.end(&id, Kind::Failed, Reason::RegistrationMissing, None, None);
@@ -105,7 +106,11 @@ impl Model {
         let mut it = Lifecycle::new(kind, id, &instance.fleet);
         it.reason = Some(reason);
         (it.reservation, it.runner_id) = registration.map_or((None, None), |(it, id)| (Some(it), Some(id)));
-        it.job = job.map(|job| ContractJob { name: format!("job {job}"), result: Some("Succeeded".into()) });
+        it.job = job.map(|job| ContractJob {
+            name: format!("job {job}"),
+            result: Some("Succeeded".into()),
+            ..ContractJob::default()
+        });
         let (body, sender) = (serde_json::to_string(&it).unwrap(), format!("AROAX:{id}"));
         for _ in 0..if self.random.chance(20) { 2 } else { 1 } {
             let visible_at = self.now() + self.random.below(5_000);

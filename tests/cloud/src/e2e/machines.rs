@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use dayfly_contract::{Reason, names};
-use laptop_ec2::{Machine, Phase};
+use dayfly_contract::{Kind, Reason};
+use laptop_ec2::Phase;
 use laptop_github::{Conclusion, Fault};
 
+use super::steps::{LIMIT, kill_agent, ran_on, running, says, shell, told};
 use super::{ended, queue};
 use crate::cloud::{Cloud, IMPATIENT, LABELS, job, wait_for};
 use crate::{leftovers, life};
-
-const LIMIT: Duration = Duration::from_mins(2);
 
 pub(super) async fn a_failing_job_ends_its_machine_too(cloud: Arc<Cloud>) -> Result<()> {
     let jobs = queue(&cloud, [job("fails", &LABELS, "exit 3")])?;
@@ -48,9 +47,7 @@ pub(super) async fn an_agent_without_registration_gives_up_and_the_job_still_run
 pub(super) async fn a_killed_agent_loses_no_job(cloud: Arc<Cloud>) -> Result<()> {
     let jobs = queue(&cloud, [job("goes on", &LABELS, "for i in $(seq 40); do sleep 0.1; done; echo survived")])?;
     let machine = running(&cloud, jobs[0]).await?;
-    let killed =
-        machine.exec(&["systemctl", "kill", "--kill-whom=main", "--signal=KILL", "dayfly-agent.service"]).await?;
-    ensure!(killed.status.success(), "{}", String::from_utf8_lossy(&killed.stderr));
+    kill_agent(&machine).await?;
     let done = ended(&cloud, &jobs, LIMIT).await?;
     life::ran_once(&done[0]).map_err(|reason| anyhow::anyhow!(reason))?;
     ensure!(done[0].log.contains("survived"), "{}", done[0].log);
@@ -60,40 +57,36 @@ pub(super) async fn a_killed_agent_loses_no_job(cloud: Arc<Cloud>) -> Result<()>
     Ok(())
 }
 
-/// An agent that can't be kept alive takes its machine down with it: systemd powers it off. The ledger keeps the dead
-/// runner until somebody confirms its death, which is reconcile's work; the test settles it by hand.
+/// An agent that can't be kept alive does not take its job down with it: the job runs to its end, and only then does
+/// systemd power the machine off. The ledger keeps the dead runner until somebody confirms its death, which is
+/// reconcile's work; the test settles it by hand.
 pub(super) async fn an_agent_killed_for_good_ends_its_machine(cloud: Arc<Cloud>) -> Result<()> {
-    let jobs = queue(&cloud, [job("lost", &LABELS, "sleep 60")])?;
+    let script = "until test -e /tmp/go; do sleep 0.1; done; echo survived";
+    let jobs = queue(&cloud, [job("orphan", &LABELS, script)])?;
     let machine = running(&cloud, jobs[0]).await?;
-    let gone = wait_for("machine off", LIMIT, || {
-        let record = machine.record();
-        if record.reached(Phase::Ended) { Ok(()) } else { Err(format!("{:?}", record.phase())) }
-    });
+    told(&machine, Kind::JobStarted).await?;
+    // As the unit has it, it would be half a minute until systemd gives up.
+    let impatient = "mkdir -p /run/systemd/system/dayfly-agent.service.d && cd /run/systemd/system/dayfly-agent.service.d && \
+                     printf '[Unit]\nStartLimitBurst=5\n[Service]\nRestartSec=50ms\n' > test.conf && systemctl daemon-reload";
+    shell(&machine, impatient).await?;
     let killing = async {
         loop {
-            // It fails once the machine is gone, which is what is waited for.
-            let _ =
-                machine.exec(&["systemctl", "kill", "--kill-whom=main", "--signal=KILL", "dayfly-agent.service"]).await;
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            // It fails between two agents, and once the last one is gone.
+            let _ = kill_agent(&machine).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::select! {
-        gone = gone => gone?,
+        waits = says(&machine, "waiting for the job of runner") => waits?,
         () = killing => {}
     }
-    machine.wait_for(Phase::Gone, LIMIT).await?;
-    ended(&cloud, &jobs, LIMIT).await?;
+    let job = cloud.github.job(jobs[0]).context("the job")?;
+    ensure!(job.completed_at.is_none(), "the job was not waited for: {:?}", job.history);
+    shell(&machine, "touch /tmp/go").await?;
+    let done = ran_on(&cloud, jobs[0], &machine).await?;
+    ensure!(done.log.contains("survived"), "{}", done.log);
+    let record = machine.wait_for(Phase::Gone, LIMIT).await?;
+    let (over, stopping) = (done.completed_at, record.phases.get(&Phase::Stopping).copied());
+    ensure!(stopping > over, "the machine went down at {stopping:?}, its job was over at {over:?}");
     cloud.settle_dead(machine.id(), "linux-x64").await
-}
-
-/// The machine that runs a job, once it does.
-async fn running(cloud: &Cloud, job: u64) -> Result<Arc<Machine>> {
-    wait_for("job running", LIMIT, || {
-        let job = cloud.github.job(job).ok_or("no such job")?;
-        job.started_at.ok_or("not started")?;
-        let runner = job.runner.ok_or("no runner")?;
-        let id = names::instance_of_runner(&runner.name).ok_or("a foreign runner")?;
-        cloud.ec2.machine(id).ok_or_else(|| "no machine".to_owned())
-    })
-    .await
 }

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use dayfly_contract::{Kind, Reason};
+use laptop_github::Fault;
 use secrecy::ExposeSecret as _;
 
+use super::steps::{LIMIT, cut_aws, gone_for, launched, ran_on, reaches, restore_aws, shell, told};
 use super::{plain_jobs, run_all};
 use crate::cloud::{Cloud, LABELS, job};
+use crate::life;
 
 /// How every installation token begins.
 const INSTALLATION_TOKEN: &str = "ghs_";
@@ -45,6 +49,48 @@ pub(super) async fn no_secret_is_in_any_log(cloud: Arc<Cloud>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// While a job runs: the agent's log file, its memory, what it tells control, and what it can't tell, as AWS is cut off;
+/// and processes, as root sees them.
+pub(super) async fn no_secret_is_in_what_the_agent_keeps(cloud: Arc<Cloud>) -> Result<()> {
+    cloud.github.add_fault(Fault { delay_ms: 2500, ..Fault::of("POST", "/_runner/session") })?;
+    let (job, machine) = launched(&cloud, &LABELS, "sleep 4").await?;
+    reaches(&machine, "Starting").await?;
+    cut_aws(&cloud, &machine).await?;
+    told(&machine, Kind::JobStarted).await?;
+    let kept = "for file in /var/log/dayfly/* /run/dayfly/*; do echo \"== $file\"; cat \"$file\"; done; \
+                for process in /proc/[0-9]*; do tr '\\0' ' ' < $process/cmdline; done";
+    let text = shell(&machine, kept).await?;
+    for part in
+        ["== /var/log/dayfly/agent.log", "== /run/dayfly/outbox.json", "== /run/dayfly/state.json", "Runner.Worker"]
+    {
+        ensure!(text.contains(part), "{part} is not there: {text}");
+    }
+    let words = serde_json::to_string(&life::words(&machine.console()))?;
+    let role = format!("token-of-{}", machine.id());
+    for secret in [JIT_CONFIG, INSTALLATION_TOKEN, &role] {
+        ensure!(!text.contains(secret), "what the agent keeps holds the secret that begins {}", &secret[..6]);
+        ensure!(!words.contains(secret), "a lifecycle message holds the secret that begins {}", &secret[..6]);
+    }
+    restore_aws(&machine).await?;
+    ran_on(&cloud, job, &machine).await?;
+    gone_for(&machine, Reason::JobDone).await.map(drop)
+}
+
+/// Files, as far as the job's user can read them.
+pub(super) async fn a_job_can_not_read_what_the_agent_keeps(cloud: Arc<Cloud>) -> Result<()> {
+    let script = r#"
+        for folder in /run/dayfly /var/log/dayfly; do
+            test -d $folder || { echo "$folder is not there"; exit 1; }
+            if ls $folder > /dev/null 2>&1; then echo "$folder can be read"; exit 1; fi
+        done
+        echo 'eyIuY3JlZGVudGlhb''HM' > /tmp/shown
+        found=$(grep -lars --devices=skip 'eyIuY3JlZGVudGlhb[H]M' /etc /home /opt /run /tmp /var || true)
+        echo "found: $found"
+        test "$found" = /tmp/shown
+    "#;
+    run_all(&cloud, [job("reader", &LABELS, script)], LIMIT).await.map(drop)
 }
 
 /// Whatever the job's user can read of processes, the one-use registration is not there any more.

@@ -1,4 +1,4 @@
-//! The layer above Debian: the agent, its unit, its settings and a runner, as an AMI holds them.
+//! The layer above Debian: the agent, its units, its settings and a runner, as an AMI holds them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,6 +17,9 @@ pub struct AmiFiles {
     pub agent: PathBuf,
     /// Its unit; becomes `/etc/systemd/system/dayfly-agent.service`, enabled as its `[Install]` section says.
     pub unit: PathBuf,
+    /// The unit that ends the machine after the agent, which starts it itself; becomes
+    /// `/etc/systemd/system/dayfly-agent-end.service`. None: an image without it.
+    pub end_unit: Option<PathBuf>,
     /// Folder of a runner; becomes `/opt/actions-runner`, owned by the user `runner`. None: an image without one.
     pub runner: Option<PathBuf>,
     /// `/etc/dayfly/agent.env`.
@@ -26,6 +29,7 @@ pub struct AmiFiles {
 }
 
 const UNIT: &str = "dayfly-agent.service";
+const END_UNIT: &str = "dayfly-agent-end.service";
 
 /// Writes the layer to `dir`, anew if there is one.
 pub fn ami_layer(dir: &Path, files: &AmiFiles) -> anyhow::Result<()> {
@@ -33,10 +37,14 @@ pub fn ami_layer(dir: &Path, files: &AmiFiles) -> anyhow::Result<()> {
     folder(dir)?;
     let agent = std::fs::read(&files.agent).with_context(|| format!("reading the agent {}", files.agent.display()))?;
     put(dir, Path::new("/usr/local/bin/dayfly-agent"), &agent, 0o755)?;
-    let unit =
-        std::fs::read_to_string(&files.unit).with_context(|| format!("reading the unit {}", files.unit.display()))?;
+    let read =
+        |unit: &Path| std::fs::read_to_string(unit).with_context(|| format!("reading the unit {}", unit.display()));
+    let unit = read(&files.unit)?;
     let units = Path::new("/etc/systemd/system");
     put(dir, &units.join(UNIT), unit.as_bytes(), 0o644)?;
+    if let Some(end_unit) = &files.end_unit {
+        put(dir, &units.join(END_UNIT), read(end_unit)?.as_bytes(), 0o644)?;
+    }
     for link in install_links(&unit)? {
         let link = inside(dir, &units.join(link))?;
         folders(dir, link.parent().context("a link has a parent")?)?;

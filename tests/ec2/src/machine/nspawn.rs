@@ -55,6 +55,8 @@ fn arguments(id: &str, hostname: &str, root: &Path) -> Vec<String> {
         format!("--hostname={hostname}"),
         format!("--uuid={}", uuid(id)),
         format!("--network-namespace-path=/run/netns/{id}"),
+        // The network is the machine's own, as with --private-network: root in it sets its packet filter.
+        "--capability=CAP_NET_ADMIN".to_owned(),
         "--resolv-conf=off".to_owned(),
         "--timezone=off".to_owned(),
         "--link-journal=no".to_owned(),

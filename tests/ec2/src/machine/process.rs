@@ -176,6 +176,10 @@ fn environment(folder: &Path, aws_endpoint: &str, metadata: &str) -> Vec<(&'stat
         ("AWS_ENDPOINT_URL", aws_endpoint.to_owned()),
         ("AWS_EC2_METADATA_SERVICE_ENDPOINT", format!("http://{metadata}")),
         ("DAYFLY_STATE_DIR", inside("run")),
+        ("DAYFLY_HOOK_DIR", inside("hook")),
+        ("DAYFLY_LOG_FILE", inside("agent.log")),
+        // This computer's packet filter is not the agent's to change.
+        ("DAYFLY_METADATA_ACCESS", "all".to_owned()),
         ("DAYFLY_ENDING", "terminate".to_owned()),
     ]
 }
@@ -283,6 +287,8 @@ mod tests {
         let names: Vec<&str> =
             environment(Path::new("/w/i-1"), "http://a", "127.0.0.1:9").into_iter().map(|(name, _)| name).collect();
         assert!(!names.contains(&"AWS_ACCESS_KEY_ID"), "{names:?}");
-        assert!(names.contains(&"DAYFLY_STATE_DIR"), "{names:?}");
+        for name in ["DAYFLY_STATE_DIR", "DAYFLY_HOOK_DIR", "DAYFLY_LOG_FILE"] {
+            assert!(names.contains(&name), "{names:?}");
+        }
     }
 }

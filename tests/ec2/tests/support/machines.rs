@@ -13,6 +13,9 @@ use super::{FakeMoto, cache, groups, processes_with, wait_for};
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 pub(crate) const UNIT: &str = "[Unit]\nDescription=Probe\n[Service]\nEnvironmentFile=/etc/dayfly/agent.env\nExecStart=/usr/local/bin/dayfly-agent\n[Install]\nWantedBy=multi-user.target\n";
 
+/// Of the unit that ends a machine after its agent.
+const END_UNIT: &str = "[Unit]\nDescription=End\n[Service]\nType=oneshot\nExecStart=/bin/true\n";
+
 pub(crate) struct Setup {
     pub(crate) moto: FakeMoto,
     pub(crate) host: Ec2Host,
@@ -30,12 +33,15 @@ pub(crate) async fn start_with(change: impl FnOnce(&mut Config), image: impl FnO
     let moto = FakeMoto::start().await;
     let unit = dir.path().join("unit");
     std::fs::write(&unit, UNIT).expect("a unit");
+    let end_unit = dir.path().join("end-unit");
+    std::fs::write(&end_unit, END_UNIT).expect("a unit");
     let runner = dir.path().join("runner");
     std::fs::create_dir_all(runner.join("bin")).expect("a runner");
     std::fs::write(runner.join("bin/Runner.Listener"), "#!/bin/sh\n").expect("a runner");
     let mut files = AmiFiles {
         agent: env!("CARGO_BIN_EXE_probe-agent").into(),
         unit,
+        end_unit: Some(end_unit),
         runner: Some(runner),
         env: BTreeMap::from([("AWS_ENDPOINT_URL".to_owned(), format!("http://{}:5000", world::GATEWAY))]),
         extra: vec![(

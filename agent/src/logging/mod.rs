@@ -1,15 +1,21 @@
-//! JSON lines on standard output, which systemd hands to the journal.
+//! JSON lines on standard output, which systemd hands to the journal, and in a file where one is named ([`LogFile`]).
 //!
 //! Other crates are capped at `info` whatever the filter says: the AWS SDK and hyper log whole requests and answers
 //! below that, and an answer of SSM is a secret.
 
-use std::io::Write;
+mod file;
 
-use tracing::{Level, Metadata, Subscriber};
+use std::path::Path;
+
+use tracing::{Level, Metadata, Subscriber, warn};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::writer::MakeWriterExt;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Registry, fmt, reload};
+
+pub use file::LogFile;
 
 /// What a log filter may be, for error messages.
 pub const FILTER: &str = "a log filter such as \"info\" or \"dayfly_agent=debug\"";
@@ -39,17 +45,37 @@ pub fn is_filter(text: &str) -> bool {
 /// Starts logging to standard output, by `filter` or else at `info`.
 pub fn start(filter: Option<&str>) -> FilterHandle {
     let (subscriber, handle) = subscriber(filter, std::io::stdout);
-    if tracing::subscriber::set_global_default(subscriber).is_err() {
-        tracing::debug!("Logging had been started before");
-    }
+    install(subscriber);
     handle
 }
 
+/// Like [`start`], and to the file `path` too. One that can't be opened is told once and gone without: its place is
+/// taken by none. The file is to be dropped last of all.
+pub fn start_with_file(filter: Option<&str>, path: &Path) -> (FilterHandle, Option<LogFile>) {
+    match LogFile::open(path) {
+        Ok((lines, file)) => {
+            let (subscriber, handle) = subscriber(filter, std::io::stdout.and(lines));
+            install(subscriber);
+            (handle, Some(file))
+        }
+        Err(error) => {
+            let handle = start(filter);
+            warn!(%error, path = %path.display(), "The log file can't be opened; the journal has it all");
+            (handle, None)
+        }
+    }
+}
+
+fn install(subscriber: impl Subscriber + Send + Sync) {
+    if tracing::subscriber::set_global_default(subscriber).is_err() {
+        tracing::debug!("Logging had been started before");
+    }
+}
+
 /// A subscriber that writes JSON lines to `writer`.
-pub fn subscriber<W, M>(filter: Option<&str>, writer: M) -> (impl Subscriber + Send + Sync, FilterHandle)
+pub fn subscriber<M>(filter: Option<&str>, writer: M) -> (impl Subscriber + Send + Sync, FilterHandle)
 where
-    M: Fn() -> W + Send + Sync + 'static,
-    W: Write,
+    M: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = filter.and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new(DEFAULT));
     let (filter, handle) = reload::Layer::new(filter);
@@ -57,11 +83,10 @@ where
     (tracing_subscriber::registry().with(layer), FilterHandle(handle))
 }
 
-fn json<S, W, M>(writer: M) -> impl Layer<S>
+fn json<S, M>(writer: M) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
-    M: Fn() -> W + Send + Sync + 'static,
-    W: Write,
+    M: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     fmt::layer()
         .json()
@@ -79,7 +104,9 @@ fn capped(metadata: &Metadata<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::sync::{Arc, Mutex};
+    use std::time::Duration;
 
     use super::*;
 
@@ -145,6 +172,26 @@ mod tests {
         assert_eq!(line["message"], "after");
         assert_eq!(line["job.name"], "x");
         assert_eq!(line["level"], "DEBUG");
+    }
+
+    #[test]
+    fn both_places_get_the_same_lines_and_the_same_cap() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.log");
+        let (lines, file) = LogFile::open(&path).unwrap();
+        let stdout = Lines::default();
+        let other = stdout.clone();
+        let (subscriber, handle) = subscriber(None, (move || other.clone()).and(lines));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(target: "dayfly_agent", "first");
+            handle.set("trace");
+            tracing::trace!(target: "dayfly_agent", "second");
+            tracing::trace!(target: "aws_smithy_runtime::client", "theirs, with a body");
+        });
+        assert!(file.settle(Duration::from_secs(10)));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("first") && text.contains("second") && !text.contains("theirs"), "{text}");
+        assert_eq!(text, stdout.text());
     }
 
     #[test]

@@ -1,0 +1,93 @@
+//! An agent that is killed, in each state in which it can be caught: systemd starts it again, it carries on, and the job
+//! runs once.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use dayfly_contract::Reason;
+use laptop_ec2::Machine;
+use laptop_github::Fault;
+
+use super::queue;
+use super::steps::{
+    cut_aws, gone_for, idle, kill_agent, launched, ran_on, reaches, restore_aws, retired, running, says, says_times,
+};
+use crate::cloud::{Cloud, FLEETING, LABELS, job};
+
+/// What each agent says first.
+const START: &str = "The agent starts";
+
+/// Kills the agent and waits for the next one.
+async fn replace(machine: &Machine) -> Result<()> {
+    let before = machine.console().matches(START).count();
+    kill_agent(machine).await?;
+    says_times(machine, START, before + 1).await
+}
+
+fn slow(method: &str, route: &str, milliseconds: u64) -> Fault {
+    Fault { delay_ms: milliseconds, ..Fault::of(method, route) }
+}
+
+pub(super) async fn killed_while_claiming(cloud: Arc<Cloud>) -> Result<()> {
+    cloud.github.add_fault(slow("POST", "/orgs/{org}/actions/runners/generate-jitconfig", 2500))?;
+    let (job, machine) = launched(&cloud, &LABELS, "echo ran").await?;
+    reaches(&machine, "Claiming").await?;
+    replace(&machine).await?;
+    ensure!(!machine.console().contains("The registration was taken"), "it was killed too late");
+    ran_on(&cloud, job, &machine).await?;
+    gone_for(&machine, Reason::JobDone).await.map(drop)
+}
+
+pub(super) async fn killed_while_starting(cloud: Arc<Cloud>) -> Result<()> {
+    cloud.github.add_fault(slow("POST", "/_runner/session", 2500))?;
+    let (job, machine) = launched(&cloud, &LABELS, "echo ran").await?;
+    reaches(&machine, "Starting").await?;
+    says(&machine, "The runner was started").await?;
+    replace(&machine).await?;
+    ran_on(&cloud, job, &machine).await?;
+    ensure!(machine.console().matches("The runner was started").count() == 1, "the runner was started twice");
+    gone_for(&machine, Reason::JobDone).await.map(drop)
+}
+
+pub(super) async fn killed_while_listening(cloud: Arc<Cloud>) -> Result<()> {
+    let machine = idle(&cloud, &LABELS).await?;
+    replace(&machine).await?;
+    says(&machine, "The runner of an earlier agent is adopted").await?;
+    let jobs = queue(&cloud, [job("late", &LABELS, "echo ran")])?;
+    ran_on(&cloud, jobs[0], &machine).await?;
+    gone_for(&machine, Reason::JobDone).await.map(drop)
+}
+
+/// More often than would end an instance without a job.
+pub(super) async fn killed_again_and_again_while_running(cloud: Arc<Cloud>) -> Result<()> {
+    let jobs = queue(&cloud, [job("long", &LABELS, "for i in $(seq 60); do sleep 0.1; done; echo survived")])?;
+    let machine = running(&cloud, jobs[0]).await?;
+    for _ in 0..5 {
+        replace(&machine).await?;
+    }
+    let done = ran_on(&cloud, jobs[0], &machine).await?;
+    ensure!(done.log.contains("survived"), "{}", done.log);
+    gone_for(&machine, Reason::JobDone).await.map(drop)
+}
+
+pub(super) async fn killed_while_retiring(cloud: Arc<Cloud>) -> Result<()> {
+    cloud.github.add_fault(slow("DELETE", "/orgs/{org}/actions/runners/{runner_id}", 2500))?;
+    let machine = idle(&cloud, &FLEETING).await?;
+    reaches(&machine, "Retiring").await?;
+    replace(&machine).await?;
+    gone_for(&machine, Reason::Idle).await?;
+    retired(&cloud, &machine)
+}
+
+/// AWS can't be reached while the agent wants to report and to end its instance, and it is killed over that: the next one
+/// reports and ends it.
+pub(super) async fn killed_while_ending(cloud: Arc<Cloud>) -> Result<()> {
+    let jobs = queue(&cloud, [job("short", &LABELS, "sleep 2; echo ran")])?;
+    let machine = running(&cloud, jobs[0]).await?;
+    cut_aws(&cloud, &machine).await?;
+    ran_on(&cloud, jobs[0], &machine).await?;
+    reaches(&machine, "Ending").await?;
+    replace(&machine).await?;
+    restore_aws(&machine).await?;
+    gone_for(&machine, Reason::JobDone).await.map(drop)
+}

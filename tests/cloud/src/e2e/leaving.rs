@@ -1,0 +1,89 @@
+//! Runners that end without, or in the middle of, a job: idle ones, deleted ones, those whose instance EC2 takes back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use dayfly_contract::{Kind, Reason};
+use jiff::Timestamp;
+use laptop_github::{Conclusion, Fault};
+
+use super::steps::{LIMIT, gone_for, idle, ran_on, retired, running, says, shell, told};
+use super::{ended, queue};
+use crate::cloud::{Cloud, FLEETING, LABELS, SPOT, job};
+use crate::life;
+
+/// The first key: control deletes the runner. The second: its listener exits, and there is no job.
+pub(super) async fn an_idle_runner_retires(cloud: Arc<Cloud>) -> Result<()> {
+    let machine = idle(&cloud, &FLEETING).await?;
+    gone_for(&machine, Reason::Idle).await?;
+    let kinds: Vec<Kind> = life::words(&machine.console()).into_iter().map(|word| word.kind).collect();
+    ensure!(kinds == [Kind::Listening, Kind::Retire, Kind::Finished], "{kinds:?}");
+    retired(&cloud, &machine)?;
+    ensure!(!machine.console().contains("was sent SIGINT"), "its listener did not exit by itself");
+    Ok(())
+}
+
+/// GitHub deletes no busy runner: the job that came in between runs.
+pub(super) async fn a_job_that_slips_in_while_the_runner_retires_runs(cloud: Arc<Cloud>) -> Result<()> {
+    let route = "/orgs/{org}/actions/runners/{runner_id}";
+    cloud.github.add_fault(Fault { delay_ms: 2000, count: Some(1), ..Fault::of("DELETE", route) })?;
+    let machine = idle(&cloud, &FLEETING).await?;
+    told(&machine, Kind::Retire).await?;
+    let jobs = queue(&cloud, [job("slips in", &FLEETING, "sleep 4; echo ran")])?;
+    ran_on(&cloud, jobs[0], &machine).await?;
+    gone_for(&machine, Reason::JobDone).await.map(drop)
+}
+
+pub(super) async fn a_runner_deleted_at_github_ends_its_instance(cloud: Arc<Cloud>) -> Result<()> {
+    let machine = idle(&cloud, &LABELS).await?;
+    let runner = told(&machine, Kind::Listening).await?.runner_id.context("its runner's id")?;
+    ensure!(cloud.github.remove_runner(runner), "GitHub knows no runner {runner}");
+    gone_for(&machine, Reason::RunnerExited).await.map(drop)
+}
+
+pub(super) async fn a_spot_notice_retires_an_idle_runner(cloud: Arc<Cloud>) -> Result<()> {
+    let machine = idle(&cloud, &SPOT).await?;
+    cloud.ec2.imds().notice_spot(machine.id(), Timestamp::now() + Duration::from_mins(2))?;
+    gone_for(&machine, Reason::SpotInterruption).await?;
+    retired(&cloud, &machine)
+}
+
+/// The job runs on until shortly before the end, then gets SIGINT; control is told which it was.
+pub(super) async fn a_spot_notice_interrupts_a_job(cloud: Arc<Cloud>) -> Result<()> {
+    let script = "trap 'echo got SIGINT; exit 130' INT; for i in $(seq 600); do sleep 0.1; done";
+    let jobs = queue(&cloud, [job("interrupted", &SPOT, script)])?;
+    let machine = running(&cloud, jobs[0]).await?;
+    told(&machine, Kind::JobStarted).await?;
+    cloud.ec2.imds().notice_spot(machine.id(), Timestamp::now() + Duration::from_secs(15))?;
+    says(&machine, "EC2 gives notice").await?;
+    ensure!(cloud.github.job(jobs[0]).is_some_and(|job| job.completed_at.is_none()), "the job was stopped at once");
+    let done = ended(&cloud, &jobs, LIMIT).await?.remove(0);
+    ensure!(done.conclusion == Some(Conclusion::Cancelled), "{:?}: {}", done.conclusion, done.log);
+    ensure!(done.log.contains("got SIGINT"), "{}", done.log);
+    gone_for(&machine, Reason::SpotInterruption).await?;
+    let word = told(&machine, Kind::Interrupted).await?;
+    let facts = word.job.clone().context("the job")?.facts;
+    let expected = (Some(done.repository), Some(done.run_id), Some(u64::from(done.run_attempt)));
+    ensure!((facts.repository, facts.run_id, facts.run_attempt) == expected, "{word:?}");
+    // And now and then a sign of life.
+    told(&machine, Kind::Heartbeat).await.map(drop)
+}
+
+/// A listener that is stopped hears no SIGINT: it is killed, and the instance ends in time.
+pub(super) async fn a_listener_that_ignores_sigint_is_killed(cloud: Arc<Cloud>) -> Result<()> {
+    let jobs = queue(&cloud, [job("lost", &SPOT, "sleep 300")])?;
+    let machine = running(&cloud, jobs[0]).await?;
+    told(&machine, Kind::JobStarted).await?;
+    shell(&machine, "pkill -STOP -f bin/Runner.Listener").await?;
+    cloud.ec2.imds().notice_spot(machine.id(), Timestamp::now() + Duration::from_secs(6))?;
+    gone_for(&machine, Reason::SpotInterruption).await?;
+    for signal in ["was sent SIGINT", "was sent SIGKILL"] {
+        ensure!(machine.console().contains(signal), "the runner {signal}: not on the console");
+    }
+    told(&machine, Kind::Interrupted).await?;
+    // GitHub notices after a while that nobody is there.
+    let done = ended(&cloud, &jobs, LIMIT).await?.remove(0);
+    ensure!(done.conclusion != Some(Conclusion::Success), "{:?}", done.conclusion);
+    Ok(())
+}
