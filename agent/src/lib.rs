@@ -34,7 +34,6 @@ pub mod memory;
 pub mod runner;
 pub mod settings;
 pub mod sources;
-pub mod surroundings;
 pub mod telling;
 pub mod user_data;
 pub mod watchdog;

@@ -25,8 +25,8 @@ use crate::logging::FilterHandle;
 use crate::memory::Memory;
 use crate::runner::{LocalRunner, Plan};
 use crate::settings::Settings;
+use crate::sources::begin::sources;
 use crate::sources::signals;
-use crate::surroundings::sources;
 use crate::telling::Post;
 use crate::watchdog::Watchdog;
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use dayfly_contract::{MetadataAccess, Problem, Problems, names};
 
+use crate::hook;
+
 /// What the agent is told by its own environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -77,7 +79,7 @@ impl Settings {
             runner_directory: path(&vars, "DAYFLY_RUNNER_DIRECTORY", &mut problems),
             runner_user: user(&vars, "DAYFLY_RUNNER_USER", &mut problems),
             metadata_access: access(&vars, "DAYFLY_METADATA_ACCESS", &mut problems),
-            hook_dir: path(&vars, "DAYFLY_HOOK_DIR", &mut problems).unwrap_or_else(|| "/run/dayfly-hook".into()),
+            hook_dir: path(&vars, "DAYFLY_HOOK_DIR", &mut problems).unwrap_or_else(|| hook::FOLDER.into()),
             log: filter(&vars, "DAYFLY_LOG", &mut problems),
             log_file: match vars.get("DAYFLY_LOG_FILE").map(String::as_str) {
                 None => Some(LOG_FILE.into()),

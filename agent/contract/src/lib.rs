@@ -26,7 +26,7 @@ pub use lifecycle::{Job, JobFacts, Kind, Lifecycle, Reason};
 pub use problem::{Problem, Problems};
 pub use registration::{Grant, Registration, RegistrationError};
 pub use release::{Archive, ArchiveFormat, RunnerRelease};
-pub use runner::{LATEST, RunnerConfig, RunnerSource, is_version, version_numbers};
+pub use runner::{LATEST, RunnerConfig, RunnerSource, is_script, is_version, version_numbers};
 pub use timeline::{Phase, Timeline};
 
 /// The version of the documents this crate writes, and the newest it reads.

@@ -104,7 +104,9 @@ pub fn version_numbers(text: &str) -> Option<[u32; 3]> {
     numbers.try_into().ok()
 }
 
-fn is_script(path: &str) -> bool {
+/// Whether `path` may be a job's hook: an absolute path that ends in `.sh`.
+#[must_use]
+pub fn is_script(path: &str) -> bool {
     // The path becomes a line of a shell script, in single quotes.
     is_absolute(path)
         && Path::new(path).extension().is_some_and(|end| end == "sh")

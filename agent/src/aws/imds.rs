@@ -32,9 +32,6 @@ pub struct Identity {
     /// Its zone, such as `eu-west-1a`.
     #[serde(default)]
     pub availability_zone: Option<String>,
-    /// `x86_64` or `arm64`.
-    #[serde(default)]
-    pub architecture: Option<String>,
 }
 
 /// What user-data is.
@@ -267,7 +264,6 @@ mod tests {
         assert_eq!(identity.image_id.as_deref(), Some("ami-0a"));
         assert_eq!(identity.instance_type.as_deref(), Some("m7g.large"));
         assert_eq!(identity.availability_zone.as_deref(), Some("eu-west-1b"));
-        assert_eq!(identity.architecture.as_deref(), Some("arm64"));
         let least: Identity = serde_json::from_str(r#"{"instanceId": "i-01", "region": "eu-west-1"}"#).unwrap();
         assert_eq!((least.instance_id.as_str(), least.image_id), ("i-01", None));
     }

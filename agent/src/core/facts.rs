@@ -166,6 +166,12 @@ pub struct Leaving {
 }
 
 impl Leaving {
+    /// For `reason`, which needs no further words and lets a job run on.
+    #[must_use]
+    pub fn of(reason: Reason) -> Self {
+        Self { reason, detail: None, hard: None, failed: false }
+    }
+
     /// How a life ends that ends for this.
     #[must_use]
     pub fn verdict(&self) -> Verdict {

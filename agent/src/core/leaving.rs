@@ -29,21 +29,17 @@ pub(super) fn told(stage: Stage, facts: &mut Facts, limits: &Limits, event: Even
                 return cut(facts, limits, now);
             }
             let hard = now + Limits::SIGTERM.saturating_sub(limits.grace);
-            Leaving { reason: Reason::Stopped, detail: None, hard: Some(hard), failed: false }
+            Leaving { hard: Some(hard), ..Leaving::of(Reason::Stopped) }
         }
         Event::Notice(notice) => noticed(notice, limits, now),
-        Event::DiskLow { free_mib } => Leaving {
-            reason: Reason::DiskFull,
-            detail: Some(format!("{free_mib} MiB are free on the disk")),
-            hard: None,
-            failed: false,
-        },
-        Event::Slept(slept) => Leaving {
-            reason: Reason::ClockJump,
-            detail: Some(format!("the machine stood still for {} s", slept.as_secs())),
-            hard: None,
-            failed: false,
-        },
+        Event::DiskLow { free_mib } => {
+            let detail = Some(format!("{free_mib} MiB are free on the disk"));
+            Leaving { detail, ..Leaving::of(Reason::DiskFull) }
+        }
+        Event::Slept(slept) => {
+            let detail = Some(format!("the machine stood still for {} s", slept.as_secs()));
+            Leaving { detail, ..Leaving::of(Reason::ClockJump) }
+        }
         _ => return (stage, vec![Action::Ignore]),
     };
     // A machine that has no room from the start, or that EC2 wants back before it was of use, is a failure: after one that
@@ -91,7 +87,7 @@ fn noticed(notice: Notice, limits: &Limits, now: Uptime) -> Leaving {
         _ => notice.at,
     };
     let hard = at.map(|at| Uptime(at.0.saturating_sub(millis(limits.grace))).max(now));
-    Leaving { reason: notice.reason, detail: Some(notice.detail), hard, failed: false }
+    Leaving { detail: Some(notice.detail), hard, ..Leaving::of(notice.reason) }
 }
 
 /// A runner without a job has waited for long enough, or an ephemeral one with its job done has not exited.
@@ -104,19 +100,15 @@ pub(super) fn waited(state: &mut State, since: Uptime, now: Uptime) -> Step {
     facts.leaving = Some(if lifetime.is_some_and(|lifetime| now >= lifetime) {
         lived(limits, now)
     } else {
-        Leaving { reason: Reason::Idle, detail: None, hard: None, failed: false }
+        Leaving::of(Reason::Idle)
     });
     retire(facts, limits, now)
 }
 
 fn lived(limits: &Limits, now: Uptime) -> Leaving {
     let lifetime = limits.lifetime.unwrap_or_default().as_secs();
-    Leaving {
-        reason: Reason::MaxLifetime,
-        detail: Some(format!("the runner has lived for {lifetime} s")),
-        hard: Some(now + limits.job),
-        failed: false,
-    }
+    let detail = Some(format!("the runner has lived for {lifetime} s"));
+    Leaving { detail, hard: Some(now + limits.job), ..Leaving::of(Reason::MaxLifetime) }
 }
 
 /// A job runs, and either it has no more time, or the runner has lived for long enough.

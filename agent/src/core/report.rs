@@ -1,6 +1,6 @@
 //! The messages that tell control what becomes of an instance.
 
-use dayfly_contract::{Job, JobFacts, Kind, Lifecycle, Phase};
+use dayfly_contract::{Kind, Lifecycle, Phase};
 
 use super::{Facts, State};
 
@@ -21,11 +21,11 @@ pub fn last(teller: &Teller, state: &State, log: &[String], kernel_start: u64) -
     let verdict = facts.verdict.as_ref()?;
     let mut message = message(teller, facts, verdict.kind, kernel_start);
     message.reason = Some(verdict.reason);
-    message.detail = verdict.detail.as_deref().map(sendable);
+    message.detail.clone_from(&verdict.detail);
     message.exit_code = facts.exit_code;
     if verdict.kind == Kind::Failed {
         message.phase = facts.phases.keys().copied().rfind(|phase| *phase != Phase::End);
-        message.log = log.iter().map(|line| sendable(line)).collect();
+        message.log = log.to_vec();
     }
     Some(message)
 }
@@ -36,7 +36,7 @@ pub fn word(teller: &Teller, state: &State, kind: Kind, kernel_start: u64) -> Li
     let mut message = message(teller, &state.facts, kind, kernel_start);
     if let (Kind::Retire | Kind::Interrupted, Some(leaving)) = (kind, &state.facts.leaving) {
         message.reason = Some(leaving.reason);
-        message.detail = leaving.detail.as_deref().map(sendable);
+        message.detail.clone_from(&leaving.detail);
     }
     message
 }
@@ -47,36 +47,13 @@ fn message(teller: &Teller, facts: &Facts, kind: Kind, kernel_start: u64) -> Lif
     for (phase, uptime) in &facts.phases {
         message.timeline.set(*phase, kernel_start.saturating_add(uptime.0));
     }
-    message.job = facts.job.as_ref().map(sendable_job);
+    message.job.clone_from(&facts.job);
     if let Some(claimed) = facts.claimed.clone() {
         message.reservation = Some(claimed.reservation);
         message.runner_id = claimed.runner_id;
         message.runner_name = Some(claimed.runner_name);
     }
     message
-}
-
-fn sendable_job(job: &Job) -> Job {
-    let text = |text: &Option<String>| text.as_deref().map(sendable);
-    let facts = &job.facts;
-    Job {
-        name: sendable(&job.name),
-        result: text(&job.result),
-        facts: JobFacts {
-            repository: text(&facts.repository),
-            job: text(&facts.job),
-            workflow: text(&facts.workflow),
-            actor: text(&facts.actor),
-            ..*facts
-        },
-    }
-}
-
-/// `text` without the characters that SQS refuses a whole message for: a job's name is free text from a workflow file.
-/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
-fn sendable(text: &str) -> String {
-    let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
-    text.chars().map(|c| if allowed(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }
 
 #[cfg(test)]
@@ -90,22 +67,6 @@ mod tests {
 
     fn teller() -> Teller {
         Teller { instance_id: "i-0123456789abcdef0".to_owned(), fleet: "x".to_owned() }
-    }
-
-    #[test]
-    fn what_sqs_refuses_is_replaced() {
-        let mut state = State::new(limits(), Uptime(0));
-        let name = "a\u{0}\u{1b}\u{fffe}\u{ffff}\tb\n\rc é\u{fffd}\u{10000}\u{10ffff}";
-        let facts = JobFacts { workflow: Some("w\u{0}".to_owned()), run_id: Some(7), ..JobFacts::default() };
-        state.facts.job = Some(Job { name: name.to_owned(), result: Some("Failed".to_owned()), facts });
-        state.facts.verdict = Some(Verdict::failed(Reason::RunnerFailed, "why\u{ffff}"));
-        let message = last(&teller(), &state, &["line\u{7}".to_owned()], 0).unwrap();
-        let job = message.job.unwrap();
-        assert_eq!(job.name, "a\u{fffd}\u{fffd}\u{fffd}\u{fffd}\tb\n\rc é\u{fffd}\u{10000}\u{10ffff}");
-        assert_eq!(job.result.as_deref(), Some("Failed"));
-        assert_eq!((job.facts.workflow.as_deref(), job.facts.run_id), (Some("w\u{fffd}"), Some(7)));
-        assert_eq!(message.detail.as_deref(), Some("why\u{fffd}"));
-        assert_eq!(message.log, ["line\u{fffd}"]);
     }
 
     #[test]
@@ -125,7 +86,7 @@ mod tests {
     #[test]
     fn a_word_on_the_way_tells_why_where_it_matters() {
         let mut state = State::new(limits(), Uptime(400));
-        state.facts.leaving = Some(Leaving { reason: Reason::Idle, detail: None, hard: None, failed: false });
+        state.facts.leaving = Some(Leaving::of(Reason::Idle));
         let told = |kind| word(&teller(), &state, kind, 0).reason;
         assert_eq!(told(Kind::Retire), Some(Reason::Idle));
         assert_eq!(told(Kind::Interrupted), Some(Reason::Idle));

@@ -248,5 +248,5 @@ fn launch(facts: &mut Facts) -> (Stage, Vec<Action>) {
 fn crashed(facts: &Facts) -> Leaving {
     let within = Limits::BEGINS_WITHIN.as_secs();
     let detail = format!("the agent was started {} times within {within} s", facts.begins.len());
-    Leaving { reason: Reason::AgentFailed, detail: Some(detail), hard: None, failed: true }
+    Leaving { detail: Some(detail), failed: true, ..Leaving::of(Reason::AgentFailed) }
 }

@@ -18,32 +18,38 @@ pub struct Scripts {
     pub completed: PathBuf,
 }
 
+impl Scripts {
+    /// Where they are in `folder`, written or not.
+    #[must_use]
+    pub fn of(folder: &Path) -> Self {
+        let script = |word: HookWord| folder.join(format!("{}.sh", word.name()));
+        Self { started: script(HookWord::Started), completed: script(HookWord::Completed) }
+    }
+}
+
 /// The user's own hooks: absolute paths of `.sh` files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UserHooks<'a> {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserHooks {
     /// The one for a job's first step.
-    pub started: Option<&'a Path>,
+    pub started: Option<String>,
     /// The one for a job's last step.
-    pub completed: Option<&'a Path>,
+    pub completed: Option<String>,
 }
 
 /// Writes both scripts to `folder`, which is made where it is missing; the job's user can run them, not change them.
 /// `agent` is our own program, which that user must be able to run.
-pub fn write(folder: &Path, agent: &Path, hooks: UserHooks<'_>) -> io::Result<Scripts> {
+pub fn write(folder: &Path, agent: &Path, hooks: &UserHooks) -> io::Result<Scripts> {
     own_folder(folder)?;
     let socket = folder.join(SOCKET);
-    let put = |word: HookWord, user: Option<&Path>| {
-        let path = folder.join(format!("{}.sh", word.name()));
-        replace(&path, &render(word, agent, &socket, user)).map(|()| path)
-    };
-    Ok(Scripts {
-        started: put(HookWord::Started, hooks.started)?,
-        completed: put(HookWord::Completed, hooks.completed)?,
-    })
+    let scripts = Scripts::of(folder);
+    let put = |path: &Path, word, user: Option<&str>| replace(path, &render(word, agent, &socket, user));
+    put(&scripts.started, HookWord::Started, hooks.started.as_deref())?;
+    put(&scripts.completed, HookWord::Completed, hooks.completed.as_deref())?;
+    Ok(scripts)
 }
 
 /// The script's text.
-fn render(word: HookWord, agent: &Path, socket: &Path, user: Option<&Path>) -> Vec<u8> {
+fn render(word: HookWord, agent: &Path, socket: &Path, user: Option<&str>) -> Vec<u8> {
     let (agent, socket) = (quote(agent.as_os_str()), quote(socket.as_os_str()));
     let mut text =
         b"#!/bin/sh\n# Written by dayfly-agent, which is told of the job here. That never fails the job.\n".to_vec();
@@ -53,7 +59,7 @@ fn render(word: HookWord, agent: &Path, socket: &Path, user: Option<&Path>) -> V
     if let Some(user) = user {
         // As the runner itself would run it: bash where there is one, with these options.
         // https://github.com/actions/runner/blob/main/src/Runner.Worker/Handlers/ScriptHandlerHelpers.cs
-        let user = quote(user.as_os_str());
+        let user = quote(OsStr::new(user));
         text.extend_from_slice(b"if command -v bash > /dev/null; then\n  exec bash --noprofile --norc -e -o pipefail ");
         text.extend([&user, &b"\nfi\nexec sh -e "[..], &user, b"\n"].concat());
     }
@@ -108,7 +114,7 @@ mod tests {
             HookWord::Started,
             Path::new("/usr/local/bin/dayfly-agent"),
             Path::new("/run/dayfly-hook/hook.sock"),
-            Some(Path::new("/opt/it's/started.sh")),
+            Some("/opt/it's/started.sh"),
         );
         assert_eq!(String::from_utf8(text).unwrap(), include_str!("example.sh"));
     }
@@ -120,8 +126,8 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         let agent = program(&folder.join("agent"), "echo \"agent: $*\"; exit 3");
         let user = program(&folder.join("user's.sh"), "echo \"user: $GITHUB_JOB\"; false | true; exit 7");
-        let hooks = UserHooks { started: Some(&user), completed: None };
-        let scripts = write(&folder.join("hook"), &agent, hooks).unwrap();
+        let hooks = UserHooks { started: user.to_str().map(str::to_owned), completed: None };
+        let scripts = write(&folder.join("hook"), &agent, &hooks).unwrap();
 
         let socket = folder.join("hook/hook.sock");
         let told = |word: &str| format!("agent: hook {word} --socket {}\n", socket.display());
@@ -137,16 +143,16 @@ mod tests {
     #[test]
     fn a_missing_agent_fails_no_job() {
         let home = tempfile::tempdir().unwrap();
-        let scripts = write(&home.path().join("hook"), &home.path().join("gone"), UserHooks::default()).unwrap();
+        let scripts = write(&home.path().join("hook"), &home.path().join("gone"), &UserHooks::default()).unwrap();
         assert_eq!(run(&scripts.started).0, Some(0));
     }
 
     #[test]
     fn scripts_of_an_earlier_agent_are_replaced() {
         let home = tempfile::tempdir().unwrap();
-        let hooks = UserHooks { started: Some(Path::new("/old.sh")), completed: None };
-        write(home.path(), Path::new("/agent"), hooks).unwrap();
-        let scripts = write(home.path(), Path::new("/agent"), UserHooks::default()).unwrap();
+        let hooks = UserHooks { started: Some("/old.sh".to_owned()), completed: None };
+        write(home.path(), Path::new("/agent"), &hooks).unwrap();
+        let scripts = write(home.path(), Path::new("/agent"), &UserHooks::default()).unwrap();
         assert!(!fs::read_to_string(scripts.started).unwrap().contains("old.sh"));
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 2, "nothing is left of the writing");
     }

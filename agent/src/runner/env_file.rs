@@ -11,26 +11,19 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use dayfly_contract::is_script;
 use tracing::{info, warn};
 
 use super::account::Account;
 use super::environment::{HOOK_COMPLETED, HOOK_STARTED};
 use super::files::replace;
+use crate::hook::script::UserHooks;
 
 const NAME: &str = ".env";
 /// Begins a line that was taken out. Without a `=`, as the runner reads each line that has one as a variable.
 const TAKEN: &str = "# taken by dayfly: ";
 /// A longer one is not read; the runner's own has some lines.
 const LARGEST: u64 = 1 << 20;
-
-/// Scripts of the user's that run in each job.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UserHooks {
-    /// As the first step.
-    pub started: Option<String>,
-    /// As the last step.
-    pub completed: Option<String>,
-}
 
 /// The user's hooks: `configured`, else those in the `.env` of the runner in `directory`, which is changed so that the
 /// runner does not take them from there.
@@ -92,12 +85,6 @@ fn taken(text: &str, configured: &UserHooks) -> (String, UserHooks) {
     let text = lines.collect();
     let UserHooks { started, completed } = configured.clone();
     (text, UserHooks { started: started.or(found.started), completed: completed.or(found.completed) })
-}
-
-/// Whether the path can become a line of a shell script, in single quotes.
-#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "the config's hooks are checked so too")]
-fn is_script(path: &str) -> bool {
-    path.starts_with('/') && path.ends_with(".sh") && !path.contains(['\'', '\0'])
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use tracing::warn;
 
 use super::account::Account;
+use crate::hook::script::Scripts;
 
 /// Names and values.
 pub type Environment = BTreeMap<OsString, OsString>;
@@ -26,21 +26,12 @@ pub const HOOK_COMPLETED: &str = "ACTIONS_RUNNER_HOOK_JOB_COMPLETED";
 const PROXIES: [[&str; 2]; 3] =
     [["http_proxy", "HTTP_PROXY"], ["https_proxy", "HTTPS_PROXY"], ["no_proxy", "NO_PROXY"]];
 
-/// The agent's own hook scripts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HookScripts {
-    /// Runs as the first step of each job.
-    pub started: PathBuf,
-    /// Runs as the last step of each job.
-    pub completed: PathBuf,
-}
-
 /// The environment for a runner of `account`: `configured` in the agent's config, `own` the agent's own variables.
 #[must_use]
 pub fn environment(
     account: &Account,
     configured: &BTreeMap<String, String>,
-    hooks: Option<&HookScripts>,
+    hooks: Option<&Scripts>,
     own: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Environment {
     let mut environment = Environment::new();
@@ -92,7 +83,7 @@ mod tests {
         let account = Account { uid: Uid::from_raw(1001), home: "/home/me".into(), ..Account::for_tests() };
         let configured = configured.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let own = own.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        let scripts = HookScripts { started: "/run/started.sh".into(), completed: "/run/completed.sh".into() };
+        let scripts = Scripts { started: "/run/started.sh".into(), completed: "/run/completed.sh".into() };
         let environment = environment(&account, &configured, hooks.then_some(&scripts), own);
         environment.into_iter().map(|(n, v)| (n.into_string().unwrap(), v.into_string().unwrap())).collect()
     }

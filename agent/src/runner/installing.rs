@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +13,8 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::account::Account;
-use super::env_file::{self, UserHooks};
-use super::environment::{Environment, HookScripts, environment};
+use super::env_file;
+use super::environment::{Environment, environment};
 use super::jit::{JitError, JitFiles};
 use super::launch::{LISTENER, listener};
 use super::register::{self, NewRunner};
@@ -24,7 +23,8 @@ use super::{Plan, access, process, work_folder};
 use crate::clock::Uptime;
 use crate::effects::Unusable;
 use crate::errors::chain;
-use crate::hook::{self, HookWord};
+use crate::hook;
+use crate::hook::script::{Scripts, UserHooks};
 use crate::install::{self, Objects, Ready, Wanted};
 
 /// How long the runner may take to tell its version; .NET has to be loaded from a cold disk.
@@ -111,7 +111,8 @@ pub(super) async fn install(
                 disable_update: plan.runner.disable_update,
                 ephemeral: false,
             };
-            let registered = register::register(directory, &account, &surroundings(plan, &account), &runner).await;
+            let registered =
+                register::register(directory, &account, &runner_environment(plan, &account), &runner).await;
             registered.map_err(|error| Unusable::runner(chain(&error)))?;
         }
     }
@@ -148,18 +149,14 @@ fn write_hooks(plan: &Plan, account: &Account) -> Result<(), Unusable> {
     let theirs = env_file::take_hooks(plan.directory(), account, &configured).map_err(|error| doing(".env", &error))?;
     // Where it was deleted or replaced meanwhile the link says so, and calling it fails: hooks survive that.
     let agent = std::env::current_exe().map_err(|error| doing("finding the agent's own program", &error))?;
-    let (started, completed) = (theirs.started.map(PathBuf::from), theirs.completed.map(PathBuf::from));
-    let theirs = hook::script::UserHooks { started: started.as_deref(), completed: completed.as_deref() };
-    hook::script::write(&plan.hook_dir, &agent, theirs)
+    hook::script::write(&plan.hook_dir, &agent, &theirs)
         .map_err(|error| doing(&format!("writing hooks into {}", plan.hook_dir.display()), &error))?;
     Ok(())
 }
 
 /// The environment of the runner.
-pub(super) fn surroundings(plan: &Plan, account: &Account) -> Environment {
-    let script = |word: HookWord| plan.hook_dir.join(format!("{}.sh", word.name()));
-    let hooks = HookScripts { started: script(HookWord::Started), completed: script(HookWord::Completed) };
-    environment(account, &plan.runner.environment, Some(&hooks), std::env::vars_os())
+pub(super) fn runner_environment(plan: &Plan, account: &Account) -> Environment {
+    environment(account, &plan.runner.environment, Some(&Scripts::of(&plan.hook_dir)), std::env::vars_os())
 }
 
 fn doing(what: &str, error: &dyn Display) -> Unusable {

@@ -142,7 +142,7 @@ impl Machine for LocalRunner {
         let program = self.plan.directory().join(LISTENER);
         let failed = |why: &dyn std::fmt::Display| Unusable::runner(format!("starting {}: {why}", program.display()));
         let account = Account::find(&self.plan.runner.user).map_err(|error| failed(&chain(&error)))?;
-        let environment = installing::surroundings(&self.plan, &account);
+        let environment = installing::runner_environment(&self.plan, &account);
         // Of a runner that was started and is gone.
         if let Some(cgroup) = self.cgroup() {
             cgroup.kill_all();

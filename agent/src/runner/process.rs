@@ -98,11 +98,11 @@ mod tests {
 
     #[test]
     fn a_process_is_known_until_it_is_gone() {
-        let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().unwrap();
+        let mut child = Command::new("sleep").arg("60.0625").stdin(Stdio::null()).spawn().unwrap();
         let id = identify(i32::try_from(child.id()).unwrap()).unwrap();
         assert!(open(id).is_some());
-        let sleeps = find(Path::new("sleep"), "60");
-        assert!(sleeps.is_some() && find(Path::new("sleep"), "61").is_none(), "{sleeps:?}");
+        assert_eq!(find(Path::new("sleep"), "60.0625"), Some(id));
+        assert_eq!(find(Path::new("sleep"), "60.0626"), None);
         assert!(open(RunnerId { start_ticks: id.start_ticks + 1, ..id }).is_none());
         child.kill().unwrap();
         child.wait().unwrap();

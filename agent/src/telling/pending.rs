@@ -137,6 +137,16 @@ mod tests {
     }
 
     #[test]
+    fn a_runner_with_a_job_does_not_want_to_be_deleted_any_more() {
+        let mut pending = Pending::default();
+        for kind in [Kind::Listening, Kind::Retire, Kind::JobStarted] {
+            pending.push(letter(kind, "x"));
+        }
+        let kinds: Vec<Kind> = pending.letters().map(|letter| letter.kind).collect();
+        assert_eq!(kinds, [Kind::Listening, Kind::JobStarted]);
+    }
+
+    #[test]
     fn one_that_is_gone_meanwhile_is_no_other() {
         let mut pending = Pending::default();
         pending.push(letter(Kind::Heartbeat, "one"));

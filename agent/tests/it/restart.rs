@@ -95,3 +95,25 @@ async fn an_agent_killed_at_the_end_ends_the_instance_all_the_same() {
     // The message was sent before, and is not sent again.
     assert_eq!(world.start().ended().await["reason"], "job_done");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_that_an_earlier_agent_has_deleted_is_not_lost() {
+    // As it is left by an agent that was killed between the delete and its next state.
+    for denies_absent in [true, false] {
+        let script = Script { registration: None, denies_absent, ..usual() };
+        let mut world = World::new(script, "say 'Listening for Jobs'; job build Succeeded").await;
+        std::fs::create_dir(world.path().join("state")).unwrap();
+        std::fs::write(world.path().join("state/registration.json"), registration().to_string()).unwrap();
+        assert_eq!(world.start().ended().await["reason"], "job_done");
+        assert!(!world.path().join("state/registration.json").exists(), "the runner has it now");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_does_not_end_the_agent() {
+    let mut world = World::new(usual(), LONG_JOB).await;
+    world.start().wait_for_log("The agent is Running").await;
+    world.signal(Signal::SIGHUP);
+    std::fs::write(world.runner_directory().join("go"), "").unwrap();
+    assert_eq!(world.ended().await["reason"], "job_done");
+}

@@ -11,6 +11,8 @@ const HOOKED: &str = r#"say 'Listening for Jobs'; say 'Running job: build'
         export GITHUB_REPOSITORY=octo-org/octo-repo GITHUB_RUN_ID=8217346912 GITHUB_RUN_ATTEMPT=2
         export GITHUB_JOB=build GITHUB_WORKFLOW=CI GITHUB_ACTOR=octocat
         sh "$ACTIONS_RUNNER_HOOK_JOB_STARTED" && touch started
+        # Any step can call it again, with what it likes.
+        GITHUB_REPOSITORY=other/repo GITHUB_RUN_ID=1 sh "$ACTIONS_RUNNER_HOOK_JOB_STARTED"
         sh "$ACTIONS_RUNNER_HOOK_JOB_COMPLETED" && touch completed' & wait $!
     say 'Job build completed with result: Succeeded'"#;
 

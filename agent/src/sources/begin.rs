@@ -1,4 +1,4 @@
-//! Begins the sources that tell of the machine, for as long as the agent lives.
+//! Begins the sources that tell of the machine for as long as the agent lives; those of the runner begin with it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use dayfly_contract::{AgentConfig, Reason};
 use tokio::time::{Instant, interval_at};
 
+use super::disk::{DiskNews, watch_disk};
+use super::notices::{self, NoticeKind, Pace, watch_notices};
+use super::stillness::{Clocks, watch_stillness};
 use crate::aws::imds::Imds;
 use crate::clock::Clock;
 use crate::core::{Event, Notice};
 use crate::driver::Source;
 use crate::runner::Plan;
-use crate::sources::disk::{DiskNews, watch_disk};
-use crate::sources::notices::{self, NoticeKind, Pace, watch_notices};
-use crate::sources::stillness::{Clocks, watch_stillness};
 
 /// How often the disks and the clocks are looked at.
 const LOOK: Duration = Duration::from_secs(10);
