@@ -6,6 +6,8 @@
     GET  /_laptop/functions/{name}/code     the zip of a Lambda function
     POST /_laptop/capacity                  {"unavailable": [{"instance_type", "zone": "*", "left": 0}]} replaces the list
     POST /_laptop/throttle                  {"operation": "ssm.GetParameter", "times": 3}: so many calls of instances
+    POST /_laptop/cut                       {"operation": "s3.GetObject", "bytes": 1000, "times": 3}: so many answers to
+                                            instances break off after so many bytes
     GET  /_laptop/calls                     {"ec2.CreateFleet": 3, ...}
     POST /_laptop/calls/reset
     POST /_laptop/recording/stop            ends what `--record` began
@@ -27,6 +29,7 @@ import instances
 import locks
 import states
 from calls import Calls
+from cut import Cut
 from patches.ec2_capacity import CAPACITY
 from tape import Tape
 from throttle import Throttle
@@ -43,10 +46,11 @@ class Refused(Exception):
 class Control:
     """The WSGI application of the channel."""
 
-    def __init__(self, calls: Calls, tape: Tape | None, throttle: Throttle) -> None:
+    def __init__(self, calls: Calls, tape: Tape | None, throttle: Throttle, cut: Cut) -> None:
         self._calls = calls
         self._tape = tape
         self._throttle = throttle
+        self._cut = cut
         self._routes: list[tuple[str, re.Pattern[str], Callable[..., Response]]] = [
             ("GET", re.compile(r"^/_laptop/instances$"), self._instances),
             ("POST", re.compile(r"^/_laptop/instances/([^/]+)/state$"), self._state),
@@ -54,6 +58,7 @@ class Control:
             ("GET", re.compile(r"^/_laptop/functions/([^/]+)/code$"), self._code),
             ("POST", re.compile(r"^/_laptop/capacity$"), self._capacity),
             ("POST", re.compile(r"^/_laptop/throttle$"), self._set_throttle),
+            ("POST", re.compile(r"^/_laptop/cut$"), self._set_cut),
             ("GET", re.compile(r"^/_laptop/calls$"), self._get_calls),
             ("POST", re.compile(r"^/_laptop/calls/reset$"), self._reset_calls),
             ("POST", re.compile(r"^/_laptop/recording/stop$"), self._stop_recording),
@@ -122,11 +127,12 @@ class Control:
 
     def _set_throttle(self, request: Request) -> Response:
         wanted = _body(request)
-        operation = _text(wanted, "operation", "an operation such as ssm.GetParameter", lambda name: "." in name)
-        times = wanted.get("times")
-        if not isinstance(times, int) or isinstance(times, bool) or times < 0:
-            raise Refused(400, f"times: found {json.dumps(times)}, expected a whole number from 0")
-        self._throttle.set(operation, times)
+        self._throttle.set(_operation(wanted), _count(wanted, "times"))
+        return Response(status=204)
+
+    def _set_cut(self, request: Request) -> Response:
+        wanted = _body(request)
+        self._cut.set(_operation(wanted), _count(wanted, "bytes"), _count(wanted, "times"))
         return Response(status=204)
 
     def _get_calls(self, _request: Request) -> Response:
@@ -158,6 +164,17 @@ def _body(request: Request) -> dict[str, Any]:
         raise Refused(400, f"body: found {text[:80]!r}, expected JSON ({error})") from error
     if not isinstance(value, dict):
         raise Refused(400, f"body: found {text[:80]!r}, expected a JSON object")
+    return value
+
+
+def _operation(fields: dict[str, Any]) -> str:
+    return _text(fields, "operation", "an operation such as ssm.GetParameter", lambda name: "." in name)
+
+
+def _count(fields: dict[str, Any], name: str) -> int:
+    value = fields.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise Refused(400, f"{name}: found {json.dumps(value)}, expected a whole number from 0")
     return value
 
 

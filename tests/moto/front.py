@@ -17,6 +17,7 @@ import caller
 import locks
 from calls import Calls, operation
 from control import Control
+from cut import Cut
 from tape import Tape
 from throttle import Throttle
 
@@ -31,7 +32,8 @@ class Front:
         self.calls = Calls()
         self._tape = tape
         self._throttle = Throttle()
-        self._control = Control(self.calls, tape, self._throttle)
+        self._cut = Cut()
+        self._control = Control(self.calls, tape, self._throttle, self._cut)
         self._moto = DomainDispatcherApplication(create_backend_app)
 
     @property
@@ -55,7 +57,7 @@ class Front:
             return contextlib.nullcontext()
         return self._tape.keep(environ, body)
 
-    def _pass_on(self, environ: dict[str, Any], start_response: Any, body: bytes) -> list[bytes]:
+    def _pass_on(self, environ: dict[str, Any], start_response: Any, body: bytes) -> Iterable[bytes]:
         app = self._moto.get_application(environ)
         service = app.service
         if service in OWN:
@@ -76,7 +78,8 @@ class Front:
             if refusal:
                 return list(refusal(environ, start_response))
             with _lock(service, name):
-                return _answer(app, environ, start_response)
+                answer = _answer(app, environ, start_response)
+            return self._cut.shortened(name, answer)
         finally:
             caller.leave(token)
 

@@ -1,7 +1,7 @@
 //! Installing the runner from S3, beside the shell's way and beside the decompression that neither can do without.
 //!
 //! The tarball has the real runner's size: some 220 MB, 20,000 files. S3 is a server in this process, whose own work all
-//! ways share.
+//! ways share. All is in memory where there is room for it, as a disk would write at its own pace and be measured instead.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,7 +34,7 @@ type Objects = Arc<BTreeMap<String, Bytes>>;
 
 /// Measures, and answers with a table.
 pub(crate) async fn measure() -> Result<String> {
-    let folder = tempfile::tempdir().context("making a folder")?;
+    let folder = folder().context("making a folder")?;
     let tarball = folder.path().join("runner.tar.gz");
     let packed = Command::new(paths::program("standin-runner")?)
         .args(["pack", "--full", "--to"])
@@ -79,6 +79,13 @@ pub(crate) async fn measure() -> Result<String> {
     }
     let title = format!("runner of {} MB, {} MB packed", size / 1_000_000, gzip.len() / 1_000_000);
     Ok(ui::table(&[&title, "ms", "ratio to the limit", "ratio to the shell"], &rows))
+}
+
+/// A folder in memory, else wherever temporary files go. Two runners and a tarball are in it at most.
+fn folder() -> io::Result<tempfile::TempDir> {
+    const MEMORY: &str = "/dev/shm";
+    let room = nix::sys::statvfs::statvfs(MEMORY).is_ok_and(|it| it.blocks_available() * it.fragment_size() > 2 << 30);
+    if room { tempfile::tempdir_in(MEMORY) } else { tempfile::tempdir() }
 }
 
 fn release(format: ArchiveFormat, key: &str, archive: &[u8], unpacked_size: u64) -> Result<Bytes> {

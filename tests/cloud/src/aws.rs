@@ -25,19 +25,24 @@ pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap_or_default()
 }
 
+/// An `Authorization` header: moto reads service and region from it, and no signature.
+fn scope(service: &str) -> String {
+    let scope = format!("AWS4-HMAC-SHA256 Credential=test/20260101/eu-west-1/{service}/aws4_request");
+    format!("{scope}, SignedHeaders=host, Signature=x")
+}
+
 impl Aws {
     /// A client of the moto at `endpoint`.
     pub(crate) fn at(endpoint: &str) -> Self {
         Self { http: client(), endpoint: endpoint.to_owned() }
     }
 
-    /// One call of a service that speaks JSON 1.0 or 1.1. moto reads service and region from the credential scope.
+    /// One call of a service that speaks JSON 1.0 or 1.1.
     async fn call(&self, service: &str, target: &str, body: &Value) -> Result<Value> {
-        let scope = format!("AWS4-HMAC-SHA256 Credential=test/20260101/eu-west-1/{service}/aws4_request");
         let response = self
             .http
             .post(&self.endpoint)
-            .header("authorization", format!("{scope}, SignedHeaders=host, Signature=x"))
+            .header("authorization", scope(service))
             .header("content-type", "application/x-amz-json-1.0")
             .header("x-amz-target", target)
             .body(body.to_string())
@@ -72,6 +77,49 @@ impl Aws {
         Ok(())
     }
 
+    /// Has the next `times` answers of `operation` to instances, such as `s3.GetObject`, break off after so many bytes.
+    pub(crate) async fn cut(&self, operation: &str, bytes: u32, times: u32) -> Result<()> {
+        let url = format!("{}/_laptop/cut", self.endpoint);
+        let body = json!({ "operation": operation, "bytes": bytes, "times": times });
+        self.http.post(&url).json(&body).send().await?.error_for_status().context("cutting")?;
+        Ok(())
+    }
+
+    /// Launches an instance from a launch template, with other user-data; answers its id.
+    pub(crate) async fn run_instance(&self, template: &str, user_data: &str) -> Result<String> {
+        let user_data = base64::engine::general_purpose::STANDARD.encode(user_data);
+        let query = [
+            ("Action", "RunInstances"),
+            ("Version", "2016-11-15"),
+            ("LaunchTemplate.LaunchTemplateName", template),
+            ("MinCount", "1"),
+            ("MaxCount", "1"),
+            ("UserData", &user_data),
+        ];
+        let url = reqwest::Url::parse_with_params(&self.endpoint, query).context("moto's URL")?;
+        let request = self.http.post(url).header("authorization", scope("ec2"));
+        let answer = request.send().await.context("calling RunInstances")?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        let id = text.split_once("<instanceId>").and_then(|(_, rest)| rest.split_once('<'));
+        let (id, _) = id.with_context(|| format!("RunInstances answered {status}: {text}"))?;
+        Ok(id.to_owned())
+    }
+
+    /// Writes a secret SSM parameter.
+    pub(crate) async fn put_parameter(&self, name: &str, value: &str) -> Result<()> {
+        let body = json!({ "Name": name, "Value": value, "Type": "SecureString", "Tier": "Advanced" });
+        self.call("ssm", "AmazonSSM.PutParameter", &body).await.map(drop)
+    }
+
+    /// Writes an object into S3.
+    pub(crate) async fn put_object(&self, bucket: &str, key: &str, content: Vec<u8>) -> Result<()> {
+        let request = self.http.put(format!("{}/{bucket}/{key}", self.endpoint)).header("authorization", scope("s3"));
+        let answer = request.body(content).send().await.context("calling PutObject")?;
+        answer.error_for_status().with_context(|| format!("writing {key}"))?;
+        Ok(())
+    }
+
     /// Creates a Lambda function from a zip.
     pub async fn create_function(&self, name: &str, zip: &[u8]) -> Result<()> {
         let body = json!({
@@ -83,9 +131,8 @@ impl Aws {
             "Timeout": 10,
             "Code": { "ZipFile": base64::engine::general_purpose::STANDARD.encode(zip) },
         });
-        let scope =
-            "AWS4-HMAC-SHA256 Credential=test/20260101/eu-west-1/lambda/aws4_request, SignedHeaders=host, Signature=x";
-        let request = self.http.post(format!("{}/2015-03-31/functions", self.endpoint)).header("authorization", scope);
+        let request = self.http.post(format!("{}/2015-03-31/functions", self.endpoint));
+        let request = request.header("authorization", scope("lambda"));
         let answer = request.body(body.to_string()).send().await.context("calling CreateFunction")?;
         let status = answer.status();
         anyhow::ensure!(status.is_success(), "CreateFunction answered {status}: {}", answer.text().await?);

@@ -1,10 +1,13 @@
 //! `laptop e2e`: end-to-end tests that share one cloud. Each ends by looking for leftovers.
 
+mod by_hand;
 mod crashes;
 mod inputs;
+mod installing;
 mod leaving;
 mod machines;
 mod many;
+mod reusable;
 mod rough;
 mod secrets;
 mod steps;
@@ -49,16 +52,22 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
             test!(machines::a_killed_agent_loses_no_job),
             test!(machines::an_agent_killed_for_good_ends_its_machine),
             test!(crashes::killed_while_claiming),
+            test!(installing::a_runner_is_installed_though_s3_breaks_off),
+            test!(installing::killed_while_installing),
             test!(crashes::killed_while_starting),
             test!(crashes::killed_while_listening),
             test!(crashes::killed_again_and_again_while_running),
             test!(crashes::killed_while_retiring),
+            test!(crashes::killed_while_draining),
             test!(crashes::killed_while_ending),
+            test!(reusable::a_reusable_runner_takes_jobs_until_it_is_idle),
             test!(leaving::an_idle_runner_retires),
             test!(leaving::a_job_that_slips_in_while_the_runner_retires_runs),
             test!(leaving::a_runner_deleted_at_github_ends_its_instance),
             test!(leaving::a_spot_notice_retires_an_idle_runner),
             test!(leaving::a_spot_notice_interrupts_a_job),
+            test!(leaving::a_rebalance_recommendation_waits_for_the_job),
+            test!(leaving::scheduled_maintenance_retires_an_idle_runner),
             test!(leaving::a_listener_that_ignores_sigint_is_killed),
             test!(rough::a_network_that_is_cut_for_a_while_loses_no_job),
             test!(rough::what_a_job_leaves_behind_is_killed),

@@ -24,12 +24,14 @@ pub(crate) struct Terraform {
 pub struct Outputs {
     /// The ledger's table.
     pub(crate) table: String,
+    /// The bucket.
+    pub(crate) bucket: String,
     /// The queue of wake-ups.
     wake_queue_url: String,
     /// Where wake-ups go that keep failing.
     wake_dead_letter_queue_url: String,
     /// The queue of lifecycle messages.
-    lifecycle_queue_url: String,
+    pub(crate) lifecycle_queue_url: String,
     /// Where lifecycle messages go that keep failing.
     lifecycle_dead_letter_queue_url: String,
     /// SSM path of the registrations.

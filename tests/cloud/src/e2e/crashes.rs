@@ -2,23 +2,26 @@
 //! runs once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use dayfly_contract::Reason;
+use dayfly_contract::{Kind, Reason};
+use jiff::Timestamp;
 use laptop_ec2::Machine;
-use laptop_github::Fault;
+use laptop_github::{Conclusion, Fault};
 
-use super::queue;
 use super::steps::{
-    cut_aws, gone_for, idle, kill_agent, launched, ran_on, reaches, restore_aws, retired, running, says, says_times,
+    LIMIT, cut_aws, gone_for, idle, kill_agent, launched, ran_on, reaches, restore_aws, retired, running, says,
+    says_times, shell, told,
 };
-use crate::cloud::{Cloud, FLEETING, LABELS, job};
+use super::{ended, queue};
+use crate::cloud::{Cloud, FLEETING, LABELS, SPOT, job};
 
 /// What each agent says first.
 const START: &str = "The agent starts";
 
 /// Kills the agent and waits for the next one.
-async fn replace(machine: &Machine) -> Result<()> {
+pub(super) async fn replace(machine: &Machine) -> Result<()> {
     let before = machine.console().matches(START).count();
     kill_agent(machine).await?;
     says_times(machine, START, before + 1).await
@@ -77,6 +80,22 @@ pub(super) async fn killed_while_retiring(cloud: Arc<Cloud>) -> Result<()> {
     replace(&machine).await?;
     gone_for(&machine, Reason::Idle).await?;
     retired(&cloud, &machine)
+}
+
+/// The listener hears no SIGINT, and the agent is killed while it waits: the next one sends SIGKILL in time.
+pub(super) async fn killed_while_draining(cloud: Arc<Cloud>) -> Result<()> {
+    let jobs = queue(&cloud, [job("lost", &SPOT, "sleep 300")])?;
+    let machine = running(&cloud, jobs[0]).await?;
+    told(&machine, Kind::JobStarted).await?;
+    shell(&machine, "pkill -STOP -f bin/Runner.Listener").await?;
+    cloud.ec2.imds().notice_spot(machine.id(), Timestamp::now() + Duration::from_secs(1))?;
+    reaches(&machine, "Draining").await?;
+    replace(&machine).await?;
+    gone_for(&machine, Reason::SpotInterruption).await?;
+    told(&machine, Kind::Interrupted).await?;
+    let done = ended(&cloud, &jobs, LIMIT).await?.remove(0);
+    ensure!(done.conclusion != Some(Conclusion::Success), "{:?}", done.conclusion);
+    Ok(())
 }
 
 /// AWS can't be reached while the agent wants to report and to end its instance, and it is killed over that: the next one

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use dayfly_contract::{Kind, Reason};
 use jiff::Timestamp;
+use laptop_ec2::Maintenance;
 use laptop_github::{Conclusion, Fault};
 
 use super::steps::{LIMIT, gone_for, idle, ran_on, retired, running, says, shell, told};
@@ -46,6 +47,39 @@ pub(super) async fn a_spot_notice_retires_an_idle_runner(cloud: Arc<Cloud>) -> R
     let machine = idle(&cloud, &SPOT).await?;
     cloud.ec2.imds().notice_spot(machine.id(), Timestamp::now() + Duration::from_mins(2))?;
     gone_for(&machine, Reason::SpotInterruption).await?;
+    retired(&cloud, &machine)
+}
+
+/// A recommendation has no end: a job runs on for as long as it takes, and then the instance goes.
+pub(super) async fn a_rebalance_recommendation_waits_for_the_job(cloud: Arc<Cloud>) -> Result<()> {
+    let idle = idle(&cloud, &SPOT).await?;
+    cloud.ec2.imds().notice_rebalance(idle.id(), Timestamp::now())?;
+    gone_for(&idle, Reason::Rebalance).await?;
+    retired(&cloud, &idle)?;
+    let script = "while ! test -e /tmp/go; do sleep 0.1; done; echo went on";
+    let jobs = queue(&cloud, [job("goes on", &SPOT, script)])?;
+    let machine = running(&cloud, jobs[0]).await?;
+    cloud.ec2.imds().notice_rebalance(machine.id(), Timestamp::now())?;
+    shell(&machine, "until grep -q rebalance /run/dayfly/state.json; do sleep 0.1; done; touch /tmp/go").await?;
+    ran_on(&cloud, jobs[0], &machine).await?;
+    gone_for(&machine, Reason::JobDone).await.map(drop)
+}
+
+/// Scheduled for next year, an idle runner goes at once: nobody needs it to be there then.
+pub(super) async fn scheduled_maintenance_retires_an_idle_runner(cloud: Arc<Cloud>) -> Result<()> {
+    let machine = idle(&cloud, &SPOT).await?;
+    let at =
+        |days: i64| (Timestamp::now() + jiff::SignedDuration::from_hours(24 * days)).strftime("%d %b %Y %H:%M:%S GMT");
+    let event = Maintenance {
+        code: "instance-retirement".to_owned(),
+        description: "The instance is running on degraded hardware".to_owned(),
+        event_id: "instance-event-0d59937288b749b32".to_owned(),
+        not_before: at(14).to_string(),
+        not_after: at(15).to_string(),
+        state: "active".to_owned(),
+    };
+    cloud.ec2.imds().notice_maintenance(machine.id(), event)?;
+    gone_for(&machine, Reason::Maintenance).await?;
     retired(&cloud, &machine)
 }
 

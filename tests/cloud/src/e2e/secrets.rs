@@ -9,6 +9,7 @@ use dayfly_contract::{Kind, Reason};
 use laptop_github::Fault;
 use secrecy::ExposeSecret as _;
 
+use super::by_hand::github;
 use super::steps::{LIMIT, cut_aws, gone_for, launched, ran_on, reaches, restore_aws, shell, told};
 use super::{plain_jobs, run_all};
 use crate::cloud::{Cloud, LABELS, job};
@@ -23,10 +24,8 @@ pub(super) async fn no_secret_is_in_any_log(cloud: Arc<Cloud>) -> Result<()> {
     // What is looked for below is what GitHub really hands out.
     let token = cloud.github.installation_token();
     ensure!(token.expose_secret().starts_with(INSTALLATION_TOKEN), "tokens begin otherwise");
-    let url = format!("{}/orgs/octo-org/actions/runners/generate-jitconfig", cloud.github.url());
     let body = serde_json::json!({ "name": "shown", "runner_group_id": 1, "labels": ["shown"] });
-    let request = crate::aws::client().post(url).bearer_auth(token.expose_secret()).json(&body);
-    let answer: serde_json::Value = request.send().await?.error_for_status()?.json().await?;
+    let answer = github(&cloud, "generate-jitconfig", &body).await?;
     let config = answer["encoded_jit_config"].as_str().unwrap_or_default();
     ensure!(config.starts_with(JIT_CONFIG), "JIT configs begin otherwise");
     let runner = answer["runner"]["id"].as_u64().context("a runner has an id")?;
@@ -93,20 +92,35 @@ pub(super) async fn a_job_can_not_read_what_the_agent_keeps(cloud: Arc<Cloud>) -
     run_all(&cloud, [job("reader", &LABELS, script)], LIMIT).await.map(drop)
 }
 
-/// Whatever the job's user can read of processes, the one-use registration is not there any more.
+/// Whatever the job's user can read of processes, no secret is there any more: the one-use registration, GitHub's token,
+/// the role's credentials.
 pub(super) async fn a_job_finds_no_registration(cloud: Arc<Cloud>) -> Result<()> {
-    // Brackets and quotes keep the script from finding itself; a process that does show it proves that it would be found.
-    let script = r#"
-        look() { test -n "$(grep -las 'eyIuY3JlZGVudGlhb[H]M' /proc/[0-9]*/cmdline /proc/[0-9]*/environ)"; }
-        if look; then echo "found in a process"; exit 1; fi
-        SHOWN="eyIuY3JlZGVudGlh""bHM" sleep 5 & shown=$!
-        for i in $(seq 50); do look && break; sleep 0.1; done
-        look || { echo "not found where it is shown"; exit 1; }
-        kill $shown
-        if env | grep -E '^(AWS_|DAYFLY_|ACTIONS_RUNNER_INPUT_|NOTIFY_SOCKET|CREDENTIALS_DIRECTORY)'; then echo "found in the environment"; exit 1; fi
+    let script = finds_none_of(&[JIT_CONFIG, INSTALLATION_TOKEN, "token-of-i-"]);
+    run_all(&cloud, [job("snoop", &LABELS, &script)], Duration::from_mins(2)).await.map(drop)
+}
+
+/// A script that fails where the job's user finds one of `secrets` in a process's arguments or environment, or names that
+/// tell of one in its own environment. It shows each secret itself for a while, to prove that it would be found.
+pub(super) fn finds_none_of(secrets: &[&str]) -> String {
+    let first = r#"
         test "$(id -u)" != 0
+        if env | grep -E '^(AWS_|DAYFLY_|ACTIONS_RUNNER_INPUT_|NOTIFY_SOCKET|CREDENTIALS_DIRECTORY)'; then echo "found in the environment"; exit 1; fi
+        look() { test -n "$(grep -las "$1" /proc/[0-9]*/cmdline /proc/[0-9]*/environ)"; }
     "#;
-    run_all(&cloud, [job("snoop", &LABELS, script)], Duration::from_mins(2)).await.map(drop)
+    let one = |secret: &&str| {
+        let (head, tail) = secret.split_at(secret.len() - 1);
+        // Brackets and quotes keep the script from finding itself.
+        format!(
+            r#"
+        if look '{head}[{tail}]'; then echo "a secret is found in a process"; exit 1; fi
+        SHOWN="{head}""{tail}" sleep 5 & shown=$!
+        for i in $(seq 50); do look '{head}[{tail}]' && break; sleep 0.1; done
+        look '{head}[{tail}]' || {{ echo "not found where it is shown"; exit 1; }}
+        kill $shown
+    "#
+        )
+    };
+    std::iter::once(first.to_owned()).chain(secrets.iter().map(one)).collect()
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
