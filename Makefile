@@ -37,8 +37,9 @@ lint: ## Run every check that is not a test
 
 bench: ## Measure the shipped programs on the laptop cloud
 	@scripts/setup rust moto terraform machine
-	@scripts/cargo build --workspace --locked --profile dist
-	@$(built)/dist/laptop-bench
+	@scripts/dist $(shell uname -m)
+	@scripts/cargo build --workspace --locked --profile measure
+	@DAYFLY_SHIPPED=$(built)/dist $(built)/measure/laptop-bench
 
 dist: ## Build what is shipped into dist/ (ARCH=aarch64 for arm64)
 	@scripts/setup rust

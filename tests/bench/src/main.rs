@@ -1,6 +1,6 @@
 //! How fast the programs are, each beside something that does nothing, in the same run: a file per measured thing.
 //!
-//! Times depend on the machine and on what else it does; the ratios say more. Built by `make bench` as it ships.
+//! Times depend on the machine and on what else it does; the ratios say more. `make bench` builds what is measured as it ships.
 
 mod agent;
 mod functions;

@@ -16,8 +16,12 @@ pub(crate) fn cache() -> PathBuf {
     std::env::var_os("DAYFLY_CACHE").map_or_else(|| repository().join("target/laptop"), PathBuf::from)
 }
 
-/// A program of this workspace, built into the same folder as this one.
+/// A program of this workspace: from the folder `DAYFLY_SHIPPED`, where it is there, else as built beside this one.
 pub fn program(name: &str) -> Result<PathBuf> {
+    let shipped = std::env::var_os("DAYFLY_SHIPPED").map(|folder| Path::new(&folder).join(name));
+    if let Some(path) = shipped.filter(|path| path.is_file()) {
+        return path.canonicalize().with_context(|| format!("looking at {}", path.display()));
+    }
     let here = std::env::current_exe().context("finding this program's own path")?;
     let path = here.with_file_name(name);
     ensure!(path.is_file(), "{} is not built; run `make demo` or `cargo build --workspace`", path.display());
