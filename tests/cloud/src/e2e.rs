@@ -75,6 +75,7 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
             test!(rough::a_metadata_service_in_trouble_is_asked_again),
             test!(rough::a_registration_is_claimed_though_ssm_throttles),
             test!(rough::a_job_gets_no_answer_from_the_metadata_service),
+            test!(rough::a_job_gets_no_answer_where_there_is_no_nft),
             test!(secrets::no_secret_is_in_what_the_agent_keeps),
             test!(secrets::a_job_can_not_read_what_the_agent_keeps),
         ]),

@@ -82,12 +82,14 @@ pub(super) async fn a_registration_is_claimed_though_ssm_throttles(cloud: Arc<Cl
     gone_for(&machine, Reason::JobDone).await.map(drop)
 }
 
+/// Says whether it reached the metadata service.
+const ASKS_METADATA: &str =
+    "if timeout 5 bash -c 'exec 3<> /dev/tcp/169.254.169.254/80'; then echo reached; else echo refused; fi";
+
 /// The instance's role is the agent's: not the job's, unless it is root, or its fleet says so.
 pub(super) async fn a_job_gets_no_answer_from_the_metadata_service(cloud: Arc<Cloud>) -> Result<()> {
-    let script =
-        "if timeout 5 bash -c 'exec 3<> /dev/tcp/169.254.169.254/80'; then echo reached; else echo refused; fi";
     for (labels, outcome) in [(LABELS, "refused"), (IMPATIENT, "reached")] {
-        let (job, machine) = launched(&cloud, &labels, script).await?;
+        let (job, machine) = launched(&cloud, &labels, ASKS_METADATA).await?;
         let done = ran_on(&cloud, job, &machine).await?;
         ensure!(done.log.lines().any(|line| line.ends_with(outcome)), "not {outcome}: {}", done.log);
         // The agent still ends its instance through EC2, for which it has its credentials.
@@ -95,4 +97,18 @@ pub(super) async fn a_job_gets_no_answer_from_the_metadata_service(cloud: Arc<Cl
         gone_for(&machine, Reason::JobDone).await?;
     }
     Ok(())
+}
+
+/// An image without nftables has iptables.
+pub(super) async fn a_job_gets_no_answer_where_there_is_no_nft(cloud: Arc<Cloud>) -> Result<()> {
+    cloud
+        .github
+        .add_fault(Fault { delay_ms: 2500, ..Fault::of("POST", "/orgs/{org}/actions/runners/generate-jitconfig") })?;
+    let (job, machine) = launched(&cloud, &LABELS, ASKS_METADATA).await?;
+    reaches(&machine, "Claiming").await?;
+    shell(&machine, "rm /usr/sbin/nft").await?;
+    let done = ran_on(&cloud, job, &machine).await?;
+    ensure!(done.log.lines().any(|line| line.ends_with("refused")), "{}", done.log);
+    ensure!(machine.console().contains("iptables"), "the agent does not say that it used iptables");
+    gone_for(&machine, Reason::JobDone).await.map(drop)
 }

@@ -11,13 +11,14 @@ pub const RUNNER_USER: &str = "runner";
 /// The runner user's id, and its group's.
 pub const RUNNER_ID: u32 = 1000;
 
-/// Small, but with all a job and the agent may expect of an instance. `sudo` as runner images have it; `nftables` keeps jobs
-/// from the metadata service.
-const PACKAGES: [&str; 11] = [
+/// Small, but with all a job and the agent may expect of an instance. `sudo` as runner images have it; `nftables` or
+/// `iptables` keeps jobs from the metadata service.
+const PACKAGES: [&str; 12] = [
     "bash",
     "ca-certificates",
     "dbus",
     "iproute2",
+    "iptables",
     "libnss-myhostname",
     "libpam-systemd",
     "nftables",
