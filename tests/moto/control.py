@@ -6,6 +6,7 @@
     GET  /_laptop/functions/{name}/code     the zip of a Lambda function
     POST /_laptop/capacity                  {"unavailable": [{"instance_type", "zone": "*", "left": 0}]} replaces the list
     POST /_laptop/throttle                  {"operation": "ssm.GetParameter", "times": 3}: so many calls of instances
+    POST /_laptop/rate                      {"operation": "ssm.PutParameter", "per_second": 3}: of anybody; 0 for any
     POST /_laptop/cut                       {"operation": "s3.GetObject", "bytes": 1000, "times": 3}: so many answers to
                                             instances break off after so many bytes
     GET  /_laptop/calls                     {"ec2.CreateFleet": 3, ...}
@@ -58,6 +59,7 @@ class Control:
             ("GET", re.compile(r"^/_laptop/functions/([^/]+)/code$"), self._code),
             ("POST", re.compile(r"^/_laptop/capacity$"), self._capacity),
             ("POST", re.compile(r"^/_laptop/throttle$"), self._set_throttle),
+            ("POST", re.compile(r"^/_laptop/rate$"), self._set_rate),
             ("POST", re.compile(r"^/_laptop/cut$"), self._set_cut),
             ("GET", re.compile(r"^/_laptop/calls$"), self._get_calls),
             ("POST", re.compile(r"^/_laptop/calls/reset$"), self._reset_calls),
@@ -128,6 +130,11 @@ class Control:
     def _set_throttle(self, request: Request) -> Response:
         wanted = _body(request)
         self._throttle.set(_operation(wanted), _count(wanted, "times"))
+        return Response(status=204)
+
+    def _set_rate(self, request: Request) -> Response:
+        wanted = _body(request)
+        self._throttle.limit(_operation(wanted), _count(wanted, "per_second"))
         return Response(status=204)
 
     def _set_cut(self, request: Request) -> Response:

@@ -77,6 +77,14 @@ impl Aws {
         Ok(())
     }
 
+    /// Has calls of `operation` refused beyond so many a second, whoever makes them; 0 for none.
+    pub(crate) async fn rate(&self, operation: &str, per_second: u32) -> Result<()> {
+        let url = format!("{}/_laptop/rate", self.endpoint);
+        let body = json!({ "operation": operation, "per_second": per_second });
+        self.http.post(&url).json(&body).send().await?.error_for_status().context("limiting")?;
+        Ok(())
+    }
+
     /// Has the next `times` answers of `operation` to instances, such as `s3.GetObject`, break off after so many bytes.
     pub(crate) async fn cut(&self, operation: &str, bytes: u32, times: u32) -> Result<()> {
         let url = format!("{}/_laptop/cut", self.endpoint);

@@ -82,6 +82,7 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
         Machines::Process => tests.extend([
             test!(inputs::bad_webhooks_change_nothing),
             test!(many::fifty_jobs),
+            test!(many::thirty_jobs_though_ssm_takes_three_writes_a_second),
             test!(many::fifty_jobs_with_webhooks_twice_and_shuffled),
             test!(many::fifty_jobs_with_each_function_killed),
             test!(many::one_job_with_scale_up_killed_between_its_writes),
@@ -115,9 +116,10 @@ fn trial(kind: &str, name: &'static str, body: Body, cloud: &Arc<Cloud>) -> Tria
         handle
             .block_on(async {
                 let outcome = body(Arc::clone(&cloud)).await;
-                // The next test finds GitHub well-behaved, whatever this one asked of it.
+                // The next test finds GitHub and AWS well-behaved, whatever this one asked of it.
                 cloud.github.clear_faults();
                 cloud.github.set_chaos(Chaos::default())?;
+                cloud.aws.rate(many::PUT_PARAMETER, 0).await?;
                 outcome?;
                 leftovers::wait_for_none(&cloud, Duration::from_mins(1)).await
             })

@@ -1,4 +1,5 @@
 import pytest
+from throttle import Throttle
 from botocore.exceptions import ClientError
 
 
@@ -24,3 +25,37 @@ def test_calls_of_instances_alone_are_refused_for_a_while(laptop, name):
 )
 def test_mistakes_are_named(laptop, body, error):
     assert laptop.ask("throttle", body) == (400, {"error": error})
+
+
+def test_calls_beyond_a_rate_are_refused_whoever_makes_them():
+    seconds = [100.0]
+    throttle = Throttle(lambda: seconds[0])
+
+    def passed(calls):
+        return sum(throttle.refusal("ssm.PutParameter") is None for _ in range(calls))
+
+    assert passed(10) == 10
+    throttle.limit("ssm.PutParameter", 3)
+    assert passed(10) == 3
+    seconds[0] += 1.0
+    assert passed(10) == 3
+    # A long silence gathers no more than a second's worth.
+    seconds[0] += 60.0
+    assert passed(10) == 3
+    assert throttle.refusal("ssm.GetParameter") is None
+    throttle.limit("ssm.PutParameter", 0)
+    assert passed(10) == 10
+
+
+def test_a_rate_is_set_by_the_channel(laptop, name):
+    assert laptop.ask("rate", {"operation": "ssm.PutParameter", "per_second": 1})[0] == 204
+    ssm = laptop.aws("ssm")
+    ssm.put_parameter(Name=f"/{name}", Value="x", Type="String")
+    with pytest.raises(ClientError) as refused:
+        for number in range(5):
+            ssm.put_parameter(Name=f"/{name}/{number}", Value="x", Type="String")
+    assert refused.value.response["Error"]["Code"] == "ThrottlingException"
+    assert laptop.ask("rate", {"operation": "ssm.PutParameter", "per_second": 0})[0] == 204
+    assert laptop.ask("rate", {"operation": "ssm.PutParameter"})[1] == {
+        "error": "per_second: found null, expected a whole number from 0"
+    }

@@ -11,6 +11,8 @@ use super::{ended, plain_jobs, queue, run_all};
 use crate::cloud::{Cloud, wait_for};
 use crate::life;
 
+/// The operation that SSM throttles first.
+pub(super) const PUT_PARAMETER: &str = "ssm.PutParameter";
 const LIMIT: Duration = Duration::from_mins(4);
 
 pub(super) async fn one_job(cloud: Arc<Cloud>) -> Result<()> {
@@ -26,6 +28,12 @@ pub(super) async fn twenty_jobs(cloud: Arc<Cloud>) -> Result<()> {
 
 pub(super) async fn fifty_jobs(cloud: Arc<Cloud>) -> Result<()> {
     run_all(&cloud, plain_jobs(50), LIMIT).await.map(drop)
+}
+
+/// What AWS gives an account that has not asked for more.
+pub(super) async fn thirty_jobs_though_ssm_takes_three_writes_a_second(cloud: Arc<Cloud>) -> Result<()> {
+    cloud.aws.rate(PUT_PARAMETER, 3).await?;
+    run_all(&cloud, plain_jobs(30), LIMIT).await.map(drop)
 }
 
 pub(super) async fn fifty_jobs_with_webhooks_twice_and_shuffled(cloud: Arc<Cloud>) -> Result<()> {

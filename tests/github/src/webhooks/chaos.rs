@@ -1,5 +1,7 @@
 //! Deliveries twice, out of order, late or never: GitHub promises none of the contrary.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
@@ -18,18 +20,31 @@ pub struct Chaos {
     pub delay_ms: u64,
     /// So many of the next webhooks are never sent, nor recorded.
     pub drop_first: u32,
+    /// Of a hundred webhooks so many get lost on their way, all copies of them: recorded as failed deliveries, which can
+    /// be asked for again.
+    pub lost_percent: u32,
 }
 
 impl Default for Chaos {
     fn default() -> Self {
-        Self { copies: 1, shuffle_ms: 0, seed: 1, delay_ms: 0, drop_first: 0 }
+        Self { copies: 1, shuffle_ms: 0, seed: 1, delay_ms: 0, drop_first: 0, lost_percent: 0 }
     }
 }
 
 impl Chaos {
     /// Why it can't be used.
     pub(crate) fn problem(&self) -> Option<String> {
-        (!(1..=100).contains(&self.copies)).then(|| format!("copies: found {}, expected 1 to 100", self.copies))
+        if !(1..=100).contains(&self.copies) {
+            return Some(format!("copies: found {}, expected 1 to 100", self.copies));
+        }
+        (self.lost_percent > 100).then(|| format!("lost_percent: found {}, expected 0 to 100", self.lost_percent))
+    }
+
+    /// Whether the webhook with this GUID gets lost; a seed loses the same ones each time.
+    pub(crate) fn loses(&self, guid: &str) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, guid).hash(&mut hasher);
+        hasher.finish() % 100 < u64::from(self.lost_percent)
     }
 
     /// What is sent for a batch, in the order it is sent.
@@ -69,10 +84,24 @@ mod tests {
     }
 
     #[test]
+    fn about_as_many_are_lost_as_is_asked_for() {
+        let lost = |lost_percent, seed| {
+            let chaos = Chaos { seed, lost_percent, ..Chaos::default() };
+            (0..1000).filter(|n| chaos.loses(&format!("guid-{n}"))).collect::<Vec<u32>>()
+        };
+        assert_eq!((lost(0, 1).len(), lost(100, 1).len()), (0, 1000));
+        assert!((20..100).contains(&lost(5, 1).len()), "{}", lost(5, 1).len());
+        assert_eq!(lost(5, 1), lost(5, 1));
+        assert_ne!(lost(5, 1), lost(5, 2));
+    }
+
+    #[test]
     fn no_copies_or_too_many_are_a_mistake() {
         for copies in [0, 101] {
             let text = Chaos { copies, ..Chaos::default() }.problem().unwrap_or_default();
             assert_eq!(text, format!("copies: found {copies}, expected 1 to 100"));
         }
+        let text = Chaos { lost_percent: 101, ..Chaos::default() }.problem().unwrap_or_default();
+        assert_eq!(text, "lost_percent: found 101, expected 0 to 100");
     }
 }

@@ -229,7 +229,8 @@ impl Deliverer {
             request = request.header(name, value);
         }
         let (delivered_at, begun) = (self.clock.now(), Instant::now());
-        let answer = answered(request).await;
+        let lost = !outgoing.redelivery && self.chaos().loses(&outgoing.guid);
+        let answer = if lost { Answer::none(504, "timed out") } else { answered(request).await };
         let duration = begun.elapsed().as_secs_f64();
         let delivery = Delivery {
             id,
@@ -280,11 +281,17 @@ struct Answer {
     body: Option<String>,
 }
 
+impl Answer {
+    /// As GitHub shows it where none came.
+    fn none(code: u16, status: &str) -> Self {
+        Self { code, status: status.to_owned(), headers: BTreeMap::new(), body: None }
+    }
+}
+
 /// Sends and waits for the whole answer; GitHub tells a missing one as 504 or 502.
 async fn answered(request: reqwest::RequestBuilder) -> Answer {
     let failed = |error: &reqwest::Error| {
-        let (code, status) = if error.is_timeout() { (504, "timed out") } else { (502, "failed to connect to host") };
-        Answer { code, status: status.to_owned(), headers: BTreeMap::new(), body: None }
+        if error.is_timeout() { Answer::none(504, "timed out") } else { Answer::none(502, "failed to connect to host") }
     };
     let response = match request.send().await {
         Ok(response) => response,

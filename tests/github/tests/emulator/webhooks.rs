@@ -224,6 +224,24 @@ async fn dropped_webhooks_never_come_and_late_ones_come_late() {
 }
 
 #[tokio::test]
+async fn lost_webhooks_can_be_asked_for_again() {
+    let lab = Lab::start().await.unwrap();
+    let receiver = Receiver::of(&lab.github).await.unwrap();
+    lab.github.set_chaos(Chaos { copies: 2, lost_percent: 100, ..Chaos::default() }).unwrap();
+    lab.queue(&["a"]).unwrap();
+    let lost = wait_for("deliveries", || {
+        let all = lab.github.deliveries();
+        if all.len() == 2 { Ok(all) } else { Err(format!("{} of 2", all.len())) }
+    })
+    .await
+    .unwrap();
+    assert!(lost.iter().all(|delivery| delivery.status_code == 504), "{lost:?}");
+    assert!(receiver.arrived().is_empty());
+    assert!(lab.github.redeliver(lost[0].id));
+    assert_eq!(receiver.wait(&lab.github, 1).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn the_installation_may_be_missing_or_wrong() {
     let lab = Lab::start().await.unwrap();
     let receiver = Receiver::of(&lab.github).await.unwrap();
