@@ -1,26 +1,52 @@
 locals {
   # The fleets document, version 1: control/fleets.schema.json describes it.
   fleets_document = jsonencode({
-    version = 1
-    fleets = [for name, fleet in var.fleets : {
-      name          = name
-      labels        = fleet.labels
-      priority      = fleet.priority
-      repositories  = fleet.repositories
-      max           = fleet.max
-      delay_seconds = fleet.delay_seconds
-      boot_seconds  = fleet.boot_seconds
-      github        = { for key, value in fleet.github : key => value if value != null }
-      launch = {
+    version             = 1
+    repositories        = var.repositories
+    repositories_denied = var.repositories_denied
+    public_forks        = var.public_forks
+    ties                = var.ties
+    # What is not set has the reader's default.
+    fleets = [for name, fleet in var.fleets : { for field, value in {
+      name                = name
+      labels              = fleet.labels
+      matching            = fleet.matching
+      priority            = fleet.priority
+      repositories        = fleet.repositories
+      repositories_denied = fleet.repositories_denied
+      public_forks        = fleet.public_forks
+      steering            = fleet.steering
+      ephemeral           = fleet.ephemeral
+      max                 = fleet.max
+      delay_seconds       = fleet.delay_seconds
+      boot_seconds        = fleet.boot_seconds
+      cooldown_seconds    = fleet.cooldown_seconds
+      github              = { for key, value in fleet.github : key => value if value != null }
+      handover            = fleet.handover
+      launch = { for key, value in {
         template_id = aws_launch_template.runner[name].id
         # A number, not $Latest: the document and the template change together.
-        template_version = tostring(aws_launch_template.runner[name].latest_version)
-        subnets          = coalesce(fleet.subnets, var.subnets)
-        instance_types   = fleet.instance_types
-        market           = fleet.market
-      }
-    }]
+        template_version   = tostring(aws_launch_template.runner[name].latest_version)
+        subnets            = coalesce(fleet.subnets, var.subnets)
+        instance_types     = fleet.instance_types
+        requirements       = local.requirements[name]
+        image              = fleet.image == null ? null : { for way, value in fleet.image : way => value if value != null }
+        market             = fleet.market
+        on_demand_base     = fleet.on_demand_base
+        on_demand_fallback = fleet.on_demand_fallback
+        spot_allocation    = fleet.spot_allocation
+        max_price          = fleet.max_price
+        tags               = length(fleet.tags) == 0 ? null : fleet.tags
+      } : key => value if value != null }
+    } : field => value if value != null }]
   })
+
+  requirements = { for name, fleet in var.fleets : name => fleet.requirements == null ? null : { for key, value in {
+    vcpus          = { for end, number in fleet.requirements.vcpus : end => number if number != null }
+    memory_mib     = { for end, number in fleet.requirements.memory_mib : end => number if number != null }
+    allowed_types  = fleet.requirements.allowed_types
+    excluded_types = fleet.requirements.excluded_types
+  } : key => value if value != null } }
 }
 
 resource "aws_s3_bucket" "dayfly" {

@@ -18,21 +18,33 @@ locals {
     DAYFLY_FLEETS = "s3://${aws_s3_object.fleets.bucket}/${aws_s3_object.fleets.key}"
     FLEETS_SHA256 = sha256(local.fleets_document)
   }
-  environment_github = {
-    DAYFLY_GITHUB_APP_ID        = nonsensitive(var.github.app_id)
-    DAYFLY_GITHUB_URL           = nonsensitive(var.github.api_url)
-    DAYFLY_GITHUB_KEY_PARAMETER = aws_ssm_parameter.app_key.name
-    GITHUB_KEY_VERSION          = aws_ssm_parameter.app_key.version
-    DAYFLY_REGISTRATION_PREFIX  = local.registration_prefix
-  }
+  environment_github = merge(
+    local.token_parameter == null ? {
+      DAYFLY_GITHUB_APPS = join(",", [for app in local.apps : "${app.id}=${app.parameter}"])
+      } : {
+      DAYFLY_GITHUB_TOKEN_PARAMETER = local.token_parameter
+    },
+    {
+      DAYFLY_GITHUB_URL = nonsensitive(var.github.api_url)
+      # Not of parameters that are not ours: a key that changes there is read with the next start.
+      GITHUB_KEY_VERSION = join(",", concat(
+        aws_ssm_parameter.app_key[*].version, values(aws_ssm_parameter.more_app_keys)[*].version, aws_ssm_parameter.github_token[*].version,
+      ))
+    },
+  )
+  environment_bus = var.event_bus == null ? {} : { DAYFLY_EVENT_BUS = var.event_bus }
 
   environment = {
-    webhook = merge(local.environment_all, local.environment_fleets, {
+    webhook = merge(local.environment_all, local.environment_fleets, local.environment_github, local.environment_bus, {
       DAYFLY_WEBHOOK_SECRET_PARAMETER = aws_ssm_parameter.webhook_secret.name
       WEBHOOK_SECRET_VERSION          = aws_ssm_parameter.webhook_secret.version
     })
-    scale-up  = merge(local.environment_all, local.environment_fleets, local.environment_github)
-    lifecycle = merge(local.environment_all, local.environment_github)
+    scale-up = merge(local.environment_all, local.environment_fleets, local.environment_github, local.environment_registrations, {
+      DAYFLY_LIMIT_EC2_PER_SECOND    = var.limits.ec2_per_second
+      DAYFLY_LIMIT_SSM_PER_SECOND    = var.limits.ssm_per_second
+      DAYFLY_LIMIT_GITHUB_PER_MINUTE = var.limits.github_per_minute
+    })
+    lifecycle = merge(local.environment_all, local.environment_github, local.environment_registrations)
   }
 }
 

@@ -1,5 +1,6 @@
 # The map: api.tf takes GitHub's webhooks, functions.tf and roles.tf run the control plane, queues.tf wakes it,
-# ledger.tf is what it knows, fleets.tf what it is told, runners.tf what it launches, secrets.tf what only it may read.
+# ledger.tf is what it knows, fleets.tf and variables.fleets.tf what it is told, runners.tf what it launches, secrets.tf
+# what only it may read, bus.tf watches over the bus that events of GitHub's are put on.
 # Names are those of docs/interface.md.
 
 data "aws_caller_identity" "current" {}

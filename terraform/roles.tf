@@ -29,13 +29,30 @@ locals {
     Action   = "sqs:SendMessage"
     Resource = local.queue_arns["wake"]
   }
-  # The parameter's key is AWS's own for SSM, which whoever may read the parameter may use.
+  # The parameters' key is AWS's own for SSM, which whoever may read a parameter may use. One of yours with a key of
+  # yours needs kms:Decrypt by that key's policy.
   may_be_the_app = {
     Sid      = "AppKey"
     Effect   = "Allow"
     Action   = "ssm:GetParameter"
-    Resource = aws_ssm_parameter.app_key.arn
+    Resource = [for name in local.github_parameters : "${local.parameter_arn}${name}"]
   }
+  # For parameters that stand for secrets of Secrets Manager: SSM reads those in the name of whoever asks. A secret's ARN
+  # ends in six characters that its name does not tell.
+  may_read_secrets = length(local.github_secrets) == 0 ? [] : [{
+    Sid      = "Secrets"
+    Effect   = "Allow"
+    Action   = "secretsmanager:GetSecretValue"
+    Resource = [for name in local.github_secrets : "arn:${local.partition}:secretsmanager:${local.region}:${local.account}:secret:${name}-??????"]
+  }]
+  may_publish = var.event_bus == null ? [] : [{
+    Sid      = "EventBus"
+    Effect   = "Allow"
+    Action   = "events:PutEvents"
+    Resource = startswith(var.event_bus, "arn:") ? var.event_bus : "arn:${local.partition}:events:${local.region}:${local.account}:event-bus/${var.event_bus}"
+    # Nobody's events but ours.
+    Condition = { StringEquals = { "events:source" = "dayfly" } }
+  }]
   may_take_from = { for name, arn in local.queue_arns : name => {
     Sid    = "Queue"
     Effect = "Allow"
@@ -43,6 +60,15 @@ locals {
     Action   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
     Resource = arn
   } }
+
+  # Images that a fleet names by an SSM parameter: EC2 reads it with the caller's permission.
+  image_parameters = distinct(compact([for fleet in values(var.fleets) : try(fleet.image.parameter, null)]))
+  may_read_image_parameters = length(local.image_parameters) == 0 ? [] : [{
+    Sid      = "ImageParameters"
+    Effect   = "Allow"
+    Action   = ["ssm:GetParameter", "ssm:GetParameters"]
+    Resource = [for name in local.image_parameters : startswith(name, "arn:") ? name : "${startswith(name, "/aws/") ? "arn:${local.partition}:ssm:${local.region}::parameter" : local.parameter_arn}${startswith(name, "/") ? "" : "/"}${name}"]
+  }]
 
   may_launch = [
     {
@@ -78,11 +104,19 @@ locals {
       Condition = { StringEquals = { "ec2:CreateAction" = ["CreateFleet", "RunInstances"] } }
     },
     {
-      # EC2 knows no permission for some instances only.
-      Sid      = "FindInstances"
+      # EC2 knows no permission for some instances or images only.
+      Sid      = "Find"
       Effect   = "Allow"
-      Action   = "ec2:DescribeInstances"
+      Action   = ["ec2:DescribeImages", "ec2:DescribeInstances", "ec2:DescribeLaunchTemplateVersions"]
       Resource = "*"
+    },
+    {
+      # One that can't be registered.
+      Sid       = "EndInstances"
+      Effect    = "Allow"
+      Action    = "ec2:TerminateInstances"
+      Resource  = "${local.ec2}:instance/*"
+      Condition = { StringEquals = { "aws:ResourceTag/dayfly:deployment" = var.deployment } }
     },
     {
       Sid       = "GiveInstanceRole"
@@ -94,16 +128,17 @@ locals {
   ]
 
   policies = {
-    webhook = [
-      local.may_note_jobs, local.may_wake, local.may_read_fleets,
+    # The App: to ask about check runs, and about runs of public repositories.
+    webhook = concat(local.may_read_secrets, local.may_publish, [
+      local.may_note_jobs, local.may_wake, local.may_read_fleets, local.may_be_the_app,
       {
         Sid      = "WebhookSecret"
         Effect   = "Allow"
         Action   = "ssm:GetParameter"
         Resource = aws_ssm_parameter.webhook_secret.arn
       },
-    ]
-    scale-up = concat(local.may_launch, [
+    ])
+    scale-up = concat(local.may_launch, local.may_read_secrets, local.may_read_image_parameters, local.may_hand_over_by_s3, local.may_encrypt_registrations, [
       local.may_use_ledger, local.may_wake, local.may_read_fleets, local.may_be_the_app, local.may_take_from["wake"],
       {
         Sid    = "HandOver"
@@ -113,7 +148,7 @@ locals {
         Resource = "${local.parameter_arn}${local.registration_prefix}/*"
       },
     ])
-    lifecycle = [
+    lifecycle = concat(local.may_read_secrets, local.may_take_back_from_s3, [
       local.may_use_ledger, local.may_wake, local.may_be_the_app, local.may_take_from["lifecycle"],
       {
         Sid      = "TakeBackRegistrations"
@@ -121,7 +156,7 @@ locals {
         Action   = "ssm:DeleteParameter"
         Resource = "${local.parameter_arn}${local.registration_prefix}/*"
       },
-    ]
+    ])
   }
 }
 

@@ -17,11 +17,12 @@ resource "aws_security_group" "runner" {
 }
 
 resource "aws_launch_template" "runner" {
-  for_each                             = var.fleets
-  name                                 = "${local.prefix}-${each.key}"
-  description                          = "Runners of fleet ${each.key}"
+  for_each    = var.fleets
+  name        = "${local.prefix}-${each.key}"
+  description = "Runners of fleet ${each.key}"
+  # Without either here, the launch says them.
   image_id                             = each.value.image_id
-  instance_type                        = each.value.instance_types[0]
+  instance_type                        = try(each.value.instance_types[0], null)
   update_default_version               = true
   vpc_security_group_ids               = [aws_security_group.runner.id]
   user_data                            = base64encode(local.user_data[each.key])
@@ -54,18 +55,34 @@ locals {
     version                    = 1
     deployment                 = var.deployment
     fleet                      = name
-    registration_prefix        = local.registration_prefix
+    registration_prefix        = fleet.handover == "s3" ? local.registration_bucket_prefix : local.registration_prefix
+    registration_bucket        = fleet.handover == "s3" ? local.registration_bucket : null
     lifecycle_queue_url        = local.queue_urls["lifecycle"]
     claim_seconds              = fleet.agent.claim_seconds
     stop_seconds               = fleet.agent.stop_seconds
     idle_seconds               = fleet.agent.idle_seconds
+    minimum_running_seconds    = fleet.agent.minimum_running_seconds
+    max_lifetime_seconds       = fleet.agent.max_lifetime_seconds
+    job_seconds                = fleet.agent.job_seconds
     interruption_grace_seconds = fleet.agent.interruption_grace_seconds
     retire_seconds             = fleet.agent.retire_seconds
     heartbeat_seconds          = fleet.agent.heartbeat_seconds
     disk_free_mib              = fleet.agent.disk_free_mib
     metadata_access            = fleet.agent.metadata_access
-    runner                     = { directory = fleet.agent.runner_directory, user = fleet.agent.runner_user }
+    before_end                 = fleet.agent.before_end
+    cloudwatch_agent           = fleet.agent.cloudwatch_agent
     log                        = var.log_level
+    runner = { for field, value in {
+      directory       = fleet.agent.runner_directory
+      user            = fleet.agent.runner_user
+      source          = fleet.agent.runner_source
+      minimum_version = fleet.agent.runner_minimum_version
+      disable_update  = fleet.agent.runner_disable_update
+      work_folder     = fleet.agent.runner_work_folder
+      environment     = fleet.agent.runner_environment
+      hook_started    = fleet.agent.runner_hook_started
+      hook_completed  = fleet.agent.runner_hook_completed
+    } : field => value if value != null }
   } : field => value if value != null } }
 
   agent_config_text = { for name, config in local.agent_config : name => jsonencode(config) }
@@ -108,7 +125,7 @@ resource "aws_iam_role_policy" "runner" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat(local.may_claim_from_s3, local.may_decrypt_registrations, [
       {
         # A registration is tagged with the one instance it is for.
         Sid       = "OwnRegistration"
@@ -130,6 +147,27 @@ resource "aws_iam_role_policy" "runner" {
         Action   = "sqs:SendMessage"
         Resource = local.queue_arns["lifecycle"]
       },
-    ]
+    ])
+  })
+}
+
+locals {
+  runner_sources = distinct([for fleet in values(var.fleets) : "${fleet.agent.runner_source.bucket}/${fleet.agent.runner_source.prefix}" if fleet.agent.runner_source != null])
+}
+
+# Where a fleet says that the runner is installed from S3.
+resource "aws_iam_role_policy" "runner_source" {
+  count = length(local.runner_sources) > 0 ? 1 : 0
+  name  = "dayfly-runner-source"
+  role  = aws_iam_role.runner.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid      = "RunnerSource"
+      Effect   = "Allow"
+      Action   = "s3:GetObject"
+      Resource = [for source in local.runner_sources : "arn:${local.partition}:s3:::${source}/*"]
+    }]
   })
 }

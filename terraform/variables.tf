@@ -35,28 +35,60 @@ variable "tags" {
 
 variable "github" {
   description = <<-EOT
-    The GitHub App: its id (or client id), its private key (PEM), the secret of its webhook, and the base of the REST
-    API (`https://api.github.com`, `https://ghes.example/api/v3`, `https://api.name.ghe.com`).
+    How Dayfly is known at GitHub, and GitHub to Dayfly.
+
+    `app_id` is the GitHub App's id or client id. Its private key is `app_key` (PEM, or base64 of it), or stands in the
+    SSM parameter `app_key_parameter`; `/aws/reference/secretsmanager/<name>` is the secret of that name in Secrets
+    Manager. `more_apps` are further Apps, on the same organizations: the work is spread by what each has left of its
+    rate limit. In place of Apps, `token` or `token_parameter` is a person's or machine user's token.
+
+    `webhook_secret` signs the webhook; `old_webhook_secret` is good too, while a secret is changed.
+
+    `api_url` is the base of the REST API (`https://api.github.com`, `https://ghes.example/api/v3`,
+    `https://api.name.ghe.com`).
   EOT
   type = object({
-    app_id         = string
-    app_key        = string
-    webhook_secret = string
-    api_url        = optional(string, "https://api.github.com")
+    app_id            = optional(string)
+    app_key           = optional(string)
+    app_key_parameter = optional(string)
+    more_apps = optional(list(object({
+      app_id            = string
+      app_key           = optional(string)
+      app_key_parameter = optional(string)
+    })), [])
+    token              = optional(string)
+    token_parameter    = optional(string)
+    webhook_secret     = string
+    old_webhook_secret = optional(string)
+    api_url            = optional(string, "https://api.github.com")
   })
   sensitive = true
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9.]+$", var.github.app_id))
-    error_message = "github.app_id is the App's id or client id."
+    condition     = (var.github.app_id == null) != (var.github.token == null && var.github.token_parameter == null) && !(var.github.token != null && var.github.token_parameter != null) && !(var.github.app_id == null && length(var.github.more_apps) > 0)
+    error_message = "github has either app_id, and perhaps more_apps, or one of token and token_parameter."
   }
   validation {
-    condition     = strcontains(var.github.app_key, "PRIVATE KEY-----")
-    error_message = "github.app_key is the App's private key as a PEM text."
+    condition     = alltrue([for id in compact(concat([var.github.app_id], var.github.more_apps[*].app_id)) : can(regex("^[A-Za-z0-9.]+$", id))]) && length(distinct(concat([var.github.app_id], var.github.more_apps[*].app_id))) == 1 + length(var.github.more_apps)
+    error_message = "github.app_id is the App's id or client id, and no two Apps have the same."
   }
   validation {
-    condition     = length(var.github.webhook_secret) >= 16
-    error_message = "github.webhook_secret has at least 16 characters."
+    condition = alltrue([for app in concat(var.github.app_id == null ? [] : [{ app_key = var.github.app_key, app_key_parameter = var.github.app_key_parameter }], [for app in var.github.more_apps : { app_key = app.app_key, app_key_parameter = app.app_key_parameter }]) :
+      (app.app_key == null) != (app.app_key_parameter == null)
+    ])
+    error_message = "Each App has either app_key or app_key_parameter."
+  }
+  validation {
+    condition     = alltrue([for key in compact(concat([var.github.app_key], var.github.more_apps[*].app_key)) : strcontains(key, "PRIVATE KEY-----") || can(strcontains(base64decode(key), "PRIVATE KEY-----"))])
+    error_message = "github.app_key is the App's private key as a PEM text, or base64 of one."
+  }
+  validation {
+    condition     = alltrue([for name in compact(concat([var.github.app_key_parameter, var.github.token_parameter], var.github.more_apps[*].app_key_parameter)) : startswith(name, "/") && !endswith(name, "/") && !strcontains(name, ",")])
+    error_message = "github.app_key_parameter and token_parameter are names of SSM parameters such as \"/dayfly/main/github/app-key\"."
+  }
+  validation {
+    condition     = alltrue([for secret in [var.github.webhook_secret, coalesce(var.github.old_webhook_secret, var.github.webhook_secret)] : length(secret) >= 16 && !strcontains(secret, "\n")])
+    error_message = "github.webhook_secret and old_webhook_secret have at least 16 characters, in one line."
   }
   validation {
     condition     = can(regex("^https?://[^/]", var.github.api_url))
@@ -64,138 +96,27 @@ variable "github" {
   }
 }
 
-# ---- Fleets
-
-variable "fleets" {
-  description = <<-EOT
-    The fleets, by name. A job goes to a fleet that has all of its labels; among several the highest `priority` wins,
-    then the fewest labels. `repositories` are `owner/repo` or `owner/*`; empty means all. `github.owner` is the
-    organization, `owner/repo` or enterprise; for the first two it may be left out and is taken from the job.
-    Of `agent`, what is left out is as the agent on the image has it (`docs/interface.md`).
-  EOT
-  type = map(object({
-    labels        = list(string)
-    priority      = optional(number, 0)
-    repositories  = optional(list(string), [])
-    max           = number
-    delay_seconds = optional(number, 0)
-    boot_seconds  = optional(number, 300)
-    github = object({
-      level           = string
-      owner           = optional(string)
-      runner_group_id = optional(number, 1)
-    })
-    image_id       = string
-    instance_types = list(string)
-    market         = optional(string, "on-demand")
-    subnets        = optional(list(string))
-    agent = optional(object({
-      claim_seconds              = optional(number, 120)
-      stop_seconds               = optional(number, 30)
-      idle_seconds               = optional(number)
-      interruption_grace_seconds = optional(number)
-      retire_seconds             = optional(number)
-      heartbeat_seconds          = optional(number)
-      disk_free_mib              = optional(number)
-      metadata_access            = optional(string)
-      runner_directory           = optional(string, "/opt/actions-runner")
-      runner_user                = optional(string, "runner")
-    }), {})
-  }))
+variable "event_bus" {
+  description = "Name or ARN of an EventBridge bus that GitHub's workflow_job events are put on as well, for rules of your own."
+  type        = string
+  default     = null
 
   validation {
-    condition     = length(var.fleets) > 0
-    error_message = "fleets has at least one fleet."
+    condition     = var.event_bus == null ? true : can(regex("^(arn:[a-z-]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/)?[A-Za-z0-9._/-]{1,256}$", var.event_bus))
+    error_message = "event_bus is the name or ARN of an EventBridge bus, or left out."
   }
+}
+
+# ---- Fleets: variables.fleets.tf, and
+
+variable "registration_kms_key" {
+  description = "ARN of a KMS key by which registrations are encrypted, in place of AWS's own. Its policy lets IAM of this account decide."
+  type        = string
+  default     = null
+
   validation {
-    condition     = alltrue([for name in keys(var.fleets) : can(regex("^[a-z][a-z0-9-]{0,39}$", name))])
-    error_message = "A fleet's name is 1 to 40 of a-z, 0-9 and -, starting with a letter."
-  }
-  validation {
-    # A job without labels would match a fleet without labels.
-    condition = alltrue([for fleet in values(var.fleets) :
-      length(fleet.labels) > 0 && alltrue([for label in fleet.labels : can(regex("^[^,]*[^,\\s][^,]*$", label)) && length(label) <= 256])
-    ])
-    error_message = "fleets[*].labels is a list of at least one label, without commas."
-  }
-  validation {
-    condition     = alltrue([for fleet in values(var.fleets) : floor(fleet.priority) == fleet.priority && fleet.priority >= 0 && fleet.priority <= 1000])
-    error_message = "fleets[*].priority is a whole number from 0 to 1000."
-  }
-  validation {
-    condition     = alltrue(flatten([for fleet in values(var.fleets) : [for pattern in fleet.repositories : can(regex("^[A-Za-z0-9_-]+/([A-Za-z0-9._-]+|\\*)$", pattern))]]))
-    error_message = "fleets[*].repositories is a list of \"owner/repo\" or \"owner/*\"."
-  }
-  validation {
-    condition     = alltrue([for fleet in values(var.fleets) : floor(fleet.max) == fleet.max && fleet.max >= 1 && fleet.max <= 10000])
-    error_message = "fleets[*].max is a whole number from 1 to 10000."
-  }
-  validation {
-    condition     = alltrue([for fleet in values(var.fleets) : fleet.delay_seconds >= 0 && fleet.delay_seconds <= 900])
-    error_message = "fleets[*].delay_seconds is a number from 0 to 900."
-  }
-  validation {
-    condition     = alltrue([for fleet in values(var.fleets) : fleet.boot_seconds >= 30 && fleet.boot_seconds <= 3600])
-    error_message = "fleets[*].boot_seconds is a number from 30 to 3600."
-  }
-  validation {
-    condition     = alltrue([for fleet in values(var.fleets) : contains(["organization", "repository", "enterprise"], fleet.github.level)])
-    error_message = "fleets[*].github.level is \"organization\", \"repository\" or \"enterprise\"."
-  }
-  validation {
-    condition     = alltrue([for fleet in values(var.fleets) : fleet.github.level != "enterprise" || fleet.github.owner != null])
-    error_message = "fleets[*].github.owner is the enterprise's slug where level is \"enterprise\": no job names it."
-  }
-  validation {
-    condition = alltrue([for fleet in values(var.fleets) : fleet.github.owner == null ? true : can(regex(
-      fleet.github.level == "repository" ? "^[A-Za-z0-9_-]+/[A-Za-z0-9._-]+$" : "^[A-Za-z0-9_-]{1,100}$", fleet.github.owner
-    ))])
-    error_message = "fleets[*].github.owner is an organization's login, \"owner/repo\" or an enterprise's slug, as level says."
-  }
-  validation {
-    condition     = alltrue([for fleet in values(var.fleets) : startswith(fleet.image_id, "ami-")])
-    error_message = "fleets[*].image_id is an image id such as \"ami-0123456789abcdef0\"."
-  }
-  validation {
-    condition     = alltrue([for fleet in values(var.fleets) : length(fleet.instance_types) > 0 && alltrue([for type in fleet.instance_types : strcontains(type, ".")])])
-    error_message = "fleets[*].instance_types is a list of at least one instance type such as \"c7i.large\"."
-  }
-  validation {
-    # CreateFleet takes 300 overrides.
-    condition     = alltrue([for fleet in values(var.fleets) : length(fleet.instance_types) * length(coalesce(fleet.subnets, var.subnets)) <= 300])
-    error_message = "fleets[*] has at most 300 pairs of subnet and instance type."
-  }
-  validation {
-    condition     = alltrue([for fleet in values(var.fleets) : contains(["on-demand", "spot"], fleet.market)])
-    error_message = "fleets[*].market is \"on-demand\" or \"spot\"."
-  }
-  validation {
-    condition     = alltrue([for fleet in values(var.fleets) : fleet.subnets == null ? true : length(fleet.subnets) > 0 && alltrue([for id in fleet.subnets : startswith(id, "subnet-")])])
-    error_message = "fleets[*].subnets is a list of at least one subnet id, or left out."
-  }
-  validation {
-    condition     = alltrue([for fleet in values(var.fleets) : fleet.agent.claim_seconds >= 1 && fleet.agent.claim_seconds <= 3600 && fleet.agent.stop_seconds >= 1 && fleet.agent.stop_seconds <= 600])
-    error_message = "fleets[*].agent.claim_seconds is a number from 1 to 3600, stop_seconds from 1 to 600."
-  }
-  validation {
-    condition = alltrue(flatten([for fleet in values(var.fleets) : [
-      for number in [
-        { value = fleet.agent.idle_seconds, from = 1, to = 604800 },
-        { value = fleet.agent.interruption_grace_seconds, from = 1, to = 110 },
-        { value = fleet.agent.retire_seconds, from = 1, to = 3600 },
-        { value = fleet.agent.heartbeat_seconds, from = 1, to = 3600 },
-        { value = fleet.agent.disk_free_mib, from = 0, to = 1099511627776 },
-      ] : number.value == null ? true : floor(number.value) == number.value && number.value >= number.from && number.value <= number.to
-    ]]))
-    error_message = "fleets[*].agent: whole numbers: idle_seconds from 1 to 604800, interruption_grace_seconds from 1 to 110, retire_seconds and heartbeat_seconds from 1 to 3600, disk_free_mib from 0."
-  }
-  validation {
-    condition     = alltrue([for fleet in values(var.fleets) : fleet.agent.metadata_access == null ? true : contains(["agent", "all"], fleet.agent.metadata_access)])
-    error_message = "fleets[*].agent.metadata_access is \"agent\" or \"all\"."
-  }
-  validation {
-    condition     = alltrue([for fleet in values(var.fleets) : startswith(fleet.agent.runner_directory, "/") && !contains(["", "root"], fleet.agent.runner_user)])
-    error_message = "fleets[*].agent.runner_directory is an absolute path, and runner_user is not root."
+    condition     = var.registration_kms_key == null ? true : can(regex("^arn:[^:]+:kms:[^:]+:[0-9]+:key/.+$", var.registration_kms_key))
+    error_message = "registration_kms_key is the ARN of a KMS key."
   }
 }
 
@@ -240,6 +161,24 @@ variable "function_timeouts" {
   validation {
     condition     = alltrue([for seconds in [var.function_timeouts.scale_up, var.function_timeouts.lifecycle] : seconds >= 1 && seconds <= 900])
     error_message = "function_timeouts.scale_up and .lifecycle are numbers from 1 to 900."
+  }
+}
+
+variable "limits" {
+  description = <<-EOT
+    How fast all functions together call EC2 (`CreateFleet`), SSM (`PutParameter`; 10 with the account's higher throughput
+    on) and GitHub (registrations); 0 for no limit.
+  EOT
+  type = object({
+    ec2_per_second    = optional(number, 2)
+    ssm_per_second    = optional(number, 3)
+    github_per_minute = optional(number, 170)
+  })
+  default = {}
+
+  validation {
+    condition     = alltrue([for limit in values(var.limits) : limit >= 0 && limit <= 100000 && floor(limit) == limit])
+    error_message = "limits are whole numbers from 0 to 100000."
   }
 }
 

@@ -22,7 +22,10 @@ pub struct ReadError {
 
 /// Attempts at each call. SSM takes three writes a second, so a burst of registrations is throttled as a matter of
 /// course, and the SDK's backoff spreads it.
-const ATTEMPTS: u32 = 6;
+const ATTEMPTS: u32 = 8;
+/// The longest wait between two. The SDK's own 20 s outlast the invocation, which is then killed over a call that would have
+/// had its turn long before.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 
 /// Region, credentials and endpoints from the environment, as the SDK has it; one HTTP client for all services.
 pub async fn config() -> SdkConfig {
@@ -34,7 +37,7 @@ pub async fn config() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(http)
         .timeout_config(timeouts)
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_BACKOFF))
         .load()
         .await
 }

@@ -5,6 +5,11 @@ use std::collections::BTreeMap;
 
 use dayfly_contract::{Problem, Problems, names};
 
+use crate::{
+    decide::bucket::Limits,
+    fleets::{Fleets, Handover},
+};
+
 /// Which of the functions this process is: Lambda's handler name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -46,10 +51,18 @@ pub struct Config {
     pub fleets: S3Object,
     /// SSM parameter with the webhook secret.
     pub webhook_secret_parameter: String,
-    /// How to be the GitHub App.
+    /// How to be known at GitHub.
     pub github: GitHubConfig,
+    /// EventBridge bus that GitHub's `workflow_job` events are put on; none for no bus.
+    pub event_bus: Option<String>,
     /// SSM path under which registrations are handed over.
     pub registration_prefix: String,
+    /// Where registrations are handed over by S3.
+    pub registration_objects: RegistrationObjects,
+    /// KMS key by which registrations are encrypted, where it is not AWS's own.
+    pub registration_kms_key: Option<String>,
+    /// How fast services may be called.
+    pub limits: Limits,
     /// Log filter in `tracing`'s syntax.
     pub log: String,
 }
@@ -63,30 +76,56 @@ pub struct S3Object {
     pub key: String,
 }
 
-/// The GitHub App.
+/// Where registrations are in S3. The bucket is empty where no fleet hands over by S3.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegistrationObjects {
+    /// Bucket.
+    pub bucket: String,
+    /// What each key begins with, before the instance's id.
+    pub prefix: String,
+}
+
+/// Who asks GitHub, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GitHubConfig {
-    /// Its id or client id, the `iss` of its JWT.
-    pub app_id: String,
-    /// SSM parameter with its private key (PEM).
-    pub key_parameter: String,
+    /// The Apps; several share the work by their limits.
+    pub apps: Vec<AppConfig>,
+    /// Parameter with a token that is used in place of Apps.
+    pub token_parameter: Option<String>,
     /// Base of the REST API.
     pub url: String,
 }
 
+/// A GitHub App.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppConfig {
+    /// Its id or client id, the `iss` of its JWT.
+    pub id: String,
+    /// SSM parameter with its private key.
+    pub key_parameter: String,
+}
+
 const GITHUB_URL: &str = "https://api.github.com";
 
-/// Every variable with the roles that require it. `DAYFLY_GITHUB_URL` and `DAYFLY_LOG` have defaults.
-const VARIABLES: [(&str, &[Role]); 10] = [
+/// Every variable with the roles that require it. Those that none requires may be left out.
+const VARIABLES: [(&str, &[Role]); 17] = [
     ("DAYFLY_DEPLOYMENT", &Role::ALL),
     ("DAYFLY_TABLE", &Role::ALL),
     ("DAYFLY_WAKE_QUEUE_URL", &Role::ALL),
     ("DAYFLY_FLEETS", &[Role::Webhook, Role::ScaleUp]),
     ("DAYFLY_WEBHOOK_SECRET_PARAMETER", &[Role::Webhook]),
-    ("DAYFLY_GITHUB_APP_ID", &[Role::ScaleUp, Role::Lifecycle]),
-    ("DAYFLY_GITHUB_KEY_PARAMETER", &[Role::ScaleUp, Role::Lifecycle]),
+    // Or the token; the webhook asks GitHub only about some jobs.
+    ("DAYFLY_GITHUB_APPS", &[Role::ScaleUp, Role::Lifecycle]),
+    ("DAYFLY_GITHUB_TOKEN_PARAMETER", &[]),
     ("DAYFLY_GITHUB_URL", &[]),
     ("DAYFLY_REGISTRATION_PREFIX", &[Role::ScaleUp, Role::Lifecycle]),
+    ("DAYFLY_REGISTRATION_BUCKET", &[]),
+    ("DAYFLY_REGISTRATION_BUCKET_PREFIX", &[]),
+    ("DAYFLY_REGISTRATION_KMS_KEY", &[]),
+    ("DAYFLY_LIMIT_EC2_PER_SECOND", &[]),
+    ("DAYFLY_LIMIT_SSM_PER_SECOND", &[]),
+    ("DAYFLY_LIMIT_GITHUB_PER_MINUTE", &[]),
+    ("DAYFLY_EVENT_BUS", &[]),
     ("DAYFLY_LOG", &[]),
 ];
 
@@ -115,31 +154,50 @@ impl Config {
             fleets: s3_object(&reader.text("DAYFLY_FLEETS", "s3://bucket/key", |text| s3_object(text).is_some()))
                 .unwrap_or_default(),
             webhook_secret_parameter: reader.text("DAYFLY_WEBHOOK_SECRET_PARAMETER", PARAMETER, is_parameter),
-            github: GitHubConfig {
-                app_id: reader.text("DAYFLY_GITHUB_APP_ID", "an App's id or client id", |id| {
-                    !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.')
-                }),
-                key_parameter: reader.text("DAYFLY_GITHUB_KEY_PARAMETER", PARAMETER, is_parameter),
-                url: reader.text_or(
-                    "DAYFLY_GITHUB_URL",
-                    GITHUB_URL,
-                    "the REST API's URL such as \"https://api.github.com\" or \"https://ghes.example/api/v3\"",
-                    is_url,
-                ),
-            },
+            github: reader.github(),
             registration_prefix: reader.text(
                 "DAYFLY_REGISTRATION_PREFIX",
                 "an SSM path such as \"/dayfly/main/registrations\"",
                 |path| path.len() > 1 && path.starts_with('/') && !path.ends_with('/'),
             ),
+            registration_objects: registration_objects(&mut reader),
+            registration_kms_key: Some(reader.text(
+                "DAYFLY_REGISTRATION_KMS_KEY",
+                "a KMS key's id, alias or ARN",
+                |key| !key.is_empty(),
+            ))
+            .filter(|key| !key.is_empty()),
+            limits: Limits {
+                ec2: reader.limit("DAYFLY_LIMIT_EC2_PER_SECOND", Limits::default().ec2),
+                ssm: reader.limit("DAYFLY_LIMIT_SSM_PER_SECOND", Limits::default().ssm),
+                github: reader.limit("DAYFLY_LIMIT_GITHUB_PER_MINUTE", Limits::default().github),
+            },
+            event_bus: reader.optional("DAYFLY_EVENT_BUS", "an EventBridge bus's name or ARN", |name| {
+                !name.is_empty() && name.len() <= 1600
+            }),
             log: reader.text_or("DAYFLY_LOG", "info", "a log filter such as \"info\"", crate::logging::is_filter),
         };
         reader.refuse_unknown();
         reader.problems.or(config)
     }
+
+    /// Whether registrations can be handed over as each of `fleets` says: by S3 takes a bucket.
+    pub fn serves(&self, fleets: &Fleets) -> Result<(), Problems> {
+        let by_s3 = fleets.fleets.iter().find(|fleet| fleet.handover == Handover::S3);
+        match by_s3.filter(|_| self.registration_objects.bucket.is_empty()) {
+            None => Ok(()),
+            Some(fleet) => {
+                let allowed = format!("an S3 bucket's name, since fleet \"{}\" hands over by S3", fleet.name);
+                Err(Problems(vec![Problem::missing("DAYFLY_REGISTRATION_BUCKET", allowed)]))
+            }
+        }
+    }
 }
 
 const PARAMETER: &str = "an SSM parameter's name such as \"/dayfly/main/github/app-key\"";
+
+/// Text of at least one App.
+const APPS: &str = "<App's id or client id>=<SSM parameter with its key>, separated by commas";
 
 struct Reader<'a> {
     variables: &'a BTreeMap<String, String>,
@@ -148,6 +206,34 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn github(&mut self) -> GitHubConfig {
+        let (apps, token) = ("DAYFLY_GITHUB_APPS", "DAYFLY_GITHUB_TOKEN_PARAMETER");
+        let token_parameter = self.optional(token, PARAMETER, is_parameter);
+        if self.variables.contains_key(token) && self.variables.contains_key(apps) {
+            self.problems.0.push(Problem::new(token, format!("{apps} beside it"), "Apps or a token, not both"));
+        }
+        let listed = if self.variables.contains_key(token) {
+            self.optional(apps, APPS, |text| read_apps(text).is_some()).unwrap_or_default()
+        } else {
+            self.text(apps, APPS, |text| read_apps(text).is_some())
+        };
+        GitHubConfig {
+            apps: read_apps(&listed).unwrap_or_default(),
+            token_parameter,
+            url: self.text_or(
+                "DAYFLY_GITHUB_URL",
+                GITHUB_URL,
+                "the REST API's URL such as \"https://api.github.com\" or \"https://ghes.example/api/v3\"",
+                is_url,
+            ),
+        }
+    }
+
+    /// The variable `name`, where it is there.
+    fn optional(&mut self, name: &str, allowed: &str, good: impl Fn(&str) -> bool) -> Option<String> {
+        if self.variables.contains_key(name) { Some(self.text(name, allowed, good)) } else { None }
+    }
+
     /// The variable `name`; where it is absent, a problem if the role requires it, and empty text if not.
     fn text(&mut self, name: &str, allowed: &str, good: impl Fn(&str) -> bool) -> String {
         let required = VARIABLES.iter().any(|(it, roles)| *it == name && roles.iter().any(|r| Some(*r) == self.role));
@@ -169,6 +255,13 @@ impl Reader<'_> {
         if self.variables.contains_key(name) { self.text(name, allowed, good) } else { default.to_owned() }
     }
 
+    fn limit(&mut self, name: &str, default: u32) -> u32 {
+        let number = |text: &str| text.parse::<u32>().ok().filter(|limit| *limit <= 100_000);
+        let allowed = "a whole number from 0, for no limit, to 100000";
+        let text = self.text_or(name, &default.to_string(), allowed, |text| number(text).is_some());
+        number(&text).unwrap_or(default)
+    }
+
     /// A variable nobody reads is a misspelled one. Its value is not shown: it may be a secret in the wrong place.
     fn refuse_unknown(&mut self) {
         let known: Vec<&str> = VARIABLES.iter().map(|(name, _)| *name).collect();
@@ -181,16 +274,47 @@ impl Reader<'_> {
     }
 }
 
+/// Bucket and prefix, of which neither is of use without the other.
+fn registration_objects(reader: &mut Reader<'_>) -> RegistrationObjects {
+    let (bucket, prefix) = ("DAYFLY_REGISTRATION_BUCKET", "DAYFLY_REGISTRATION_BUCKET_PREFIX");
+    let beginning = "the beginning of an S3 key such as \"registrations/AROA…:\"";
+    let it = RegistrationObjects {
+        bucket: reader.text(bucket, "an S3 bucket's name", |name| !name.is_empty() && !name.contains('/')),
+        prefix: reader.text(prefix, beginning, |key| !key.is_empty() && !key.starts_with('/')),
+    };
+    let given = |name| reader.variables.contains_key(name);
+    match (given(bucket), given(prefix)) {
+        (true, false) => reader.problems.0.push(Problem::missing(prefix, beginning)),
+        (false, true) => reader.problems.0.push(Problem::missing(bucket, "an S3 bucket's name")),
+        _ => {}
+    }
+    it
+}
+
 fn is_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && text.parse::<http::Uri>().is_ok())
 }
 
+/// The letters of SSM's names, and those that names in Secrets Manager have beside them.
 fn is_parameter(text: &str) -> bool {
-    text.len() > 1 && text.starts_with('/') && !text.ends_with('/')
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"/_.-+=@:".contains(&b);
+    text.len() > 1 && text.starts_with('/') && !text.ends_with('/') && text.bytes().all(allowed)
 }
 
-fn s3_object(text: &str) -> Option<S3Object> {
+fn read_apps(text: &str) -> Option<Vec<AppConfig>> {
+    let is_id = |id: &str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
+    let app = |text: &str| {
+        let (id, parameter) = text.trim().split_once('=')?;
+        (is_id(id) && is_parameter(parameter))
+            .then(|| AppConfig { id: id.to_owned(), key_parameter: parameter.to_owned() })
+    };
+    text.split(',').map(app).collect()
+}
+
+/// The object that `s3://bucket/key` means; `None` where `text` is not of that form.
+#[must_use]
+pub fn s3_object(text: &str) -> Option<S3Object> {
     let (bucket, key) = text.strip_prefix("s3://")?.split_once('/')?;
     let whole = !bucket.is_empty() && !key.is_empty();
     whole.then(|| S3Object { bucket: bucket.to_owned(), key: key.to_owned() })

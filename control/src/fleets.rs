@@ -1,19 +1,42 @@
-//! The fleets document: which kinds of runners there are. Terraform writes it to S3; `fleets.schema.json` beside this
-//! crate describes it for editors; [`Fleets::read`] has the last word and tells every mistake at once.
+//! The fleets document: which kinds of runners there are, and whose jobs they take. Terraform writes it to S3;
+//! `fleets.schema.json` beside this crate describes it for editors; [`Fleets::read`] has the last word and tells every
+//! mistake at once.
 
+mod admission;
+mod launch;
+mod matching;
+mod pattern;
 mod read;
 mod target;
+mod unknown;
+mod warnings;
 
+pub use admission::{Admission, Bar};
+pub use launch::{Handover, Image, Instances, Launch, Market, Range, Requirements, SpotAllocation};
+pub use matching::{Matching, Steering, Ties};
+pub use pattern::Pattern;
 pub use target::{BadScope, Scope, Target};
+pub use unknown::unknown_fields;
+pub use warnings::Warning;
 
 use dayfly_contract::Problems;
 
 /// The document's version that this crate reads.
 pub const VERSION: u32 = 1;
 
-/// All fleets, in document order.
+/// The JSON Schema that describes the document for editors.
+pub const SCHEMA: &str = include_str!("../fleets.schema.json");
+
+/// The whole document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fleets(pub Vec<Fleet>);
+pub struct Fleets {
+    /// All fleets, in document order.
+    pub fleets: Vec<Fleet>,
+    /// Whose jobs any fleet takes.
+    pub admission: Admission,
+    /// Which of several fleets takes a job that all of them fit equally well.
+    pub ties: Ties,
+}
 
 impl Fleets {
     /// Reads the document.
@@ -24,7 +47,7 @@ impl Fleets {
     /// The fleet called `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Fleet> {
-        self.0.iter().find(|fleet| fleet.name == name)
+        self.fleets.iter().find(|fleet| fleet.name == name)
     }
 }
 
@@ -35,18 +58,28 @@ pub struct Fleet {
     pub name: String,
     /// The labels its runners carry.
     pub labels: Vec<String>,
-    /// Of several fleets that fit a job, the highest priority takes it.
+    /// How these and a job's labels are compared.
+    pub matching: Matching,
+    /// Of several fleets that fit a job as closely, the highest priority takes it.
     pub priority: u64,
-    /// Whose jobs it takes; empty: everybody's.
-    pub repositories: Vec<Pattern>,
+    /// Whose jobs it takes; within what the document as a whole admits.
+    pub admission: Admission,
+    /// What a job's own labels may ask of its instance.
+    pub steering: Steering,
+    /// Whether a runner takes one job only; else it takes jobs until it is idle.
+    pub ephemeral: bool,
     /// The most instances it may have at a time.
     pub max: u64,
     /// How long a job must have waited to be counted.
     pub delay_seconds: u64,
     /// How long after its launch an instance counts as "about to take a job".
     pub boot_seconds: u64,
+    /// How long after a launch the fleet launches nothing more, so that jobs can gather; 0 for not at all.
+    pub cooldown_seconds: u64,
     /// Where its runners register.
     pub github: GitHub,
+    /// How a registration gets to its instance.
+    pub handover: Handover,
     /// What its instances are launched from.
     pub launch: Launch,
 }
@@ -59,7 +92,21 @@ pub struct GitHub {
     /// Its login, `owner/repo` or slug. Without one, the job's own organization or repository is taken.
     pub owner: Option<String>,
     /// The runner group they join.
-    pub runner_group_id: u64,
+    pub runner_group: RunnerGroup,
+}
+
+/// A runner group. A repository has one only, the default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunnerGroup {
+    /// By GitHub's id of it; 1 is the default group.
+    Id(u64),
+    /// By its name, for which GitHub is asked once.
+    Name(String),
+}
+
+impl RunnerGroup {
+    /// The group that every organization has.
+    pub const DEFAULT: Self = Self::Id(1);
 }
 
 /// What owns a runner at GitHub.
@@ -71,56 +118,6 @@ pub enum Level {
     Repository,
     /// Shared by the organizations of an enterprise.
     Enterprise,
-}
-
-/// What a fleet's instances are launched from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Launch {
-    /// Launch template.
-    pub template_id: String,
-    /// Its version.
-    pub template_version: String,
-    /// Subnets to choose from.
-    pub subnets: Vec<String>,
-    /// Instance types to choose from.
-    pub instance_types: Vec<String>,
-    /// On-demand or spot.
-    pub market: Market,
-}
-
-/// How instances are bought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Market {
-    /// At the list price, until they end.
-    OnDemand,
-    /// Cheaper, and may be taken back at two minutes' notice.
-    Spot,
-}
-
-impl Market {
-    /// As EC2's `DefaultTargetCapacityType` and the document have it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::OnDemand => "on-demand",
-            Self::Spot => "spot",
-        }
-    }
-}
-
-/// `owner/repo` or `owner/*`, compared without regard to case, as GitHub does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern(String);
-
-impl Pattern {
-    /// Whether `repository` (`owner/repo`) is meant.
-    #[must_use]
-    pub fn matches(&self, repository: &str) -> bool {
-        match self.0.strip_suffix("/*") {
-            Some(owner) => repository.split_once('/').is_some_and(|(it, _)| it.eq_ignore_ascii_case(owner)),
-            None => self.0.eq_ignore_ascii_case(repository),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! Start at the [`handlers`]. Each is one Lambda function in the same binary and does no more than read, ask
 //! [`decide`], write, and tell:
 //!
-//! - [`handlers::webhook`] takes GitHub's `workflow_job` events into the [`ledger`] and sends a [`wake`]-up.
+//! - [`handlers::webhook`] takes GitHub's `workflow_job` events into the [`ledger`] and sends a [`wake`]-up. Where a
+//!   [`bus`] is configured, it puts them there as well.
 //! - [`handlers::scale_up`] is woken for a fleet, reads its whole level, and launches what is missing: a reservation in
 //!   the ledger, instances from [`compute`], a JIT config from [`github`], the [`handover`] to the instance.
 //! - [`handlers::lifecycle`] hears from the instances' agents and settles the ledger.
@@ -13,9 +14,13 @@
 //! the handlers need, with their AWS or GitHub side in a file of their own. `simulation` (tests only) runs the same
 //! handlers against ports in memory, in random orders and with crashes.
 //!
+//! [`metrics`] are collected while a handler works and written as one or a few lines at its end; a [`trace`] is passed
+//! on from the webhook to the instance.
+//!
 //! [`config`] reads the environment, [`fleets`] the fleets document; both tell every mistake at once.
 
 pub mod aws;
+pub mod bus;
 pub mod clock;
 pub mod compute;
 pub mod config;
@@ -26,7 +31,9 @@ pub mod handlers;
 pub mod handover;
 pub mod ledger;
 pub mod logging;
+pub mod metrics;
 pub mod report;
+pub mod trace;
 pub mod wake;
 
 #[cfg(test)]

@@ -7,19 +7,22 @@ use aws_lambda_events::{apigw::ApiGatewayV2httpRequest, sqs::SqsEvent};
 use dayfly_contract::{Problems, names};
 use dayfly_control::{
     aws,
+    bus::event_bridge::EventBridge,
     clock::SystemClock,
     compute::ec2::Ec2,
     config::{Config, Role},
     fleets::Fleets,
     github::lazy::LazyApp,
     handlers::{lifecycle, scale_up, webhook},
-    handover::ssm::SsmHandover,
+    handover::{s3::S3Handover, ssm::SsmHandover, stores::Stores},
     ledger::dynamo::DynamoLedger,
     logging,
+    metrics::{self, Metrics},
     report::Chain,
+    trace::{self, TraceId},
     wake::sqs::SqsWake,
 };
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_runtime::{Context as Invocation, LambdaEvent, service_fn};
 use tracing::error;
 
 fn main() -> ExitCode {
@@ -75,29 +78,46 @@ async fn webhook(config: &Config) -> anyhow::Result<()> {
         async { Ok(aws::secret(&ssm, &config.webhook_secret_parameter).await?) },
         fleets(config, &sdk)
     )?;
-    let deps = webhook::Deps {
+    let key = webhook::WebhookKey::new(&secret);
+    anyhow::ensure!(!key.is_empty(), "{} holds no webhook secret", config.webhook_secret_parameter);
+    let ledger = DynamoLedger::new(aws_sdk_dynamodb::Client::new(&sdk), &config.table);
+    let bus = |name: &String| EventBridge::new(aws_sdk_eventbridge::Client::new(&sdk), name);
+    let deps = webhook::Deps::<Production> {
         fleets,
-        key: webhook::WebhookKey::new(&secret),
-        ledger: DynamoLedger::new(aws_sdk_dynamodb::Client::new(&sdk), &config.table),
+        key,
+        github: LazyApp::new(ssm, config.github.clone(), ledger.clone()),
+        ledger,
         wake: SqsWake::new(aws_sdk_sqs::Client::new(&sdk), &config.wake_queue_url),
+        bus: config.event_bus.as_ref().map(bus),
+        metrics: Metrics::new(&config.deployment, config.role.name()),
         clock: SystemClock,
+        runs: webhook::KnownRuns::default(),
     };
     let deps = &deps;
     let serve = service_fn(async |event: LambdaEvent<ApiGatewayV2httpRequest>| {
-        Ok::<_, lambda_runtime::Error>(webhook::handle(deps, &event.payload).await)
+        let work = Box::pin(webhook::handle(deps, &event.payload));
+        Ok::<_, lambda_runtime::Error>(observed(&deps.metrics, &event.context, work).await)
     });
     Box::pin(lambda_runtime::run(serve)).await.map_err(anyhow::Error::from_boxed)
 }
 
-/// The ports of scale-up in production.
+/// The ports in production.
 #[derive(Debug)]
 struct Production;
+
+impl webhook::Ports for Production {
+    type Ledger = DynamoLedger;
+    type GitHub = LazyApp;
+    type Wake = SqsWake;
+    type Bus = EventBridge;
+    type Clock = SystemClock;
+}
 
 impl scale_up::Ports for Production {
     type Ledger = DynamoLedger;
     type Compute = Ec2;
     type GitHub = LazyApp;
-    type Handover = SsmHandover;
+    type Handover = Stores;
     type Wake = SqsWake;
     type Clock = SystemClock;
 }
@@ -105,21 +125,26 @@ impl scale_up::Ports for Production {
 async fn scale_up(config: &Config) -> anyhow::Result<()> {
     let sdk = aws::config().await;
     let ssm = aws_sdk_ssm::Client::new(&sdk);
-    let github = LazyApp::new(ssm.clone(), config.github.clone());
+    let ledger = DynamoLedger::new(aws_sdk_dynamodb::Client::new(&sdk), &config.table);
+    let github = LazyApp::new(ssm.clone(), config.github.clone(), ledger.clone());
     let (fleets, _) = tokio::try_join!(fleets(config, &sdk), async { Ok(github.get().await?) })?;
+    config.serves(&fleets)?;
     let deps = scale_up::Deps::<Production> {
         deployment: config.deployment.clone(),
         fleets,
-        ledger: DynamoLedger::new(aws_sdk_dynamodb::Client::new(&sdk), &config.table),
-        compute: Ec2::new(aws_sdk_ec2::Client::new(&sdk)),
+        ledger,
+        limits: config.limits,
+        compute: Ec2::new(aws_sdk_ec2::Client::new(&sdk), ssm.clone()),
         github,
-        handover: SsmHandover::new(ssm, &config.registration_prefix),
+        handover: stores(config, &sdk, ssm),
         wake: SqsWake::new(aws_sdk_sqs::Client::new(&sdk), &config.wake_queue_url),
+        metrics: Metrics::new(&config.deployment, config.role.name()),
         clock: SystemClock,
     };
     let deps = &deps;
     let serve = service_fn(async |event: LambdaEvent<SqsEvent>| {
-        Ok::<_, lambda_runtime::Error>(scale_up::handle(deps, &event.payload, event.context.deadline).await)
+        let work = Box::pin(scale_up::handle(deps, &event.payload, event.context.deadline));
+        Ok::<_, lambda_runtime::Error>(observed(&deps.metrics, &event.context, work).await)
     });
     Box::pin(lambda_runtime::run(serve)).await.map_err(anyhow::Error::from_boxed)
 }
@@ -127,18 +152,35 @@ async fn scale_up(config: &Config) -> anyhow::Result<()> {
 async fn lifecycle(config: &Config) -> anyhow::Result<()> {
     let sdk = aws::config().await;
     let ssm = aws_sdk_ssm::Client::new(&sdk);
+    let ledger = DynamoLedger::new(aws_sdk_dynamodb::Client::new(&sdk), &config.table);
     let deps = lifecycle::Deps {
-        ledger: DynamoLedger::new(aws_sdk_dynamodb::Client::new(&sdk), &config.table),
-        github: LazyApp::new(ssm.clone(), config.github.clone()),
-        handover: SsmHandover::new(ssm, &config.registration_prefix),
+        github: LazyApp::new(ssm.clone(), config.github.clone(), ledger.clone()),
+        ledger,
+        handover: stores(config, &sdk, ssm),
         wake: SqsWake::new(aws_sdk_sqs::Client::new(&sdk), &config.wake_queue_url),
+        metrics: Metrics::new(&config.deployment, config.role.name()),
         clock: SystemClock,
     };
     let deps = &deps;
     let serve = service_fn(async |event: LambdaEvent<SqsEvent>| {
-        Ok::<_, lambda_runtime::Error>(lifecycle::handle(deps, &event.payload).await)
+        let work = Box::pin(lifecycle::handle(deps, &event.payload));
+        Ok::<_, lambda_runtime::Error>(observed(&deps.metrics, &event.context, work).await)
     });
     Box::pin(lambda_runtime::run(serve)).await.map_err(anyhow::Error::from_boxed)
+}
+
+fn stores(config: &Config, sdk: &aws_config::SdkConfig, ssm: aws_sdk_ssm::Client) -> Stores {
+    let key = config.registration_kms_key.as_deref();
+    let objects = &config.registration_objects;
+    let s3 = (!objects.bucket.is_empty()).then(|| S3Handover::new(aws::s3(sdk), &objects.bucket, &objects.prefix, key));
+    Stores::new(SsmHandover::new(ssm, &config.registration_prefix, key), s3)
+}
+
+/// Does the `work` of an invocation within its trace, and writes what was measured. Its request id is in the runtime's
+/// span.
+async fn observed<F: Future>(metrics: &Metrics, invocation: &Invocation, work: F) -> F::Output {
+    let trace = invocation.xray_trace_id.as_deref().and_then(TraceId::read);
+    metrics::invocation(metrics, &SystemClock, std::io::stdout(), trace::within(trace, work)).await
 }
 
 async fn fleets(config: &Config, sdk: &aws_config::SdkConfig) -> anyhow::Result<Fleets> {

@@ -1,26 +1,34 @@
-//! The ledger in a real DynamoDB API: moto, started here on a free port, or whatever
+//! The ledger in a real DynamoDB API, and registrations in SSM and S3: moto, started here on a free port, or whatever
 //! `DAYFLY_TEST_AWS_ENDPOINT` names.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the helpers of a test are test code")]
 
+#[path = "moto_ledger/command.rs"]
+mod command;
+#[path = "moto_ledger/handover.rs"]
+mod handover;
 #[path = "moto_ledger/server.rs"]
 mod server;
+
+use std::time::Duration;
 
 use dayfly_contract::{Kind, Lifecycle};
 use dayfly_control::{
     decide::{
-        events::{self, JobEvent},
+        bucket::{Bucket, Limits, Taken},
+        events::{self, JobEvent, Terms},
         jobs::JobState,
         plan::plan,
         runners::RunnerState,
     },
     fleets::{Fleet, Fleets},
-    ledger::{Committed, Ledger, LedgerError, Reservation, Runner, Write, dynamo::DynamoLedger},
+    ledger::{Committed, LastError, Ledger, LedgerError, Notes, Reservation, Runner, Write, dynamo::DynamoLedger},
 };
 use futures::future::try_join_all;
 use serde_json::json;
 
 const NOW: u64 = 1_795_000_000_000;
+const TERMS: Terms = Terms { boot_seconds: 300, lease_until: NOW, reusable: false, now: NOW };
 
 fn fleet(max: u64) -> Fleet {
     let text = json!({"version": 1, "fleets": [{
@@ -28,19 +36,23 @@ fn fleet(max: u64) -> Fleet {
         "launch": {"template_id": "lt-1", "template_version": "1", "subnets": ["subnet-1"],
                    "instance_types": ["c7i.large"]}
     }]});
-    Fleets::read(&text.to_string()).unwrap().0.remove(0)
+    Fleets::read(&text.to_string()).unwrap().fleets.remove(0)
 }
 
 fn event(id: u64, state: JobState, instance: Option<&str>) -> JobEvent {
     JobEvent {
         state,
         id,
+        asks: vec![],
         labels: vec!["self-hosted".into()],
         repository: "octo-org/octo-repo".into(),
+        public_fork: false,
         run_id: 1,
         run_attempt: 1,
         installation: Some(77),
+        runner_id: None,
         runner_name: instance.map(|instance| format!("linux-x64-{instance}")),
+        waited_ms: None,
     }
 }
 
@@ -64,19 +76,25 @@ async fn reserve(ledger: &DynamoLedger, fleet: &Fleet, planner: u64) -> Result<u
     let mut reserved = 0;
     for attempt in 0.. {
         let view = ledger.view(&fleet.name).await?;
-        let Some(wanted) = plan(fleet, &view, NOW).launches.into_iter().next() else { return Ok(reserved) };
+        let made = plan(fleet, &view, NOW);
+        let Some(wanted) = made.launches.first().cloned() else { return Ok(reserved) };
         let reservation = Reservation {
             fleet: fleet.name.clone(),
             id: format!("{planner}-{attempt}"),
+            group: 0,
             count: wanted.count,
+            market: Some(wanted.market),
+            without: wanted.without,
+            asks: wanted.asks,
             scope: wanted.target.scope,
             installation: wanted.target.installation,
+            trace: None,
             created_at: NOW,
             lease_until: NOW + 1,
             version: 0,
         };
-        let count =
-            Write::Reserve { fleet: fleet.name.clone(), rev: view.meta.rev, count: wanted.count, max: fleet.max };
+        let (rev, max, plan) = (view.meta.rev, fleet.max, Some(made.told(fleet, NOW)));
+        let count = Write::Reserve { fleet: fleet.name.clone(), rev, count: wanted.count, max, at: NOW, plan };
         if ledger.commit(vec![count, Write::PutReservation(reservation)]).await? == Committed::Yes {
             reserved += wanted.count;
         }
@@ -112,7 +130,8 @@ async fn twenty_planners_at_once_keep_to_max() {
     assert_eq!(reserved.iter().sum::<u32>(), 5, "{reserved:?}");
     // A plan made before others were counted is refused by the count too, not by `rev` alone.
     let view = ledger.view(&fleet.name).await.unwrap();
-    let count = Write::Reserve { fleet: fleet.name.clone(), rev: view.meta.rev, count: 1, max: 5 };
+    let (name, rev) = (fleet.name.clone(), view.meta.rev);
+    let count = Write::Reserve { fleet: name, rev, count: 1, max: 5, at: NOW, plan: None };
     assert_eq!(ledger.commit(vec![count]).await.unwrap(), Committed::Conflict);
 }
 
@@ -130,7 +149,7 @@ async fn every_event_four_times_at_once_counts_once() {
     let reservation = ledger.view(&fleet.name).await.unwrap().reservations.remove(0);
     // One of six never comes.
     let instances: Vec<String> = (1..=5).map(instance).collect();
-    let (writes, runners) = events::resolved(&reservation, &instances, &[], 300, NOW);
+    let (writes, runners) = events::resolved(&reservation, &instances, &[], TERMS);
     assert_eq!(ledger.commit(writes.clone()).await.unwrap(), Committed::Yes);
     assert_eq!(ledger.commit(writes).await.unwrap(), Committed::Conflict, "resolved once");
     let mut view = ledger.view(&fleet.name).await.unwrap();
@@ -138,7 +157,7 @@ async fn every_event_four_times_at_once_counts_once() {
     assert_eq!((view.meta.alive, view.reservations.len(), view.runners), (5, 0, runners.clone()));
 
     for runner in runners {
-        let write = events::registered(runner, 23).unwrap();
+        let write = events::registered(runner, Some(23), NOW).unwrap();
         assert_eq!(ledger.commit(vec![write.clone()]).await.unwrap(), Committed::Yes);
         assert_eq!(ledger.commit(vec![write]).await.unwrap(), Committed::Conflict, "of the version before");
     }
@@ -186,10 +205,10 @@ async fn an_end_before_the_beginning_is_found_by_the_resolution() {
     assert_eq!(ledger.commit(events::ended(&failed, None, NOW)).await.unwrap(), Committed::Yes);
     let reservation = ledger.view(&fleet.name).await.unwrap().reservations.remove(0);
     let instances = [instance(1)];
-    let (writes, _) = events::resolved(&reservation, &instances, &[], 300, NOW);
+    let (writes, _) = events::resolved(&reservation, &instances, &[], TERMS);
     assert_eq!(ledger.commit(writes).await.unwrap(), Committed::Conflict);
     let gone: Vec<Runner> = ledger.view(&fleet.name).await.unwrap().runners;
-    let (writes, runners) = events::resolved(&reservation, &instances, &gone, 300, NOW);
+    let (writes, runners) = events::resolved(&reservation, &instances, &gone, TERMS);
     assert_eq!((ledger.commit(writes).await.unwrap(), runners), (Committed::Yes, vec![]));
     let view = ledger.view(&fleet.name).await.unwrap();
     assert_eq!((view.meta.alive, view.reservations, view.runners), (0, vec![], vec![]));
@@ -231,8 +250,80 @@ async fn failures_are_counted_once_in_a_pause_and_forgotten_after_a_job() {
 }
 
 async fn reserve_two(ledger: &DynamoLedger, fleet: &str) -> Committed {
-    let counted = Write::Reserve { fleet: fleet.to_owned(), rev: 0, count: 2, max: 10 };
+    let counted = Write::Reserve { fleet: fleet.to_owned(), rev: 0, count: 2, max: 10, at: NOW, plan: None };
     ledger.commit(vec![counted]).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_last_error_stands_until_an_instance_comes() {
+    let moto = server::start();
+    let ledger = &moto.ledger("refusals").await;
+    let name = "linux-x64";
+    let error = |code: &str, at| LastError { code: code.into(), message: "no".into(), at, count: 1 };
+    ledger.refuse(name, &error("First", 10), 20).await.unwrap();
+    ledger.refuse(name, &error("Second", 15), 40).await.unwrap();
+    let meta = ledger.meta(name).await.unwrap();
+    assert_eq!((meta.last_error, meta.paused_until), (Some(error("First", 10)), 20), "within the pause");
+    ledger.refuse(name, &error("Third", 20), 30).await.unwrap();
+    assert_eq!(ledger.meta(name).await.unwrap().last_error, Some(error("Third", 20)));
+    assert_eq!(reserve_two(ledger, name).await, Committed::Yes, "a meta item without rev and alive");
+    assert_eq!(ledger.commit(vec![Write::Recover { fleet: name.into() }]).await.unwrap(), Committed::Yes);
+    let meta = ledger.meta(name).await.unwrap();
+    assert_eq!((meta.last_error, meta.alive, meta.reserved_at, meta.paused_until), (None, 2, NOW, 30));
+}
+
+#[tokio::test]
+async fn breakers_are_seen_with_the_level_and_change_one_after_the_other() {
+    let moto = server::start();
+    let ledger = &moto.ledger("offers").await;
+    let name = "linux-x64";
+    let none = ledger.offers(name).await.unwrap();
+    assert_eq!((none.fleet.as_str(), none.version), (name, 0));
+    assert_eq!(ledger.view(name).await.unwrap().offers, none);
+    let mut opened = none.clone();
+    let failed = ["spot/subnet-1/c7i.large".to_owned()].into();
+    assert!(opened.breakers.hear(&[].into(), &failed, NOW, 0));
+    assert_eq!(ledger.commit(vec![Write::PutOffers(opened.clone())]).await.unwrap(), Committed::Yes);
+    assert_eq!(ledger.commit(vec![Write::PutOffers(opened.clone())]).await.unwrap(), Committed::Conflict);
+    let read = ledger.view(name).await.unwrap().offers;
+    assert_eq!((&read.breakers, read.version), (&opened.breakers, 1));
+    assert_eq!(ledger.offers(name).await.unwrap(), read);
+}
+
+#[tokio::test]
+async fn a_bucket_gives_each_token_once() {
+    let moto = server::start();
+    let ledger = &moto.ledger("buckets").await;
+    let rate = Limits::default().rate(Bucket::Ec2).unwrap();
+    let longest = Duration::from_secs(2);
+    let takes = |now| async move {
+        match ledger.take(Bucket::Ec2, rate.take(1, now, longest)).await.unwrap() {
+            Taken::Yes(full) => Some(rate.wait(full, now).as_millis()),
+            Taken::No(_) => None,
+        }
+    };
+    // 5 at once, and 2 a second for 2 s more; 20 ask at the same time.
+    let mut given = futures::future::join_all((0..20).map(|_| takes(NOW))).await;
+    given.sort_unstable();
+    let expected = [0, 0, 0, 0, 0, 500, 1000, 1500, 2000].map(Some);
+    assert_eq!((&given[..11], &given[11..]), (&[None; 11][..], &expected[..]));
+    assert_eq!(takes(NOW + 500).await, Some(2000));
+    assert_eq!(takes(NOW + 60_000).await, Some(0), "full again");
+    let other = ledger.take(Bucket::GitHub, Limits::default().rate(Bucket::GitHub).unwrap().take(170, NOW, longest));
+    assert!(matches!(other.await.unwrap(), Taken::Yes(_)), "a bucket of its own");
+}
+
+#[tokio::test]
+async fn a_note_is_recalled_by_whoever_comes_later() {
+    let moto = server::start();
+    let ledger = &moto.ledger("notes").await;
+    let key = "installation#1001#orgs/octo-org";
+    assert_eq!(ledger.recall(key).await.unwrap(), None);
+    for value in [77, 0, u64::MAX] {
+        ledger.remember(key, value, NOW / 1000).await.unwrap();
+        assert_eq!(ledger.recall(key).await.unwrap(), Some(value));
+    }
+    assert_eq!(ledger.recall("installation#1001#orgs/octo").await.unwrap(), None);
 }
 
 #[tokio::test]

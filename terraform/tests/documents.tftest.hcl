@@ -52,17 +52,27 @@ run "written" {
 
   assert {
     condition = aws_s3_object.fleets.content == jsonencode({
-      version = 1
+      version             = 1
+      repositories        = []
+      repositories_denied = []
+      public_forks        = false
+      ties                = "name"
       fleets = [
         {
-          name          = "linux-x64"
-          labels        = ["self-hosted", "linux", "x64"]
-          priority      = 0
-          repositories  = []
-          max           = 50
-          delay_seconds = 0
-          boot_seconds  = 300
-          github        = { level = "organization", owner = "octo-org", runner_group_id = 1 }
+          name                = "linux-x64"
+          labels              = ["self-hosted", "linux", "x64"]
+          matching            = "all"
+          priority            = 0
+          repositories        = []
+          repositories_denied = []
+          public_forks        = false
+          ephemeral           = true
+          max                 = 50
+          delay_seconds       = 0
+          boot_seconds        = 300
+          cooldown_seconds    = 0
+          github              = { level = "organization", owner = "octo-org" }
+          handover            = "ssm"
           launch = {
             template_id      = "lt-0123456789abcdef0"
             template_version = "3"
@@ -72,14 +82,20 @@ run "written" {
           }
         },
         {
-          name          = "small"
-          labels        = ["small"]
-          priority      = 0
-          repositories  = ["octo-org/*"]
-          max           = 1
-          delay_seconds = 0
-          boot_seconds  = 300
-          github        = { level = "repository", runner_group_id = 1 }
+          name                = "small"
+          labels              = ["small"]
+          matching            = "all"
+          priority            = 0
+          repositories        = ["octo-org/*"]
+          repositories_denied = []
+          public_forks        = false
+          ephemeral           = true
+          max                 = 1
+          delay_seconds       = 0
+          boot_seconds        = 300
+          cooldown_seconds    = 0
+          github              = { level = "repository" }
+          handover            = "ssm"
           launch = {
             template_id      = "lt-0123456789abcdef0"
             template_version = "3"
@@ -139,9 +155,9 @@ run "written" {
 
   assert {
     condition = jsonencode({ for name, function in aws_lambda_function.control : name => [for key in sort(keys(function.environment[0].variables)) : key if startswith(key, "DAYFLY_")] }) == jsonencode({
-      webhook   = ["DAYFLY_DEPLOYMENT", "DAYFLY_FLEETS", "DAYFLY_LOG", "DAYFLY_TABLE", "DAYFLY_WAKE_QUEUE_URL", "DAYFLY_WEBHOOK_SECRET_PARAMETER"]
-      scale-up  = ["DAYFLY_DEPLOYMENT", "DAYFLY_FLEETS", "DAYFLY_GITHUB_APP_ID", "DAYFLY_GITHUB_KEY_PARAMETER", "DAYFLY_GITHUB_URL", "DAYFLY_LOG", "DAYFLY_REGISTRATION_PREFIX", "DAYFLY_TABLE", "DAYFLY_WAKE_QUEUE_URL"]
-      lifecycle = ["DAYFLY_DEPLOYMENT", "DAYFLY_GITHUB_APP_ID", "DAYFLY_GITHUB_KEY_PARAMETER", "DAYFLY_GITHUB_URL", "DAYFLY_LOG", "DAYFLY_REGISTRATION_PREFIX", "DAYFLY_TABLE", "DAYFLY_WAKE_QUEUE_URL"]
+      webhook   = ["DAYFLY_DEPLOYMENT", "DAYFLY_FLEETS", "DAYFLY_GITHUB_APPS", "DAYFLY_GITHUB_URL", "DAYFLY_LOG", "DAYFLY_TABLE", "DAYFLY_WAKE_QUEUE_URL", "DAYFLY_WEBHOOK_SECRET_PARAMETER"]
+      scale-up  = ["DAYFLY_DEPLOYMENT", "DAYFLY_FLEETS", "DAYFLY_GITHUB_APPS", "DAYFLY_GITHUB_URL", "DAYFLY_LIMIT_EC2_PER_SECOND", "DAYFLY_LIMIT_GITHUB_PER_MINUTE", "DAYFLY_LIMIT_SSM_PER_SECOND", "DAYFLY_LOG", "DAYFLY_REGISTRATION_PREFIX", "DAYFLY_TABLE", "DAYFLY_WAKE_QUEUE_URL"]
+      lifecycle = ["DAYFLY_DEPLOYMENT", "DAYFLY_GITHUB_APPS", "DAYFLY_GITHUB_URL", "DAYFLY_LOG", "DAYFLY_REGISTRATION_PREFIX", "DAYFLY_TABLE", "DAYFLY_WAKE_QUEUE_URL"]
     })
     error_message = "each function is told what it uses"
   }
@@ -159,5 +175,124 @@ run "written" {
   assert {
     condition     = alltrue([for mapping in aws_lambda_event_source_mapping.queue : contains(mapping.function_response_types, "ReportBatchItemFailures")])
     error_message = "one bad message does not fail its batch"
+  }
+}
+
+run "every_field" {
+  command = apply
+
+  variables {
+    repositories        = ["octo-org/*", "octo-friends/*"]
+    repositories_denied = ["octo-org/secret-*"]
+    public_forks        = true
+    ties                = "spread"
+
+    fleets = {
+      linux-x64 = {
+        labels         = ["self-hosted", "linux", "x64"]
+        max            = 50
+        github         = { level = "organization" }
+        image_id       = "ami-0123456789abcdef0"
+        instance_types = ["c7i.large", "c7a.large"]
+      }
+      reusable = {
+        labels         = ["reusable"]
+        matching       = "any"
+        ephemeral      = false
+        max            = 1
+        github         = { level = "repository", owner = "octo-org/octo-repo", runner_group_id = 1 }
+        image          = { name = "runner-*", owners = ["self", "123456789012"] }
+        instance_types = ["t3.small"]
+        subnets        = ["subnet-3"]
+        agent          = { runner_work_folder = "/data/work" }
+      }
+      whole = {
+        labels              = ["self-hosted", "linux", "x64", "big"]
+        matching            = "exact"
+        priority            = 7
+        repositories        = ["octo-org/*"]
+        repositories_denied = ["octo-org/old-?"]
+        public_forks        = true
+        steering = {
+          instance_types = ["c7i.*", "m7i.large"]
+          max_vcpus      = 16
+          max_memory_gib = 64
+          max_disk_gib   = 200
+          markets        = ["spot", "on-demand"]
+          images         = ["ami-0a*"]
+          pin            = true
+        }
+        max              = 200
+        delay_seconds    = 30
+        boot_seconds     = 200
+        cooldown_seconds = 10
+        github           = { level = "organization", owner = "octo-org", runner_group = "big machines" }
+        handover         = "s3"
+        requirements = {
+          vcpus          = { min = 4, max = 16 }
+          memory_mib     = { min = 8192 }
+          excluded_types = ["t*"]
+        }
+        image              = { parameter = "/images/runner" }
+        market             = "spot"
+        on_demand_base     = 2
+        on_demand_fallback = true
+        spot_allocation    = "capacity-optimized"
+        max_price          = "0.12"
+        tags               = { Team = "builds" }
+        agent = {
+          claim_seconds              = 120
+          stop_seconds               = 30
+          idle_seconds               = 300
+          minimum_running_seconds    = 600
+          max_lifetime_seconds       = 86400
+          job_seconds                = 21600
+          interruption_grace_seconds = 30
+          retire_seconds             = 60
+          heartbeat_seconds          = 60
+          disk_free_mib              = 256
+          metadata_access            = "agent"
+          before_end                 = { script = "/usr/local/bin/farewell" }
+          cloudwatch_agent           = "ssm:/dayfly/main/cloudwatch-agent"
+          runner_source              = { bucket = "dayfly-main-123456789012", prefix = "runner/linux-x64" }
+          runner_minimum_version     = "2.330.0"
+          runner_disable_update      = true
+          runner_work_folder         = "_work"
+          runner_environment         = { DOTNET_GCHeapCount = "2" }
+          runner_hook_started        = "/etc/dayfly/started.sh"
+          runner_hook_completed      = "/etc/dayfly/completed.sh"
+        }
+      }
+    }
+  }
+
+  # Control's own tests read this very document.
+  assert {
+    condition     = aws_s3_object.fleets.content == jsonencode(jsondecode(file("../control/testdata/fleets.terraform.json")))
+    error_message = "fleets.json: ${aws_s3_object.fleets.content}"
+  }
+
+  # The document of agent/contract/golden/agent-config.v1.whole.json, but for where the registration is.
+  assert {
+    condition = jsonencode({ for field, value in jsondecode(local.agent_config_text["whole"]) : field => value if !startswith(field, "registration_") }) == jsonencode(merge(
+      { for field, value in jsondecode(file("../agent/contract/golden/agent-config.v1.whole.json")) : field => value if !startswith(field, "registration_") },
+      { fleet = "whole" },
+    ))
+    error_message = "agent.json: ${local.agent_config_text["whole"]}"
+  }
+
+  assert {
+    condition     = jsondecode(local.agent_config_text["reusable"]).runner.work_folder == "/data/work"
+    error_message = "agent.json: ${local.agent_config_text["reusable"]}"
+  }
+
+  assert {
+    condition     = aws_launch_template.runner["linux-x64"].image_id == "ami-0123456789abcdef0" && aws_launch_template.runner["linux-x64"].instance_type == "c7i.large"
+    error_message = "image_id is the launch template's"
+  }
+
+  assert {
+    condition     = jsondecode(one(aws_iam_role_policy.runner_source).policy).Statement[0].Resource == ["arn:aws:s3:::dayfly-main-123456789012/runner/linux-x64/*"]
+    error_message = "an instance may read the runner where it is told to"
   }
 }

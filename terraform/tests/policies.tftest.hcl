@@ -63,7 +63,8 @@ run "roles" {
       ]
       scale-up = [
         "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem",
-        "ec2:CreateFleet", "ec2:CreateTags", "ec2:DescribeInstances", "ec2:RunInstances", "iam:PassRole",
+        "ec2:CreateFleet", "ec2:CreateTags", "ec2:DescribeImages", "ec2:DescribeInstances",
+        "ec2:DescribeLaunchTemplateVersions", "ec2:RunInstances", "ec2:TerminateInstances", "iam:PassRole",
         "logs:CreateLogStream", "logs:PutLogEvents", "s3:GetObject",
         "sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage",
         "ssm:AddTagsToResource", "ssm:DeleteParameter", "ssm:GetParameter", "ssm:PutParameter",
@@ -82,7 +83,7 @@ run "roles" {
   assert {
     condition = jsonencode(flatten([for name, role in aws_iam_role_policy.control : [
       for statement in jsondecode(role.policy).Statement : "${name}: ${jsonencode(statement.Action)}" if contains(flatten([statement.Resource]), "*")
-    ]])) == jsonencode(["scale-up: \"ec2:DescribeInstances\""])
+    ]])) == jsonencode(["scale-up: [\"ec2:DescribeImages\",\"ec2:DescribeInstances\",\"ec2:DescribeLaunchTemplateVersions\"]"])
     error_message = "no permission is for everything"
   }
 
@@ -91,6 +92,13 @@ run "roles" {
       StringEquals = { "aws:RequestTag/dayfly:deployment" = "main" }
     })
     error_message = "what is launched is tagged with the deployment"
+  }
+
+  assert {
+    condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.control["scale-up"].policy).Statement : statement.Condition if statement.Sid == "EndInstances"])) == jsonencode({
+      StringEquals = { "aws:ResourceTag/dayfly:deployment" = "main" }
+    })
+    error_message = "what is ended is the deployment's own"
   }
 
   assert {
@@ -116,7 +124,69 @@ run "roles" {
   }
 
   assert {
-    condition     = alltrue([for parameter in [aws_ssm_parameter.app_key, aws_ssm_parameter.webhook_secret] : nonsensitive(parameter.type) == "SecureString"])
+    condition     = alltrue([for parameter in [aws_ssm_parameter.app_key[0], aws_ssm_parameter.webhook_secret] : nonsensitive(parameter.type) == "SecureString"])
     error_message = "secrets are encrypted"
+  }
+}
+
+run "keys" {
+  command = apply
+
+  variables {
+    event_bus = "own-rules"
+    github = {
+      app_id            = "1001"
+      app_key_parameter = "/aws/reference/secretsmanager/dayfly/app"
+      more_apps         = [{ app_id = "Iv23li", app_key = "-----BEGIN RSA PRIVATE KEY-----" }, { app_id = "1003", app_key_parameter = "/my/key" }]
+      webhook_secret    = "0123456789abcdef"
+
+      old_webhook_secret = "fedcba9876543210"
+    }
+  }
+
+  assert {
+    condition     = aws_lambda_function.control["webhook"].environment[0].variables.DAYFLY_GITHUB_APPS == "1001=/aws/reference/secretsmanager/dayfly/app,1003=/my/key,Iv23li=/dayfly/main/github/app-key-Iv23li"
+    error_message = "each App by its key: ${aws_lambda_function.control["webhook"].environment[0].variables.DAYFLY_GITHUB_APPS}"
+  }
+
+  assert {
+    condition = alltrue([for name in ["webhook", "scale-up", "lifecycle"] : jsonencode([for statement in jsondecode(aws_iam_role_policy.control[name].policy).Statement : statement.Resource if contains(["AppKey", "Secrets"], statement.Sid)]) == jsonencode([
+      ["arn:aws:secretsmanager:eu-west-1:123456789012:secret:dayfly/app-??????"],
+      [for name in ["aws/reference/secretsmanager/dayfly/app", "my/key", "dayfly/main/github/app-key-Iv23li"] : "arn:aws:ssm:eu-west-1:123456789012:parameter/${name}"],
+    ])])
+    error_message = "who asks GitHub may read the keys, and the secret that one of them is"
+  }
+
+  assert {
+    condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.control["webhook"].policy).Statement : [statement.Action, statement.Resource, statement.Condition] if statement.Sid == "EventBus"])) == jsonencode([
+      "events:PutEvents", "arn:aws:events:eu-west-1:123456789012:event-bus/own-rules", { StringEquals = { "events:source" = "dayfly" } },
+    ])
+    error_message = "the webhook puts its own events on the bus, and no others"
+  }
+
+  assert {
+    condition     = aws_lambda_function.control["webhook"].environment[0].variables.DAYFLY_EVENT_BUS == "own-rules" && !contains(keys(aws_lambda_function.control["scale-up"].environment[0].variables), "DAYFLY_EVENT_BUS")
+    error_message = "the webhook alone knows the bus"
+  }
+
+  assert {
+    condition     = nonsensitive(aws_ssm_parameter.webhook_secret.value) == "0123456789abcdef\nfedcba9876543210"
+    error_message = "both secrets are good"
+  }
+}
+
+run "token" {
+  command = apply
+
+  variables {
+    github = {
+      token          = "github_pat_1"
+      webhook_secret = "0123456789abcdef"
+    }
+  }
+
+  assert {
+    condition     = aws_lambda_function.control["scale-up"].environment[0].variables.DAYFLY_GITHUB_TOKEN_PARAMETER == "/dayfly/main/github/token" && !contains(keys(aws_lambda_function.control["scale-up"].environment[0].variables), "DAYFLY_GITHUB_APPS")
+    error_message = "a token in place of Apps"
   }
 }

@@ -95,7 +95,10 @@ module "dayfly" {
   function_timeouts = var.function_timeouts
   log_level         = var.log_level
 
-  fleets = { for name, fleet in var.fleets : name => merge({ image_id = "ami-0da7f1a0da7f1a001" }, fleet) }
+  # A fleet that looks its image up has none in its launch template.
+  fleets = { for name, fleet in var.fleets : name => merge(
+    { for field, value in { image_id = "ami-0da7f1a0da7f1a001" } : field => value if !can(fleet.image) }, fleet
+  ) }
 }
 
 output "webhook_url" {

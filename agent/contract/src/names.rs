@@ -8,6 +8,8 @@ pub const TAG_DEPLOYMENT: &str = "dayfly:deployment";
 pub const TAG_FLEET: &str = "dayfly:fleet";
 /// Instance tag: the reservation it was launched under, which is also the client token of its `CreateFleet`.
 pub const TAG_RESERVATION: &str = "dayfly:reservation";
+/// Instance tag: the X-Ray trace of the webhook that it was launched for, where there is one.
+pub const TAG_TRACE: &str = "dayfly:trace";
 /// Tag of a registration's SSM parameter: the one instance that may read and delete it. IAM policies compare it with
 /// `ec2:SourceInstanceARN`.
 pub const TAG_INSTANCE_ID: &str = "InstanceId";

@@ -16,6 +16,9 @@ pub struct Registration {
     pub reservation: String,
     /// The runner's name at GitHub.
     pub runner_name: String,
+    /// The X-Ray trace of the webhook that the instance was launched for, for log lines alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
     /// What lets it in.
     #[serde(flatten)]
     pub grant: Grant,

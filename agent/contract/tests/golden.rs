@@ -13,6 +13,7 @@ const CONFIG: &str = include_str!("../golden/agent-config.v1.json");
 const WHOLE_CONFIG: &str = include_str!("../golden/agent-config.v1.whole.json");
 const RELEASE: &str = include_str!("../golden/runner-release.v1.json");
 const TOKEN_REGISTRATION: &str = include_str!("../golden/registration-token.v1.json");
+const TRACED_REGISTRATION: &str = include_str!("../golden/registration-trace.v1.json");
 const LIFECYCLES: [&str; 5] = [
     FINISHED,
     FAILED,
@@ -154,6 +155,10 @@ fn registration_both_ways() {
     let registration = Registration::read(REGISTRATION).unwrap();
     assert_eq!(registration.runner_id(), Some(23));
     assert_eq!(value(registration.write().unwrap().expose_secret()), value(REGISTRATION));
+    assert_eq!(registration.trace, None, "an older control plane's");
+    let registration = Registration::read(TRACED_REGISTRATION).unwrap();
+    assert_eq!(registration.trace.as_deref(), Some("1-5759e988-bd862e3fe1be46a994272793"));
+    assert_eq!(value(registration.write().unwrap().expose_secret()), value(TRACED_REGISTRATION));
     let registration = Registration::read(TOKEN_REGISTRATION).unwrap();
     assert_eq!(registration.runner_id(), None);
     assert_eq!(value(registration.write().unwrap().expose_secret()), value(TOKEN_REGISTRATION));

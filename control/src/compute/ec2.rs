@@ -1,126 +1,116 @@
 //! Instances from EC2, by `CreateFleet` of type `instant`: one call that answers with instances and errors at once.
 
+mod request;
+
 use aws_sdk_ec2::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
-    types::{
-        DefaultTargetCapacityType, Filter, FleetLaunchTemplateConfigRequest, FleetLaunchTemplateOverridesRequest,
-        FleetLaunchTemplateSpecificationRequest, FleetOnDemandAllocationStrategy, FleetType, InstanceType,
-        OnDemandOptionsRequest, ResourceType, SpotAllocationStrategy, SpotOptionsRequest, Tag, TagSpecification,
-        TargetCapacitySpecificationRequest,
-    },
+    types::{Filter, FleetType, InstanceType, LaunchTemplateAndOverridesResponse, ResourceType},
 };
 use dayfly_contract::names;
 
-use super::{Compute, LaunchError, Launched, Shortfall};
+use super::{Compute, LaunchError, Launched, Shortfall, TerminateError, images::Images};
 use crate::{
     decide::{
         errors::{Class, classify},
-        launch::{LaunchRequest, Offer},
+        launch::LaunchRequest,
+        offers::Pool,
     },
     fleets::Market,
 };
 
+/// What an instance that is gone is called.
+const GONE: &str = "InvalidInstanceID.NotFound";
+
 /// EC2 in one region.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Ec2 {
     client: Client,
+    images: Images,
 }
 
 impl Ec2 {
-    /// By this client.
+    /// By this client; and by the other one for images that SSM `parameters` name.
     #[must_use]
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    pub fn new(client: Client, parameters: aws_sdk_ssm::Client) -> Self {
+        Self { images: Images::new(client.clone(), parameters), client }
     }
 }
 
 impl Compute for Ec2 {
     async fn launch(&self, request: &LaunchRequest) -> Result<Launched, LaunchError> {
-        let template = FleetLaunchTemplateSpecificationRequest::builder()
-            .launch_template_id(&request.template_id)
-            .version(&request.template_version)
-            .build();
-        let config = FleetLaunchTemplateConfigRequest::builder()
-            .launch_template_specification(template)
-            .set_overrides(Some(request.offers.iter().map(to_override).collect()))
-            .build();
+        let image = self.images.resolve(request).await?;
         let answer = self
             .client
             .create_fleet()
             .r#type(FleetType::Instant)
             .client_token(&request.token)
-            .launch_template_configs(config)
-            .target_capacity_specification(capacity(request))
-            .set_on_demand_options((request.market == Market::OnDemand).then(on_demand))
-            .set_spot_options((request.market == Market::Spot).then(spot))
-            .tag_specifications(tags(ResourceType::Instance, request))
-            .tag_specifications(tags(ResourceType::Volume, request))
+            .launch_template_configs(request::config(request, &image))
+            .target_capacity_specification(request::capacity(request))
+            .set_on_demand_options((request.market == Market::OnDemand).then(|| request::on_demand(request.allocation)))
+            .set_spot_options((request.market == Market::Spot).then(|| request::spot(request.allocation)))
+            .tag_specifications(request::tags(ResourceType::Instance, request))
+            .tag_specifications(request::tags(ResourceType::Volume, request))
             .send()
             .await
             .map_err(|error| failed(&request.token, error))?;
-        let instances = answer.instances().iter().flat_map(|it| it.instance_ids().to_vec()).collect();
+        let given = answer.instances();
         let shortfalls = answer.errors().iter().map(|error| {
             let code = error.error_code();
             let reason = format!("{}: {}", code.unwrap_or("unknown"), error.error_message().unwrap_or_default());
-            Shortfall { class: classify(code, None), reason }
+            let pool = pool(error.launch_template_and_overrides(), None);
+            let overrides = error.launch_template_and_overrides().and_then(|it| it.overrides());
+            let zone = overrides.and_then(|it| it.availability_zone()).map(str::to_owned);
+            Shortfall { class: classify(code, None), code: code.unwrap_or("unknown").to_owned(), reason, pool, zone }
         });
-        Ok(Launched { instances, shortfalls: shortfalls.collect() })
+        Ok(Launched {
+            instances: given.iter().flat_map(|it| it.instance_ids().to_vec()).collect(),
+            pools: given.iter().filter_map(|it| pool(it.launch_template_and_overrides(), it.instance_type())).collect(),
+            shortfalls: shortfalls.collect(),
+        })
     }
 
-    async fn find(&self, id: &str) -> Result<Vec<String>, LaunchError> {
-        let tagged = Filter::builder().name(format!("tag:{}", names::TAG_RESERVATION)).values(id).build();
+    async fn find(&self, token: &str) -> Result<Vec<String>, LaunchError> {
+        let tagged = Filter::builder().name(format!("tag:{}", names::TAG_RESERVATION)).values(token).build();
         let alive = Filter::builder().name("instance-state-name").values("pending").values("running").build();
         let mut pages = self.client.describe_instances().filters(tagged).filters(alive).into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| failed(id, error))?;
+            let page = page.map_err(|error| failed(token, error))?;
             let instances = page.reservations().iter().flat_map(|it| it.instances().to_vec());
             found.extend(instances.filter_map(|instance| instance.instance_id));
         }
         Ok(found)
     }
-}
 
-fn to_override(offer: &Offer) -> FleetLaunchTemplateOverridesRequest {
-    FleetLaunchTemplateOverridesRequest::builder()
-        .subnet_id(&offer.subnet)
-        .instance_type(InstanceType::from(offer.instance_type.as_str()))
-        .build()
-}
-
-fn capacity(request: &LaunchRequest) -> TargetCapacitySpecificationRequest {
-    // At most LARGEST_RESERVATION.
-    let count = i32::try_from(request.count).unwrap_or(i32::MAX);
-    let capacity = TargetCapacitySpecificationRequest::builder().total_target_capacity(count);
-    match request.market {
-        Market::OnDemand => capacity
-            .on_demand_target_capacity(count)
-            .spot_target_capacity(0)
-            .default_target_capacity_type(DefaultTargetCapacityType::OnDemand),
-        Market::Spot => capacity
-            .spot_target_capacity(count)
-            .on_demand_target_capacity(0)
-            .default_target_capacity_type(DefaultTargetCapacityType::Spot),
+    async fn terminate(&self, instances: &[String]) -> Result<(), TerminateError> {
+        if instances.is_empty() {
+            return Ok(());
+        }
+        let sent = self.client.terminate_instances().set_instance_ids(Some(instances.to_vec())).send().await;
+        match sent {
+            // One that is not found keeps the others of the call alive.
+            Err(error) if error.code() == Some(GONE) && instances.len() > 1 => {
+                for instance in instances {
+                    Box::pin(self.terminate(std::slice::from_ref(instance))).await?;
+                }
+                Ok(())
+            }
+            Err(error) if error.code() == Some(GONE) => Ok(()),
+            Err(error) => Err(TerminateError { instances: instances.to_vec(), source: error.into() }),
+            Ok(_) => Ok(()),
+        }
     }
-    .build()
 }
 
-fn on_demand() -> OnDemandOptionsRequest {
-    OnDemandOptionsRequest::builder().allocation_strategy(FleetOnDemandAllocationStrategy::LowestPrice).build()
+/// Where an error or an instance comes from: EC2 repeats the override. An instance's own type is told beside it.
+fn pool(told: Option<&LaunchTemplateAndOverridesResponse>, own: Option<&InstanceType>) -> Option<Pool> {
+    let overrides = told?.overrides()?;
+    let instance_type = own.or(overrides.instance_type()).map(|it| it.as_str().to_owned());
+    Some(Pool { subnet: overrides.subnet_id()?.to_owned(), instance_type })
 }
 
-/// AWS's own advice for spot: pools that are least likely to be interrupted, then cheap.
-fn spot() -> SpotOptionsRequest {
-    SpotOptionsRequest::builder().allocation_strategy(SpotAllocationStrategy::PriceCapacityOptimized).build()
-}
-
-fn tags(resource: ResourceType, request: &LaunchRequest) -> TagSpecification {
-    let tags = request.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
-    TagSpecification::builder().resource_type(resource).set_tags(Some(tags)).build()
-}
-
-fn failed<E>(token: &str, error: SdkError<E>) -> LaunchError
+pub(super) fn failed<E>(token: &str, error: SdkError<E>) -> LaunchError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {

@@ -1,29 +1,13 @@
 //! Where instances come from: EC2 ([`ec2`]).
 
 pub mod ec2;
+mod images;
 
+pub use crate::decide::answer::{Launched, Shortfall};
 use crate::{
     decide::{errors::Class, launch::LaunchRequest},
     report::BoxError,
 };
-
-/// What came of a launch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Launched {
-    /// Ids of the instances.
-    pub instances: Vec<String>,
-    /// Why there are not as many as asked for.
-    pub shortfalls: Vec<Shortfall>,
-}
-
-/// Why an offer gave no instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shortfall {
-    /// What its error means.
-    pub class: Class,
-    /// EC2's code and message.
-    pub reason: String,
-}
 
 /// A launch that EC2 refused as a whole.
 #[derive(Debug, thiserror::Error)]
@@ -40,10 +24,23 @@ pub struct LaunchError {
     pub source: BoxError,
 }
 
+/// Instances could not be ended.
+#[derive(Debug, thiserror::Error)]
+#[error("ending {}", instances.join(", "))]
+pub struct TerminateError {
+    /// The instances.
+    pub instances: Vec<String>,
+    /// Why.
+    #[source]
+    pub source: BoxError,
+}
+
 /// What the handlers need of EC2.
 pub trait Compute {
     /// Launches instances at once. The same token again gives the same instances.
     fn launch(&self, request: &LaunchRequest) -> impl Future<Output = Result<Launched, LaunchError>>;
-    /// Instances pending or running that carry the tag of reservation `id`.
-    fn find(&self, id: &str) -> impl Future<Output = Result<Vec<String>, LaunchError>>;
+    /// Instances pending or running that carry the tag of the reservation's `token`.
+    fn find(&self, token: &str) -> impl Future<Output = Result<Vec<String>, LaunchError>>;
+    /// Ends instances, which never had a job, at once. Those that are gone already are no error.
+    fn terminate(&self, instances: &[String]) -> impl Future<Output = Result<(), TerminateError>>;
 }

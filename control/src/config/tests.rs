@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
-use super::{Config, Role, S3Object};
+use super::{AppConfig, Config, Handover, Limits, Role, S3Object};
+use crate::fleets::tests::{fleet, fleets};
 
 fn variables(role: Role) -> BTreeMap<String, String> {
     let all = [
@@ -11,8 +12,7 @@ fn variables(role: Role) -> BTreeMap<String, String> {
         ("DAYFLY_WAKE_QUEUE_URL", "http://127.0.0.1:5000/123456789012/dayfly-demo-wake"),
         ("DAYFLY_FLEETS", "s3://dayfly-demo-123456789012/a/fleets.json"),
         ("DAYFLY_WEBHOOK_SECRET_PARAMETER", "/dayfly/demo/github/webhook-secret"),
-        ("DAYFLY_GITHUB_APP_ID", "Iv23li"),
-        ("DAYFLY_GITHUB_KEY_PARAMETER", "/dayfly/demo/github/app-key"),
+        ("DAYFLY_GITHUB_APPS", "Iv23li=/dayfly/demo/github/app-key"),
         ("DAYFLY_REGISTRATION_PREFIX", "/dayfly/demo/registrations"),
     ];
     all.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
@@ -29,6 +29,11 @@ fn a_full_environment_is_read() {
     assert_eq!(config.fleets, S3Object { bucket: "dayfly-demo-123456789012".into(), key: "a/fleets.json".into() });
     assert_eq!(config.github.url, "https://api.github.com");
     assert_eq!(config.log, "info");
+    assert_eq!(config.limits, Limits { ec2: 2, ssm: 3, github: 170 });
+    let mut limited = variables(Role::ScaleUp);
+    let limits = [("EC2_PER_SECOND", "20"), ("SSM_PER_SECOND", "0"), ("GITHUB_PER_MINUTE", "1")];
+    limited.extend(limits.map(|(name, value)| (format!("DAYFLY_LIMIT_{name}"), value.to_owned())));
+    assert_eq!(Config::read(&limited).unwrap().limits, Limits { ec2: 20, ssm: 0, github: 1 });
     let mut ghes = variables(Role::ScaleUp);
     ghes.insert("DAYFLY_GITHUB_URL".into(), "https://ghes.example/api/v3".into());
     assert_eq!(Config::read(&ghes).unwrap().github.url, "https://ghes.example/api/v3");
@@ -44,13 +49,13 @@ fn each_handler_requires_what_it_uses_and_no_more() {
         ),
         (
             Role::ScaleUp,
-            "DAYFLY_DEPLOYMENT DAYFLY_TABLE DAYFLY_WAKE_QUEUE_URL DAYFLY_FLEETS DAYFLY_GITHUB_APP_ID \
-                         DAYFLY_GITHUB_KEY_PARAMETER DAYFLY_REGISTRATION_PREFIX",
+            "DAYFLY_DEPLOYMENT DAYFLY_TABLE DAYFLY_WAKE_QUEUE_URL DAYFLY_FLEETS DAYFLY_GITHUB_APPS \
+                         DAYFLY_REGISTRATION_PREFIX",
         ),
         (
             Role::Lifecycle,
-            "DAYFLY_DEPLOYMENT DAYFLY_TABLE DAYFLY_WAKE_QUEUE_URL DAYFLY_GITHUB_APP_ID \
-                           DAYFLY_GITHUB_KEY_PARAMETER DAYFLY_REGISTRATION_PREFIX",
+            "DAYFLY_DEPLOYMENT DAYFLY_TABLE DAYFLY_WAKE_QUEUE_URL DAYFLY_GITHUB_APPS \
+                           DAYFLY_REGISTRATION_PREFIX",
         ),
     ];
     for (role, needed) in needs {
@@ -73,7 +78,10 @@ fn every_mistake_is_told_at_once() {
         ("DAYFLY_WAKE_QUEUE_URL", "queue"),
         ("DAYFLY_FLEETS", "bucket/key"),
         ("DAYFLY_WEBHOOK_SECRET_PARAMETER", "webhook-secret"),
+        ("DAYFLY_GITHUB_APPS", "1001"),
         ("DAYFLY_GITHUB_URL", "api.github.com"),
+        ("DAYFLY_LIMIT_EC2_PER_SECOND", "-1"),
+        ("DAYFLY_EVENT_BUS", ""),
         ("DAYFLY_LOG", "=x=y=z"),
         ("DAYFLY_TABEL", "hunter2"),
     ];
@@ -83,4 +91,68 @@ fn every_mistake_is_told_at_once() {
     assert_eq!(names, changes.map(|(name, _)| name), "{told:#?}");
     assert_eq!(told[0], "_HANDLER: found \"bootstrap\", expected \"webhook\", \"scale-up\" or \"lifecycle\"");
     assert!(!told.join("").contains("hunter2"), "an unknown variable's value may be a secret");
+}
+
+#[test]
+fn registrations_may_go_by_s3_and_a_key_of_ones_own() {
+    let read = |more: &[(&str, &str)]| {
+        let mut all = variables(Role::ScaleUp);
+        all.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        (Config::read(&all).ok(), mistakes(&all))
+    };
+    let plain = read(&[]).0.unwrap();
+    assert_eq!((plain.registration_objects.bucket.as_str(), &plain.registration_kms_key), ("", &None));
+    let (bucket, prefix) = ("DAYFLY_REGISTRATION_BUCKET", "DAYFLY_REGISTRATION_BUCKET_PREFIX");
+    let whole =
+        read(&[(bucket, "b"), (prefix, "r/AROA1:"), ("DAYFLY_REGISTRATION_KMS_KEY", "alias/dayfly")]).0.unwrap();
+    assert_eq!(
+        (whole.registration_objects.bucket.as_str(), whole.registration_objects.prefix.as_str()),
+        ("b", "r/AROA1:")
+    );
+    assert_eq!(whole.registration_kms_key.as_deref(), Some("alias/dayfly"));
+    for (half, missing) in [((bucket, "b"), prefix), ((prefix, "r/AROA1:"), bucket)] {
+        let told = read(&[half]).1;
+        assert!(told.len() == 1 && told[0].starts_with(&format!("{missing}: found nothing, ")), "{told:?}");
+    }
+    let mut fleet = fleet("burst");
+    assert!(plain.serves(&fleets([fleet.clone()])).is_ok());
+    fleet.handover = Handover::S3;
+    assert!(whole.serves(&fleets([fleet.clone()])).is_ok());
+    let refused = plain.serves(&fleets([fleet])).unwrap_err().to_string();
+    assert!(refused.contains(bucket) && refused.contains("fleet \"burst\" hands over by S3"), "{refused}");
+    assert_eq!(read(&[(bucket, "b/c"), (prefix, "/r"), ("DAYFLY_REGISTRATION_KMS_KEY", "")]).1.len(), 3);
+}
+
+#[test]
+fn github_is_asked_by_apps_or_by_a_token() {
+    let app = |id: &str, key: &str| AppConfig { id: id.to_owned(), key_parameter: key.to_owned() };
+    let mut several = variables(Role::Webhook);
+    several.insert("DAYFLY_GITHUB_APPS".into(), "1001=/a/key, Iv23li.x=/aws/reference/secretsmanager/b".into());
+    let config = Config::read(&several).unwrap().github;
+    assert_eq!(config.apps, [app("1001", "/a/key"), app("Iv23li.x", "/aws/reference/secretsmanager/b")]);
+    assert_eq!(config.token_parameter, None);
+    let token = || ("DAYFLY_GITHUB_TOKEN_PARAMETER".to_owned(), "/dayfly/demo/github/token".to_owned());
+    let mut by_token = variables(Role::ScaleUp);
+    by_token.remove("DAYFLY_GITHUB_APPS");
+    by_token.extend([token()]);
+    let config = Config::read(&by_token).unwrap().github;
+    assert_eq!((config.apps, config.token_parameter), (vec![], Some(token().1)));
+    let mut both = variables(Role::Lifecycle);
+    both.extend([token()]);
+    let expected =
+        "DAYFLY_GITHUB_TOKEN_PARAMETER: found DAYFLY_GITHUB_APPS beside it, expected Apps or a token, not both";
+    assert_eq!(mistakes(&both), [expected]);
+    for apps in ["", "1001", "1001=", "=/a/key", "1001=key", "1001=/a/key,", "10 01=/a/key", "1001=/a/key;2=/b/key"] {
+        let mut wrong = variables(Role::ScaleUp);
+        wrong.insert("DAYFLY_GITHUB_APPS".into(), apps.into());
+        assert_eq!(mistakes(&wrong).len(), 1, "{apps}");
+    }
+}
+
+#[test]
+fn a_bus_is_optional() {
+    assert_eq!(Config::read(&variables(Role::Webhook)).unwrap().event_bus, None);
+    let mut with = variables(Role::Webhook);
+    with.insert("DAYFLY_EVENT_BUS".into(), "dayfly-demo".into());
+    assert_eq!(Config::read(&with).unwrap().event_bus, Some("dayfly-demo".into()));
 }

@@ -4,11 +4,15 @@ use dayfly_contract::Lifecycle;
 
 use super::{
     jobs::{self, JobState, Marking},
+    reusable,
     runners::{self, RunnerEvent, RunnerNext, RunnerState},
 };
 use crate::{
     clock::{Millis, seconds},
-    ledger::{Job, Marker, Reservation, Runner, Write},
+    ledger::{
+        Job, Marker, Reservation, Reuse, Runner, Write,
+        history::{Entry, History},
+    },
 };
 
 /// How long a job is remembered after it was last heard of.
@@ -30,8 +34,12 @@ pub struct JobEvent {
     pub id: u64,
     /// What the job asks for.
     pub labels: Vec<String>,
+    /// What of that its fleet's runners do not carry by themselves, once it has a fleet.
+    pub asks: Vec<String>,
     /// `owner/repo`.
     pub repository: String,
+    /// Whether it is a public repository's, and runs what a fork of it has.
+    pub public_fork: bool,
     /// The workflow run.
     pub run_id: u64,
     /// The run's attempt.
@@ -40,6 +48,11 @@ pub struct JobEvent {
     pub installation: Option<u64>,
     /// The runner that has the job, where the event names one.
     pub runner_name: Option<String>,
+    /// GitHub's id of that runner.
+    pub runner_id: Option<u64>,
+    /// How long it was queued by GitHub's own times in milliseconds, where an event tells both that it runs and since
+    /// when.
+    pub waited_ms: Option<u64>,
 }
 
 /// What follows from something heard.
@@ -73,6 +86,7 @@ pub fn job_event(event: &JobEvent, job: Option<Job>, fleet: &str, runner: Option
             queued_at: now,
             installation: event.installation,
             repository: job.repository.clone(),
+            asks: event.asks.clone(),
             expires: seconds(now) + QUEUED_SECONDS,
         })),
         Marking::Take => changes.writes.push(Write::TakeMarker { fleet: job.fleet.clone(), job: job.id }),
@@ -90,20 +104,45 @@ pub fn job_event(event: &JobEvent, job: Option<Job>, fleet: &str, runner: Option
         if matches!(state, JobState::Running | JobState::Done) {
             job.runner_name = event.runner_name.clone().or(job.runner_name);
         }
+        tell(&mut job, state, event, runner.as_ref(), now);
         changes.writes.push(Write::PutJob(job.clone()));
     }
     if let Some(runner) = runner.filter(|_| matches!(event.state, JobState::Running | JobState::Done)) {
-        let met = step.marker == Marking::Take && job.fleet == runner.fleet;
+        let met = step.marker == Marking::Take && job.fleet == runner.fleet && event.asks == runner.asks;
         // Also of a repeated event, which heals a crash between the ledger and the wake-up.
         let never_counted = job.fleet != runner.fleet || job.queued_at.is_none();
         let fleet = runner.fleet.clone();
-        let (write, step) = change_runner(runner, RunnerEvent::Job, now);
+        let (write, step) = if runner.reuse.is_some() {
+            reusable::job_told(runner, event, step.next.is_some(), now)
+        } else {
+            change_runner(runner, RunnerEvent::Job, now, || format!("job {}", event.id))
+        };
         if never_counted || (step.used_up && !met) {
             changes.wake.push(fleet);
         }
         changes.writes.extend(write);
     }
     changes
+}
+
+/// Adds to the job's history that it is `state` now. What its runner went through comes with it: the runner's item will
+/// be gone before anybody asks why the job had one.
+fn tell(job: &mut Job, state: JobState, event: &JobEvent, runner: Option<&Runner>, now: Millis) {
+    let detail = match (state, &event.runner_name) {
+        (JobState::Waiting, _) => format!("for an approval or a concurrency group; fleet {}", job.fleet),
+        (JobState::Queued, _) => format!("routed to fleet {}", job.fleet),
+        (JobState::Running, Some(name)) => format!("on {name}"),
+        (JobState::Running, None) => String::new(),
+        (JobState::Done, _) => match (job.running_at, &job.runner_name) {
+            (None, None) => "without a runner".to_owned(),
+            _ => String::new(),
+        },
+    };
+    if let Some(runner) = runner.filter(|_| matches!(state, JobState::Running | JobState::Done)) {
+        let named = |entry: &Entry| Entry { detail: format!("{} {}", runner.instance, entry.detail), ..entry.clone() };
+        job.history.merge(runner.history.entries().iter().filter(|it| it.what != RunnerState::Busy.name()).map(named));
+    }
+    job.history.add(now, state.name(), detail);
 }
 
 fn new_job(event: &JobEvent, fleet: &str) -> Job {
@@ -120,19 +159,26 @@ fn new_job(event: &JobEvent, fleet: &str) -> Job {
         queued_at: None,
         running_at: None,
         done_at: None,
+        history: History::default(),
         expires: 0,
         version: 0,
     }
 }
 
-/// The write that `event` makes of `runner`, if any, and the step that was taken.
-fn change_runner(mut runner: Runner, event: RunnerEvent, now: Millis) -> (Option<Write>, runners::RunnerStep) {
+/// The write that `event` makes of `runner`, if any, and the step that was taken. `detail` is for its history.
+fn change_runner(
+    mut runner: Runner,
+    event: RunnerEvent,
+    now: Millis,
+    detail: impl FnOnce() -> String,
+) -> (Option<Write>, runners::RunnerStep) {
     let step = runners::step(Some(runner.state), event);
     let write = match step.next {
         RunnerNext::Keep => None,
         RunnerNext::Delete => Some(Write::DropRunner(runner)),
         RunnerNext::Be(state) => {
             runner.state = state;
+            runner.history.add(now, state.name(), detail());
             if state == RunnerState::Spent {
                 runner.expires = Some(seconds(now) + SPENT_SECONDS);
             }
@@ -142,12 +188,35 @@ fn change_runner(mut runner: Runner, event: RunnerEvent, now: Millis) -> (Option
     (write, step)
 }
 
-/// What handing `runner` its registration changes: it has `runner_id` now.
+/// What handing `runner` its registration changes: it has `runner_id` now. A reusable one has none before it registers
+/// itself.
 #[must_use]
-pub fn registered(mut runner: Runner, runner_id: u64) -> Option<Write> {
-    runner.runner_id = Some(runner_id);
-    // No state that this event leads to has a time.
-    change_runner(runner, RunnerEvent::Registered, 0).0
+pub fn registered(mut runner: Runner, runner_id: Option<u64>, now: Millis) -> Option<Write> {
+    runner.runner_id = runner_id.or(runner.runner_id);
+    let how = || runner_id.map_or_else(|| "by a token".to_owned(), |id| format!("as runner {id}"));
+    change_runner(runner, RunnerEvent::Registered, now, how).0
+}
+
+/// What changes when control ends the instance of `runner`, since it can't be registered.
+#[must_use]
+pub fn given_up(runner: Runner) -> Vec<Write> {
+    let fleet = runner.fleet.clone();
+    let (write, step) = change_runner(runner, RunnerEvent::EndedUnclaimed, 0, String::new);
+    let free = step.frees.then_some(Write::Free { fleet, count: 1, ran_job: false });
+    write.into_iter().chain(free).collect()
+}
+
+/// The same `writes`, of which no runner is forgotten: GitHub still takes it for busy, and it has to be deleted there.
+#[must_use]
+pub fn remembered(writes: Vec<Write>, now: Millis) -> Vec<Write> {
+    let remember = |write| match write {
+        Write::DropRunner(runner) => {
+            let expires = Some(seconds(now) + GONE_SECONDS);
+            Write::PutRunner(Runner { state: RunnerState::Gone, expires, ..runner })
+        }
+        other => other,
+    };
+    writes.into_iter().map(remember).collect()
 }
 
 /// What the end of an instance changes. A `failed` message is the end of one, as `finished` is.
@@ -161,8 +230,11 @@ pub fn ended(message: &Lifecycle, runner: Option<Runner>, now: Millis) -> Vec<Wr
         };
     };
     let fleet = runner.fleet.clone();
-    let (write, step) = change_runner(runner, event, now);
     let ran_job = event == RunnerEvent::EndedAfterJob;
+    // A reusable runner's jobs have been told of, if any was: then none is waited for.
+    let told = runner.reuse.as_ref().is_some_and(|reuse| reuse.told_at.is_some());
+    let event = if ran_job && told { RunnerEvent::EndedIdle } else { event };
+    let (write, step) = change_runner(runner, event, now, String::new);
     let free = step.frees.then_some(Write::Free { fleet, count: 1, ran_job });
     write.into_iter().chain(free).collect()
 }
@@ -184,15 +256,33 @@ fn unheard_of(message: &Lifecycle, state: RunnerState, now: Millis) -> Runner {
         instance: message.instance_id.clone(),
         state,
         reservation: String::new(),
+        market: None,
+        asks: Vec::new(),
         scope: None,
         installation: None,
         runner_id: None,
+        reuse: None,
+        trace: None,
+        history: History::default(),
         launched_at: now,
         boot_deadline: now,
         lease_until: now,
         expires: Some(seconds(now) + GONE_SECONDS),
         version: 0,
     }
+}
+
+/// What the runners of a reservation begin with.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// How long an instance has to boot, in seconds.
+    pub boot_seconds: u64,
+    /// Until when they are the invocation's own.
+    pub lease_until: Millis,
+    /// Whether they take several jobs.
+    pub reusable: bool,
+    /// Now.
+    pub now: Millis,
 }
 
 /// What the launch of `instances` under `reservation` changes: a runner for each, save those that were heard to be
@@ -204,8 +294,20 @@ pub fn resolved(
     reservation: &Reservation,
     instances: &[String],
     gone: &[Runner],
-    boot_seconds: u64,
-    lease_until: Millis,
+    terms: Terms,
+) -> (Vec<Write>, Vec<Runner>) {
+    resolved_in_part(reservation, instances, gone, terms, None)
+}
+
+/// The same, where `rest` is the reservation of what did not come: it stays reserved, and another request is made for
+/// it.
+#[must_use]
+pub fn resolved_in_part(
+    reservation: &Reservation,
+    instances: &[String],
+    gone: &[Runner],
+    terms: Terms,
+    rest: Option<&Reservation>,
 ) -> (Vec<Write>, Vec<Runner>) {
     let is_gone = |instance: &String| gone.iter().any(|runner| runner.instance == *instance);
     let runners: Vec<Runner> = instances
@@ -215,23 +317,31 @@ pub fn resolved(
             fleet: reservation.fleet.clone(),
             instance: instance.clone(),
             state: RunnerState::Launched,
-            reservation: reservation.id.clone(),
+            reservation: reservation.token(),
+            market: reservation.market,
+            asks: reservation.asks.clone(),
             scope: Some(reservation.scope.clone()),
             installation: reservation.installation,
             runner_id: None,
+            reuse: terms.reusable.then(Reuse::default),
+            trace: reservation.trace.clone(),
+            history: launched(reservation, terms.now),
             launched_at: reservation.created_at,
-            boot_deadline: reservation.created_at + boot_seconds * 1000,
-            lease_until,
+            boot_deadline: reservation.created_at + terms.boot_seconds * 1000,
+            lease_until: terms.lease_until,
             expires: None,
             version: 0,
         })
         .collect();
-    let mut writes = vec![Write::DropReservation(reservation.clone())];
+    let mut writes = vec![match rest {
+        Some(rest) => Write::PutReservation(rest.clone()),
+        None => Write::DropReservation(reservation.clone()),
+    }];
     writes.extend(runners.iter().cloned().map(Write::PutRunner));
     writes.extend(gone.iter().filter(|it| instances.contains(&it.instance)).cloned().map(Write::DropRunner));
     // EC2 gives no more than was asked for; the count fits.
     let came = u32::try_from(runners.len()).unwrap_or(reservation.count);
-    let count = reservation.count.saturating_sub(came);
+    let count = reservation.count.saturating_sub(came).saturating_sub(rest.map_or(0, |rest| rest.count));
     if count > 0 {
         writes.push(Write::Free { fleet: reservation.fleet.clone(), count, ran_job: false });
     }
@@ -239,5 +349,13 @@ pub fn resolved(
     (writes, runners)
 }
 
+/// How the life of a runner of `reservation` begins.
+fn launched(reservation: &Reservation, now: Millis) -> History {
+    let mut history = History::default();
+    history.add(reservation.created_at, "reserved", format!("for {}", reservation.scope));
+    history.add(now, RunnerState::Launched.name(), format!("under reservation {}", reservation.id));
+    history
+}
+
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

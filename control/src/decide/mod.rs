@@ -3,14 +3,26 @@
 //! - [`route`]: which fleet a job belongs to.
 //! - [`jobs`], [`runners`]: the two state machines.
 //! - [`events`]: what a webhook or a lifecycle message changes in the ledger, by these machines.
+//! - [`waiting`]: how long a job waited.
 //! - [`plan`]: how many instances are missing.
-//! - [`launch`]: what EC2 is asked for.
-//! - [`errors`]: what EC2's errors mean.
+//! - [`asks`]: what a job's labels ask for beyond its fleet; [`wishes`]: which of them steer the launch.
+//! - [`offers`], [`launch`]: what EC2 is asked for; [`errors`], [`answer`]: what its answer means.
+//! - [`breaker`]: which offers are not asked for now; [`bucket`]: how fast services may be called.
+//! - [`explain`]: why a job has a runner, or none.
 
+pub mod answer;
+pub mod asks;
+pub mod breaker;
+pub mod bucket;
 pub mod errors;
 pub mod events;
+pub mod explain;
 pub mod jobs;
 pub mod launch;
+pub mod offers;
 pub mod plan;
+pub mod reusable;
 pub mod route;
 pub mod runners;
+pub mod waiting;
+pub mod wishes;

@@ -1,19 +1,24 @@
 //! How many instances are missing.
 //!
 //! ```text
-//! demand = jobs queued, past the fleet's delay
+//! demand = jobs queued, past the fleet's delay + runners that people asked for
 //! supply = unresolved reservations + runners within their boot deadline + spent runners
 //! launch = clamp(demand - supply, 0, max - alive)
 //! ```
 //!
-//! A runner can only take jobs of the owner it is registered for, so demand and supply are counted for each owner
-//! (scope) apart. Where `max` leaves too little for all, those whose job has waited longest come first.
+//! A runner can only take jobs of the owner it is registered for, and only those whose labels it carries. So demand and
+//! supply are counted apart for each owner (scope) and what its jobs ask for beyond the fleet. Where `max` leaves too
+//! little for all, those whose job has waited longest come first; those for whom EC2 has nothing at present take no part.
 
 use crate::{
     clock::{Millis, seconds},
-    decide::runners::RunnerState,
-    fleets::{Fleet, Scope, Target},
-    ledger::{Marker, Reservation, Runner, View},
+    decide::{
+        offers::{self, Choice, choose},
+        runners::RunnerState,
+        wishes::{Unwished, Wishes},
+    },
+    fleets::{Fleet, Market, Scope, Target},
+    ledger::{LastPlan, Manual, Marker, Reservation, Runner, View},
 };
 
 /// The most instances of one reservation. Its resolution puts an item for each in one transaction, and DynamoDB takes
@@ -28,19 +33,63 @@ const CLOCK_TOLERANCE: Millis = 1000;
 pub struct Plan {
     /// What to launch: each a reservation of its own.
     pub launches: Vec<Wanted>,
-    /// Jobs past the fleet's delay.
+    /// Jobs past the fleet's delay, and runners that people asked for.
     pub demand: u64,
     /// Runners that will take one.
     pub supply: u64,
     /// What is missing but does not fit under the fleet's `max`.
     pub held_back: u64,
+    /// What is missing and EC2 has none of.
+    pub unavailable: u64,
+    /// When EC2 is to be asked again for that.
+    pub available_at: Option<Millis>,
+    /// Until then nothing is launched, since something just was.
+    pub cooling_until: Option<Millis>,
+    /// What jobs ask for that the fleet does not allow, any more.
+    pub unwished: Vec<Unwished>,
 }
 
-/// Instances for one owner.
+impl Plan {
+    /// How many instances it launches.
+    #[must_use]
+    pub fn launched(&self) -> u64 {
+        self.launches.iter().map(|it| u64::from(it.count)).sum()
+    }
+
+    /// What is told of it to whoever asks.
+    #[must_use]
+    pub fn told(&self, fleet: &Fleet, now: Millis) -> LastPlan {
+        LastPlan {
+            at: now,
+            demand: self.demand,
+            supply: self.supply,
+            launched: self.launched(),
+            held_back: self.held_back,
+            max: fleet.max,
+            paused_until: 0,
+        }
+    }
+}
+
+/// What is told of a look that found the fleet paused.
+#[must_use]
+pub fn paused(fleet: &Fleet, view: &View, now: Millis) -> LastPlan {
+    let Plan { demand, supply, .. } = plan(fleet, view, now);
+    let paused_until = view.meta.paused_until;
+    LastPlan { at: now, demand, supply, launched: 0, held_back: 0, max: fleet.max, paused_until }
+}
+
+/// Instances for one owner, of one market.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// Who the runners are for.
     pub target: Target,
+    /// What their jobs ask for beyond the fleet.
+    pub asks: Vec<String>,
+    /// On-demand or spot.
+    pub market: Market,
+    /// Names of the offers that are not to be asked for.
+    pub without: Vec<String>,
     /// How many, at most [`LARGEST_RESERVATION`].
     pub count: u32,
 }
@@ -49,55 +98,138 @@ pub struct Wanted {
 #[must_use]
 pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
     let needs = needs(fleet, view, now);
+    let cool = view.meta.reserved_at + fleet.cooldown_seconds * 1000;
+    let cooling = fleet.cooldown_seconds > 0 && cool > now;
+    let mut base = missing_base(fleet, view);
     let mut room = fleet.max.saturating_sub(view.meta.alive);
     let mut plan = Plan::default();
     for need in needs {
         plan.demand += need.demand;
         plan.supply += need.supply;
         let missing = need.demand.saturating_sub(need.supply);
+        if missing == 0 {
+            continue;
+        }
+        if cooling {
+            plan.cooling_until = Some(cool);
+            continue;
+        }
+        let wishes = match Wishes::read(need.asks.iter().map(String::as_str), &fleet.steering) {
+            Ok(wishes) => wishes,
+            Err(unwished) => {
+                plan.unwished.push(unwished);
+                continue;
+            }
+        };
+        let (market, without) = match choice(fleet, view, &need.asks, &wishes, now) {
+            Choice::Ask { market, without } => (market, without),
+            Choice::Wait(until) => {
+                plan.unavailable += missing;
+                plan.available_at = Some(plan.available_at.map_or(until, |it| it.min(until)));
+                continue;
+            }
+        };
         let launch = missing.min(room);
         room -= launch;
         plan.held_back += missing - launch;
-        plan.launches.extend(split(launch).map(|count| Wanted { target: need.target.clone(), count }));
+        let mut want = |market, without: &Vec<String>, count| {
+            let (target, asks) = (&need.target, &need.asks);
+            let wanted =
+                |count| Wanted { target: target.clone(), asks: asks.clone(), market, without: without.clone(), count };
+            plan.launches.extend(split(count).map(wanted));
+        };
+        // Where there is no on-demand either, spot is better than nothing.
+        let mut left = launch;
+        if market == Market::Spot
+            && wishes.market.is_none()
+            && base > 0
+            && let Choice::Ask { market, without } =
+                choose(fleet, &wishes, Market::OnDemand, &view.offers.breakers, now)
+        {
+            let part = launch.min(base);
+            (base, left) = (base - part, launch - part);
+            want(market, &without, part);
+        }
+        want(market, &without, left);
     }
     plan
 }
 
-/// One owner's part of the level.
+/// What to ask EC2 for; nothing where it has refused for good what these jobs ask.
+fn choice(fleet: &Fleet, view: &View, asks: &[String], wishes: &Wishes, now: Millis) -> Choice {
+    let breakers = &view.offers.breakers;
+    match breakers.open(&offers::asks_key(asks), now).filter(|_| !asks.is_empty()) {
+        Some(until) => Choice::Wait(until),
+        None => choose(fleet, wishes, offers::first_market(fleet, wishes), breakers, now),
+    }
+}
+
+/// How many on-demand instances are still missing below a spot fleet.
+fn missing_base(fleet: &Fleet, view: &View) -> u64 {
+    if fleet.launch.market != Market::Spot {
+        return 0;
+    }
+    let on_demand = |market: Option<Market>| market == Some(Market::OnDemand);
+    let reserved: u64 = view.reservations.iter().filter(|it| on_demand(it.market)).map(|it| u64::from(it.count)).sum();
+    let alive = view.runners.iter().filter(|it| it.state.is_alive() && on_demand(it.market) && !is_reserved(view, it));
+    fleet.launch.on_demand_base.saturating_sub(reserved).saturating_sub(alive.count() as u64)
+}
+
+/// Whether a runner is counted by its reservation: the query may have met that and then the runners it was resolved to
+/// meanwhile.
+fn is_reserved(view: &View, runner: &Runner) -> bool {
+    view.reservations.iter().any(|it| it.token() == runner.reservation)
+}
+
+/// One owner's part of the level, for jobs that ask for the same.
 struct Need {
     target: Target,
+    asks: Vec<String>,
     demand: u64,
     supply: u64,
 }
 
-/// The needs of all owners, those with the oldest job first.
+/// All needs, those with the oldest job first.
 fn needs(fleet: &Fleet, view: &View, now: Millis) -> Vec<Need> {
     let mut needs: Vec<Need> = Vec::new();
     let mut queued: Vec<&Marker> = view.queued.iter().filter(|it| is_due(fleet, it, now)).collect();
     queued.sort_by_key(|it| (it.queued_at, it.job));
     for marker in queued {
-        let need = need_of(&mut needs, fleet, &fleet.scope_for(&marker.repository));
+        let need = need_of(&mut needs, fleet, &fleet.scope_for(&marker.repository), &marker.asks);
         need.demand += 1;
         // The latest webhook knows best.
         need.target = fleet.target(need.target.scope.clone(), marker.installation.or(need.target.installation));
     }
+    // After the jobs, which wait. A runner that has listened for longer than a boot takes is not relied upon for a job,
+    // but it is what a person asked for; else a long wish would launch again and again.
+    let mut spare: Vec<&Runner> = view.runners.iter().filter(|it| is_idle(it, now)).collect();
+    for manual in view.manual.iter().filter(|it| is_wanted(it, now)) {
+        let scope = fleet.scope_for(&manual.repository);
+        let mut missing = manual.count;
+        spare.retain(|runner| {
+            let meets = missing > 0 && runner.asks.is_empty() && runner.scope.as_ref() == Some(&scope);
+            missing -= u32::from(meets);
+            !meets
+        });
+        let need = need_of(&mut needs, fleet, &scope, &[]);
+        need.demand += u64::from(missing);
+        need.target = fleet.target(need.target.scope.clone(), need.target.installation.or(manual.installation));
+    }
     for reservation in &view.reservations {
-        need_of(&mut needs, fleet, &reservation.scope).supply += u64::from(reservation.count);
+        need_of(&mut needs, fleet, &reservation.scope, &reservation.asks).supply += u64::from(reservation.count);
     }
     for runner in &view.runners {
-        // The query may have met a reservation and then the runners it was resolved to meanwhile.
-        let counted = view.reservations.iter().any(|it| it.id == runner.reservation);
-        if let (false, true, Some(scope)) = (counted, is_supply(runner, now), &runner.scope) {
-            need_of(&mut needs, fleet, scope).supply += 1;
+        if let (false, true, Some(scope)) = (is_reserved(view, runner), is_supply(runner, now), &runner.scope) {
+            need_of(&mut needs, fleet, scope, &runner.asks).supply += 1;
         }
     }
     needs
 }
 
-fn need_of<'a>(needs: &'a mut Vec<Need>, fleet: &Fleet, scope: &Scope) -> &'a mut Need {
-    let at = needs.iter().position(|need| need.target.scope == *scope).unwrap_or_else(|| {
+fn need_of<'a>(needs: &'a mut Vec<Need>, fleet: &Fleet, scope: &Scope, asks: &[String]) -> &'a mut Need {
+    let at = needs.iter().position(|need| need.target.scope == *scope && need.asks == asks).unwrap_or_else(|| {
         let target = fleet.target(scope.clone(), None);
-        needs.push(Need { target, demand: 0, supply: 0 });
+        needs.push(Need { target, asks: asks.to_vec(), demand: 0, supply: 0 });
         needs.len() - 1
     });
     &mut needs[at]
@@ -106,6 +238,17 @@ fn need_of<'a>(needs: &'a mut Vec<Need>, fleet: &Fleet, scope: &Scope) -> &'a mu
 fn is_due(fleet: &Fleet, marker: &Marker, now: Millis) -> bool {
     let due = marker.queued_at + fleet.delay_seconds * 1000;
     due <= now + CLOCK_TOLERANCE && marker.expires > seconds(now)
+}
+
+/// Whether it listens still, and counts as supply no longer. A reusable one that does not count has not been heard of
+/// for too long.
+fn is_idle(runner: &Runner, now: Millis) -> bool {
+    runner.state == RunnerState::Registered && runner.boot_deadline <= now && runner.reuse.is_none()
+}
+
+/// DynamoDB takes its time with what has expired.
+fn is_wanted(manual: &Manual, now: Millis) -> bool {
+    manual.expires > seconds(now)
 }
 
 fn is_supply(runner: &Runner, now: Millis) -> bool {

@@ -1,4 +1,5 @@
-//! A runner's states in the ledger: one runner is one instance and takes at most one job.
+//! A runner's states in the ledger: one runner is one instance and takes at most one job, unless it is reusable: then it
+//! goes from [`RunnerState::Busy`] back to [`RunnerState::Registered`], and [`super::reusable`] says when.
 //!
 //! The two that tell of a runner, GitHub's webhooks and the instance itself, come by different ways and overtake each
 //! other. Hence two states that outlive the instance:
@@ -60,6 +61,10 @@ pub enum RunnerEvent {
     Registered,
     /// A webhook says that it has, or had, a job.
     Job,
+    /// A reusable runner has no job any more, and takes another.
+    JobEnded,
+    /// The agent of a reusable runner lives and has claimed its registration.
+    Listening,
     /// The instance ended and had a job.
     EndedAfterJob,
     /// The instance ended without a job, but had claimed its registration.
@@ -70,8 +75,15 @@ pub enum RunnerEvent {
 
 impl RunnerEvent {
     /// All events.
-    pub const ALL: [Self; 5] =
-        [Self::Registered, Self::Job, Self::EndedAfterJob, Self::EndedIdle, Self::EndedUnclaimed];
+    pub const ALL: [Self; 7] = [
+        Self::Registered,
+        Self::Job,
+        Self::JobEnded,
+        Self::Listening,
+        Self::EndedAfterJob,
+        Self::EndedIdle,
+        Self::EndedUnclaimed,
+    ];
 }
 
 /// What becomes of the runner's item.
@@ -96,12 +108,17 @@ pub struct RunnerStep {
     pub used_up: bool,
 }
 
+impl RunnerStep {
+    /// Nothing changes.
+    pub const NONE: Self = Self { next: RunnerNext::Keep, frees: false, used_up: false };
+}
+
 /// What hearing `event` does to a runner that was `now` (none: the ledger has no item of it).
 #[must_use]
 pub fn step(now: Option<RunnerState>, event: RunnerEvent) -> RunnerStep {
-    use RunnerEvent::{EndedAfterJob, EndedIdle, EndedUnclaimed, Job, Registered};
+    use RunnerEvent::{EndedAfterJob, EndedIdle, EndedUnclaimed, Job, JobEnded, Listening, Registered};
     use RunnerState::{Busy, Gone, Launched, Spent};
-    let keep = RunnerStep { next: RunnerNext::Keep, frees: false, used_up: false };
+    let keep = RunnerStep::NONE;
     match (now, event) {
         // It gave up before it was written down. One that had claimed its registration had been: that is a duplicate.
         (None, EndedUnclaimed) => RunnerStep { next: RunnerNext::Be(Gone), ..keep },
@@ -111,7 +128,13 @@ pub fn step(now: Option<RunnerState>, event: RunnerEvent) -> RunnerStep {
         (Some(Launched | RunnerState::Registered), Job) => {
             RunnerStep { next: RunnerNext::Be(Busy), frees: false, used_up: true }
         }
-        (Some(Spent), Job) => RunnerStep { next: RunnerNext::Delete, frees: false, used_up: true },
+        (Some(Spent), Job | JobEnded) => RunnerStep { next: RunnerNext::Delete, frees: false, used_up: true },
+
+        (Some(Launched | RunnerState::Registered | Busy), JobEnded)
+        // Whether it is busy is for the webhooks to say: the agent's word may be an old one.
+        | (Some(Launched | RunnerState::Registered), Listening) => {
+            RunnerStep { next: RunnerNext::Be(RunnerState::Registered), ..keep }
+        }
 
         (Some(Launched | RunnerState::Registered), EndedAfterJob) => {
             RunnerStep { next: RunnerNext::Be(Spent), frees: true, used_up: false }
@@ -128,6 +151,7 @@ pub fn step(now: Option<RunnerState>, event: RunnerEvent) -> RunnerStep {
         (None | Some(Gone), _)
         | (Some(_), Registered)
         | (Some(Busy), Job)
+        | (Some(Busy | Spent), Listening)
         | (Some(Spent), EndedAfterJob | EndedIdle | EndedUnclaimed) => keep,
     }
 }
@@ -137,7 +161,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::{
-        RunnerEvent::{self, EndedAfterJob, EndedIdle, EndedUnclaimed, Job},
+        RunnerEvent::{self, EndedAfterJob, EndedIdle, EndedUnclaimed, Job, JobEnded, Listening},
         RunnerNext::{self, Be, Delete, Keep},
         RunnerState::{self, Busy, Gone, Launched, Registered, Spent},
         RunnerStep, step,
@@ -148,35 +172,47 @@ mod tests {
     #[test]
     fn every_pair_of_state_and_event() {
         let told = RunnerEvent::Registered;
-        let table: [Row; 30] = [
+        let table: [Row; 42] = [
             // (now, event) -> next, frees, used up
             (None, told, Keep, false, false), // ended meanwhile: scale-up cleans up
             (None, Job, Keep, false, false),  // settled, and the webhook is late or repeated
+            (None, JobEnded, Keep, false, false),
+            (None, Listening, Keep, false, false),
             (None, EndedAfterJob, Keep, false, false),
             (None, EndedIdle, Keep, false, false),
             (None, EndedUnclaimed, Be(Gone), false, false),
             (Some(Launched), told, Be(Registered), false, false),
             (Some(Launched), Job, Be(Busy), false, true), // scale-up died between handover and ledger
+            (Some(Launched), JobEnded, Be(Registered), false, false),
+            (Some(Launched), Listening, Be(Registered), false, false),
             (Some(Launched), EndedAfterJob, Be(Spent), true, false),
             (Some(Launched), EndedIdle, Delete, true, true),
             (Some(Launched), EndedUnclaimed, Delete, true, true),
             (Some(Registered), told, Keep, false, false),
             (Some(Registered), Job, Be(Busy), false, true),
+            (Some(Registered), JobEnded, Be(Registered), false, false),
+            (Some(Registered), Listening, Be(Registered), false, false),
             (Some(Registered), EndedAfterJob, Be(Spent), true, false),
             (Some(Registered), EndedIdle, Delete, true, true),
             (Some(Registered), EndedUnclaimed, Delete, true, true),
             (Some(Busy), told, Keep, false, false),
             (Some(Busy), Job, Keep, false, false),
+            (Some(Busy), JobEnded, Be(Registered), false, false),
+            (Some(Busy), Listening, Keep, false, false),
             (Some(Busy), EndedAfterJob, Delete, true, false),
             (Some(Busy), EndedIdle, Delete, true, false),
             (Some(Busy), EndedUnclaimed, Delete, true, false),
             (Some(Spent), told, Keep, false, false),
             (Some(Spent), Job, Delete, false, true),
+            (Some(Spent), JobEnded, Delete, false, true),
+            (Some(Spent), Listening, Keep, false, false),
             (Some(Spent), EndedAfterJob, Keep, false, false),
             (Some(Spent), EndedIdle, Keep, false, false),
             (Some(Spent), EndedUnclaimed, Keep, false, false),
             (Some(Gone), told, Keep, false, false),
             (Some(Gone), Job, Keep, false, false),
+            (Some(Gone), JobEnded, Keep, false, false),
+            (Some(Gone), Listening, Keep, false, false),
             (Some(Gone), EndedAfterJob, Keep, false, false),
             (Some(Gone), EndedIdle, Keep, false, false),
             (Some(Gone), EndedUnclaimed, Keep, false, false),

@@ -53,19 +53,18 @@ pub struct Target {
 }
 
 impl Fleet {
-    /// Whether a runner of this fleet may take a job of `repository`: the repository is among those listed, and lies
-    /// within the owner the runners are registered for.
+    /// Whether GitHub may give a job of `repository` to a runner of this fleet: the repository lies within the owner
+    /// that the runners are registered for.
     #[must_use]
-    pub fn admits(&self, repository: &str) -> bool {
-        let listed = self.repositories.is_empty() || self.repositories.iter().any(|it| it.matches(repository));
-        listed && self.owner_pattern().is_none_or(|owner| owner.matches(repository))
+    pub fn reaches(&self, repository: &str) -> bool {
+        self.owner_pattern().is_none_or(|owner| owner.matches(repository))
     }
 
     fn owner_pattern(&self) -> Option<Pattern> {
         let owner = self.github.owner.as_deref()?;
         match self.github.level {
-            Level::Organization => Some(Pattern(format!("{owner}/*"))),
-            Level::Repository => Some(Pattern(owner.to_owned())),
+            Level::Organization => Some(Pattern::new(format!("{owner}/*"))),
+            Level::Repository => Some(Pattern::new(owner)),
             // Which organizations an enterprise has is for GitHub to know.
             Level::Enterprise => None,
         }

@@ -1,61 +1,61 @@
-//! GitHub's REST API by octocrab, for github.com, GHES (base `…/api/v3`) and data residency alike.
+//! GitHub's REST API as one identity sees it: an App, or the owner of a token. For github.com, GHES (base `…/api/v3`)
+//! and data residency alike.
 //!
-//! octocrab carries the requests; being the App is ours, since its own JWT has no `jti`.
+//! octocrab carries the requests ([`super::rest`]); being the App is ours, since its own JWT has no `jti`.
 
-use std::{
-    collections::HashMap,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
-use http::{Method, StatusCode};
-use octocrab::Octocrab;
-use secrecy::{ExposeSecret, SecretString};
+use http::StatusCode;
+use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Mutex;
+use tracing::warn;
 
-use super::{Deletion, Found, GitHub, GitHubError, Jit, NewRunner, jwt::AppKey, limits, tokens::Token, tokens::Tokens};
+use super::{
+    Deletion, Found, GitHub, GitHubError, Jit, Job, NewRunner, Run,
+    groups::{Groups, Listing, MOST_PAGES, PAGE, Page},
+    jwt::AppKey,
+    rest::{Answer, Ask, Failed, Rest},
+    tokens::{MARGIN, REGISTRATION_MARGIN, Token, Tokens},
+    urls,
+    usage::Whose,
+};
 use crate::{
     clock::{Clock, seconds},
     fleets::{Scope, Target},
-    report::{BoxError, Failure},
+    ledger::Notes,
+    report::{Chain, Failure},
 };
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Where a runner keeps its work, in its own folder.
 const WORK_FOLDER: &str = "_work";
+/// How long the ledger remembers an installation that GitHub was asked for. One that is stale by then is refused by
+/// GitHub, and asked for anew.
+const INSTALLATION_SECONDS: u64 = 30 * 24 * 3600;
 
-/// GitHub as one App sees it.
+/// Who asks GitHub.
 #[derive(Debug)]
-pub struct GitHubApp<C> {
-    rest: Octocrab,
-    key: AppKey,
-    clock: C,
+pub enum Identity {
+    /// An App, by its key.
+    App(Box<AppKey>),
+    /// Whoever the token belongs to.
+    Token(SecretString),
+}
+
+/// GitHub as one identity sees it. `N` keeps notes for processes to come.
+#[derive(Debug)]
+pub struct Client<C, N> {
+    url: String,
+    rest: Rest<C>,
+    identity: Identity,
+    notes: N,
     tokens: Tokens,
-    /// Installations that GitHub was asked for. They count more than what a webhook named.
-    found: Mutex<HashMap<Scope, u64>>,
-    /// Milliseconds since 1970 until which GitHub asked to be left alone. Kept across invocations, so that a limit
-    /// that one call met is not tried by the others.
-    limited_until: AtomicU64,
-    calls: AtomicU64,
-}
-
-/// What GitHub answered, other than success.
-#[derive(Debug, thiserror::Error)]
-#[error("{status}: {message}")]
-struct Refusal {
-    status: StatusCode,
-    message: String,
-}
-
-/// A request that did not succeed.
-enum Failed {
-    Answered(Box<Refusal>),
-    Unreached(BoxError),
-    Unreadable { line: usize, column: usize },
-    Limited(Duration),
+    registration_tokens: Tokens,
+    /// Installations that GitHub was asked for, and `None` where there is none. They count more than what a webhook
+    /// named.
+    found: Mutex<HashMap<Scope, Option<u64>>>,
+    groups: Groups,
 }
 
 #[derive(Deserialize)]
@@ -88,136 +88,180 @@ struct ListedRunner {
 }
 
 #[derive(Deserialize)]
-struct ErrorBody {
-    message: Option<String>,
+struct GroupList {
+    runner_groups: Vec<super::groups::Group>,
 }
 
-impl<C: Clock> GitHubApp<C> {
-    /// The App with this key at the REST API `url`. To be called within a tokio runtime.
-    pub fn new(url: &str, key: AppKey, clock: C) -> Result<Self, GitHubError> {
-        let build = || {
-            Octocrab::builder()
-                .base_uri(url)?
-                .set_connect_timeout(Some(CONNECT_TIMEOUT))
-                .set_read_timeout(Some(READ_TIMEOUT))
-                .build()
-        };
-        let rest = build().map_err(|error: octocrab::Error| {
-            GitHubError::Permanent(Failure::new(format!("setting up the client for {url}"), error))
-        })?;
-        let (limited_until, calls) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self { rest, key, clock, tokens: Tokens::default(), found: Mutex::default(), limited_until, calls })
+#[derive(Deserialize)]
+struct RunAnswer {
+    event: String,
+    head_repository: Option<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    full_name: String,
+}
+
+impl AccessToken {
+    fn into_token(self, installation: u64) -> Token {
+        let expires_at = u64::try_from(self.expires_at.as_millisecond()).unwrap_or(0);
+        Token { secret: self.token, expires_at, installation }
+    }
+}
+
+impl<C: Clock, N: Notes> Client<C, N> {
+    /// The REST API at `url` for `identity`. To be called within a tokio runtime.
+    pub fn new(url: &str, identity: Identity, clock: C, notes: N) -> Result<Self, GitHubError> {
+        Ok(Self {
+            url: url.to_owned(),
+            rest: Rest::new(url, clock)?,
+            identity,
+            notes,
+            tokens: Tokens::new(MARGIN),
+            registration_tokens: Tokens::new(REGISTRATION_MARGIN),
+            found: Mutex::default(),
+            groups: Groups::default(),
+        })
     }
 
     /// Requests made so far.
     pub fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
+        self.rest.calls()
     }
 
-    /// One request. An empty answer is read as `null`.
-    async fn request<T: DeserializeOwned>(
-        &self,
-        bearer: &SecretString,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<T, Failed> {
-        let now = self.clock.now();
-        let limited = self.limited_until.load(Ordering::Relaxed).saturating_sub(now);
-        if limited > 0 {
-            return Err(Failed::Limited(Duration::from_millis(limited)));
+    /// Requests left at `scope`, as far as is known.
+    pub fn remaining_at(&self, scope: &Scope) -> Option<u64> {
+        self.rest.usage.remaining(&self.whose(scope), self.rest.clock.now())
+    }
+
+    /// How long GitHub wants to be left alone at `scope`.
+    pub fn limited_at(&self, scope: &Scope) -> Option<Duration> {
+        self.rest.usage.wait(&self.whose(scope), self.rest.clock.now())
+    }
+
+    /// Whether GitHub has said that the App is not installed at `scope`.
+    pub async fn is_absent(&self, scope: &Scope) -> bool {
+        matches!(self.found.lock().await.get(scope), Some(None))
+    }
+
+    fn whose(&self, scope: &Scope) -> Whose {
+        match self.identity {
+            Identity::App(_) => Whose::Installation(scope.clone()),
+            Identity::Token(_) => Whose::Own,
         }
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        let unreached = |error: octocrab::Error| Failed::Unreached(error.into());
-        let rest = self.rest.user_access_token(bearer.expose_secret()).map_err(unreached)?;
-        let request = http::request::Builder::new()
-            .method(method)
-            .uri(path)
-            .header(http::header::ACCEPT, "application/vnd.github+json")
-            .header("x-github-api-version", "2022-11-28");
-        let request = rest.build_request(request, body).map_err(unreached)?;
-        let answer = rest.execute(request).await.map_err(unreached)?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let text = rest.body_to_string(answer).await.map_err(unreached)?;
-        if status.is_success() {
-            let text = if text.is_empty() { "null" } else { &text };
-            // serde's message may quote what stands there, and that may be a secret.
-            return serde_json::from_str(text)
-                .map_err(|error| Failed::Unreadable { line: error.line(), column: error.column() });
-        }
-        let message = serde_json::from_str::<ErrorBody>(&text).ok().and_then(|body| body.message).unwrap_or_default();
-        if let Some(wait) = limits::wait(status, &headers, &message, seconds(now)) {
-            let until = now + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX / 2);
-            self.limited_until.fetch_max(until, Ordering::Relaxed);
-            return Err(Failed::Limited(wait));
-        }
-        Err(Failed::Answered(Box::new(Refusal { status, message })))
     }
 
     /// A request as the App itself.
-    async fn as_app<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&Value>) -> Result<T, Failed> {
-        let bearer = self
-            .key
-            .token(seconds(self.clock.now()), &self.clock.uuid())
+    async fn as_app<T: DeserializeOwned>(&self, key: &AppKey, ask: Ask<'_>) -> Result<T, Failed> {
+        let bearer = key
+            .token(seconds(self.rest.clock.now()), &self.rest.clock.uuid())
             .map_err(|error| Failed::Unreached(error.into()))?;
-        self.request(&bearer, method, path, body).await
+        self.rest.send(&bearer, &Whose::Own, ask).await?.read()
     }
 
-    /// A request as the App's installation at `target`. A token that is refused is forgotten, and a new one tried
-    /// once.
-    async fn as_installation<T: DeserializeOwned>(
-        &self,
-        target: &Target,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<T, Failed> {
-        let token = self.token(target).await?;
-        match self.request(&token.secret, method.clone(), path, body).await {
-            Err(Failed::Answered(refusal)) if refusal.status == StatusCode::UNAUTHORIZED => {
+    /// A request with the token for `target`. One that is refused is forgotten, and a new one tried once.
+    async fn with_token(&self, target: &Target, ask: Ask<'_>) -> Result<Answer, Failed> {
+        let (token, whose) = (self.token(target).await?, self.whose(&target.scope));
+        match self.rest.send(&token.secret, &whose, ask).await {
+            Err(failed) if failed.is(StatusCode::UNAUTHORIZED) && matches!(self.identity, Identity::App(_)) => {
                 self.tokens.forget(&target.scope, &token.secret).await;
                 let token = self.token(target).await?;
-                self.request(&token.secret, method, path, body).await
+                self.rest.send(&token.secret, &whose, ask).await
+            }
+            other => other,
+        }
+    }
+
+    /// The same, and once more where the installation that the webhook named turns out to be another owner's.
+    async fn ask(&self, target: &Target, ask: Ask<'_>) -> Result<Answer, Failed> {
+        let token = self.token(target).await?;
+        match self.with_token(target, ask).await {
+            Err(failed)
+                if (failed.is(StatusCode::FORBIDDEN) || failed.is(StatusCode::NOT_FOUND))
+                    && self.reconsider(target, &token).await? =>
+            {
+                self.with_token(target, ask).await
             }
             other => other,
         }
     }
 
     async fn token(&self, target: &Target) -> Result<Token, Failed> {
-        self.tokens.get(&target.scope, self.clock.now(), async || self.fetch_token(target).await).await
+        match &self.identity {
+            // Its end is for its owner to know.
+            Identity::Token(secret) => Ok(Token { secret: secret.clone(), expires_at: u64::MAX, installation: 0 }),
+            Identity::App(key) => {
+                self.tokens
+                    .get(&target.scope, self.rest.clock.now(), async || self.fetch_token(target, key).await)
+                    .await
+            }
+        }
     }
 
     /// By the installation that the webhook named; where it named none, 0 or a stale one, GitHub is asked for it once.
-    async fn fetch_token(&self, target: &Target) -> Result<Token, Failed> {
-        let found = self.found.lock().await.get(&target.scope).copied();
+    async fn fetch_token(&self, target: &Target, key: &AppKey) -> Result<Token, Failed> {
+        let found = self.known_installation(&target.scope, key).await;
         if let Some(id) = found.or(target.installation.filter(|id| *id > 0)) {
-            match self.access_token(id).await {
-                Err(Failed::Answered(refusal)) if refusal.status == StatusCode::NOT_FOUND => {}
+            match self.access_token(key, id).await {
+                Err(failed) if failed.is(StatusCode::NOT_FOUND) => {}
                 other => return other,
             }
         }
-        let id = self.find_installation(&target.scope).await?;
-        self.found.lock().await.insert(target.scope.clone(), id);
-        self.access_token(id).await
+        let id = self.find_installation(&target.scope, key).await?;
+        self.found.lock().await.insert(target.scope.clone(), Some(id));
+        self.access_token(key, id).await
     }
 
-    async fn find_installation(&self, scope: &Scope) -> Result<u64, Failed> {
-        let found: WithId = self.as_app(Method::GET, &format!("/{scope}/installation"), None).await?;
-        Ok(found.id)
+    /// The installation that GitHub was asked for, by this process or by one before it.
+    async fn known_installation(&self, scope: &Scope, key: &AppKey) -> Option<u64> {
+        if let Some(Some(id)) = self.found.lock().await.get(scope) {
+            return Some(*id);
+        }
+        let noted = self.notes.recall(&note_of(key, scope)).await;
+        let id = noted.unwrap_or_else(|error| {
+            // GitHub knows it too.
+            warn!("{}", Chain(&error));
+            None
+        })?;
+        self.found.lock().await.insert(scope.clone(), Some(id));
+        Some(id)
+    }
+
+    async fn find_installation(&self, scope: &Scope, key: &AppKey) -> Result<u64, Failed> {
+        let path = format!("/{scope}/installation");
+        match self.as_app::<WithId>(key, Ask::get(&path)).await {
+            Ok(found) => {
+                let expires = seconds(self.rest.clock.now()) + INSTALLATION_SECONDS;
+                if let Err(error) = self.notes.remember(&note_of(key, scope), found.id, expires).await {
+                    warn!("{}", Chain(&error));
+                }
+                Ok(found.id)
+            }
+            Err(failed) => {
+                if failed.is(StatusCode::NOT_FOUND)
+                    && let Ok(mut found) = self.found.try_lock()
+                {
+                    found.insert(scope.clone(), None);
+                }
+                Err(failed)
+            }
+        }
     }
 
     /// Whether to try again what GitHub refused to `refused`: the installation that a webhook named may exist and be
     /// another owner's. GitHub is asked once for the right one, however many ask.
     async fn reconsider(&self, target: &Target, refused: &Token) -> Result<bool, Failed> {
+        let Identity::App(key) = &self.identity else { return Ok(false) };
         if target.installation.is_none_or(|id| id == 0) {
             return Ok(false);
         }
         let mut found = self.found.lock().await;
         let id = match found.get(&target.scope) {
-            Some(id) => *id,
-            None => self.find_installation(&target.scope).await?,
+            Some(Some(id)) => *id,
+            _ => self.find_installation(&target.scope, key).await?,
         };
-        found.insert(target.scope.clone(), id);
+        found.insert(target.scope.clone(), Some(id));
         // Whoever fetches a token holds its slot and then asks what was found: not the other way round here.
         drop(found);
         if id == refused.installation {
@@ -227,15 +271,35 @@ impl<C: Clock> GitHubApp<C> {
         Ok(true)
     }
 
-    async fn access_token(&self, installation: u64) -> Result<Token, Failed> {
+    async fn access_token(&self, key: &AppKey, installation: u64) -> Result<Token, Failed> {
         let path = format!("/app/installations/{installation}/access_tokens");
-        let answer: AccessToken = self.as_app(Method::POST, &path, Some(&json!({}))).await?;
-        let expires_at = u64::try_from(answer.expires_at.as_millisecond()).unwrap_or(0);
-        Ok(Token { secret: answer.token, expires_at, installation })
+        let answer: AccessToken = self.as_app(key, Ask::post(&path, &json!({}))).await?;
+        Ok(answer.into_token(installation))
+    }
+
+    /// All pages of the runner groups of `target`; those that have not changed since `old` are taken from there.
+    async fn list_groups(&self, target: &Target, old: &Listing) -> Result<Listing, Failed> {
+        let mut pages: Vec<Page> = Vec::new();
+        while pages.len() < MOST_PAGES && pages.last().is_none_or(|page| page.groups.len() >= PAGE) {
+            let path = format!("/{}/actions/runner-groups?per_page={PAGE}&page={}", target.scope, pages.len() + 1);
+            let known = old.pages.get(pages.len());
+            let etag = known.and_then(|page| page.etag.as_deref());
+            let answer = self.ask(target, Ask { etag, ..Ask::get(&path) }).await?;
+            pages.push(match known {
+                Some(known) if answer.unchanged => known.clone(),
+                _ => Page { groups: answer.read::<GroupList>()?.runner_groups, etag: answer.etag },
+            });
+        }
+        Ok(Listing { pages, checked_at: Some(self.rest.clock.now()) })
     }
 }
 
-impl<C: Clock> GitHub for GitHubApp<C> {
+/// Under which the ledger keeps an installation.
+fn note_of(key: &AppKey, scope: &Scope) -> String {
+    format!("installation#{}#{scope}", key.app_id())
+}
+
+impl<C: Clock, N: Notes> GitHub for Client<C, N> {
     async fn authorize(&self, target: &Target) -> Result<(), GitHubError> {
         let doing = || format!("getting a token for {}", target.scope);
         self.token(target).await.map(drop).map_err(|failed| failed.into_error(doing()))
@@ -249,49 +313,87 @@ impl<C: Clock> GitHub for GitHubApp<C> {
             "labels": runner.labels,
             "work_folder": WORK_FOLDER,
         });
-        let register = async || self.as_installation::<JitAnswer>(target, Method::POST, &path, Some(&body)).await;
-        let answered = async {
-            let token = self.token(target).await?;
-            match register().await {
-                Err(Failed::Answered(refusal))
-                    if matches!(refusal.status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
-                        && self.reconsider(target, &token).await? =>
-                {
-                    register().await
-                }
-                other => other,
-            }
-        };
-        match answered.await {
+        match self.ask(target, Ask::post(&path, &body)).await.and_then(|answer| answer.read::<JitAnswer>()) {
             Ok(answer) => Ok(Jit { runner_id: answer.runner.id, config: answer.encoded_jit_config }),
-            Err(Failed::Answered(refusal)) if refusal.status == StatusCode::CONFLICT => {
-                Err(GitHubError::NameTaken { name: runner.name.clone() })
-            }
+            Err(failed) if failed.is(StatusCode::CONFLICT) => Err(GitHubError::NameTaken { name: runner.name.clone() }),
             Err(failed) => Err(failed.into_error(format!("registering {} for {}", runner.name, target.scope))),
         }
     }
 
+    async fn registration_token(&self, target: &Target) -> Result<SecretString, GitHubError> {
+        let path = format!("{}/registration-token", runners(&target.scope));
+        let fetch = async || {
+            let answer = self.ask(target, Ask::post(&path, &json!({}))).await?;
+            Ok(answer.read::<AccessToken>()?.into_token(0))
+        };
+        let token = self.registration_tokens.get(&target.scope, self.rest.clock.now(), fetch).await;
+        token
+            .map(|token| token.secret)
+            .map_err(|failed: Failed| failed.into_error(format!("getting a registration token for {}", target.scope)))
+    }
+
+    fn runner_url(&self, scope: &Scope) -> String {
+        urls::runner_url(&self.url, scope)
+    }
+
+    async fn group(&self, target: &Target, name: &str) -> Result<u64, GitHubError> {
+        let doing = || format!("looking for a runner group at {}", target.scope);
+        let mut groups = self.groups.lock().await;
+        let listing = groups.entry(target.scope.clone()).or_default();
+        if matches!(target.scope, Scope::Repository(_)) {
+            // GitHub has no list of the one group that there is.
+            *listing = Listing::of_repository(self.rest.clock.now());
+        }
+        if !listing.will_do(name, self.rest.clock.now()) {
+            match self.list_groups(target, listing).await {
+                Ok(newer) => *listing = newer,
+                Err(failed) => {
+                    let error = failed.into_error(doing());
+                    // A group hardly ever changes its id; what was known is better than no runner.
+                    let (Some(id), false) = (listing.id_of(name), matches!(error, GitHubError::Permanent(_))) else {
+                        return Err(error);
+                    };
+                    warn!(github.scope = %target.scope, "{}", Chain(&error));
+                    return Ok(id);
+                }
+            }
+        }
+        listing.find(name).map_err(|none| GitHubError::Permanent(Failure::new(doing(), none)))
+    }
+
+    async fn job(&self, target: &Target, repository: &str, id: u64) -> Result<Job, GitHubError> {
+        let path = format!("/repos/{repository}/actions/jobs/{id}");
+        let answer = self.ask(target, Ask::get(&path)).await.and_then(|answer| answer.read());
+        answer.map_err(|failed| failed.into_error(format!("looking up job {id} of {repository}")))
+    }
+
+    async fn run(&self, target: &Target, repository: &str, id: u64) -> Result<Run, GitHubError> {
+        let path = format!("/repos/{repository}/actions/runs/{id}");
+        let answer = self.ask(target, Ask::get(&path)).await.and_then(|answer| answer.read::<RunAnswer>());
+        let answer = answer.map_err(|failed| failed.into_error(format!("looking up run {id} of {repository}")))?;
+        Ok(Run { event: answer.event, head_repository: answer.head_repository.map(|it| it.full_name) })
+    }
+
     async fn find_runner(&self, target: &Target, name: &str) -> Result<Option<Found>, GitHubError> {
         let path = format!("{}?name={name}", runners(&target.scope));
-        let listed: RunnerList = self
-            .as_installation(target, Method::GET, &path, None)
-            .await
-            .map_err(|failed| failed.into_error(format!("looking for {name} at {}", target.scope)))?;
+        let listed = self.with_token(target, Ask::get(&path)).await.and_then(|answer| answer.read::<RunnerList>());
+        let listed = listed.map_err(|failed| failed.into_error(format!("looking for {name} at {}", target.scope)))?;
         let found = listed.runners.into_iter().find(|runner| runner.name == name);
         Ok(found.map(|runner| Found { id: runner.id, online: runner.status == "online" }))
     }
 
     async fn delete_runner(&self, target: &Target, id: u64) -> Result<Deletion, GitHubError> {
         let path = format!("{}/{id}", runners(&target.scope));
-        match self.as_installation::<Value>(target, Method::DELETE, &path, None).await {
+        match self.with_token(target, Ask::delete(&path)).await {
             Ok(_) => Ok(Deletion::Gone),
-            Err(Failed::Answered(refusal)) => match refusal.status {
-                StatusCode::NOT_FOUND => Ok(Deletion::Gone),
-                StatusCode::UNPROCESSABLE_ENTITY => Ok(Deletion::Busy),
-                _ => Err(Failed::Answered(refusal).into_error(format!("deleting runner {id} at {}", target.scope))),
-            },
+            Err(failed) if failed.is(StatusCode::NOT_FOUND) => Ok(Deletion::Gone),
+            Err(failed) if failed.is(StatusCode::UNPROCESSABLE_ENTITY) => Ok(Deletion::Busy),
             Err(failed) => Err(failed.into_error(format!("deleting runner {id} at {}", target.scope))),
         }
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        self.rest.usage.least(self.rest.clock.now())
     }
 }
 
@@ -299,23 +401,5 @@ fn runners(scope: &Scope) -> String {
     format!("/{scope}/actions/runners")
 }
 
-impl Failed {
-    fn into_error(self, doing: String) -> GitHubError {
-        match self {
-            Self::Limited(wait) => GitHubError::Limited { doing, wait },
-            Self::Unreached(source) => GitHubError::Transient(Failure::new(doing, source)),
-            Self::Unreadable { line, column } => {
-                let source = format!("GitHub's answer is not understood at line {line}, column {column}");
-                GitHubError::Permanent(Failure::new(doing, source))
-            }
-            Self::Answered(refusal) => {
-                let passes = refusal.status.is_server_error() || refusal.status == StatusCode::REQUEST_TIMEOUT;
-                let failure = Failure::new(doing, refusal);
-                if passes { GitHubError::Transient(failure) } else { GitHubError::Permanent(failure) }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

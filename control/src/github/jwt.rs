@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use ring::{rand::SystemRandom, rsa::KeyPair, signature};
 use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
 use secrecy::{ExposeSecret, SecretString};
@@ -28,8 +31,8 @@ impl fmt::Debug for AppKey {
 /// Why a private key can't be used. Never quotes it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// Not PEM, or no private key in it.
-    #[error("the App's private key is not a PEM private key (PKCS#1 or PKCS#8)")]
+    /// Neither PEM nor base64 of PEM, or no private key in it.
+    #[error("the App's private key is neither a PEM private key (PKCS#1 or PKCS#8) nor base64 of one")]
     NotPem,
     /// Of another kind than RSA.
     #[error("the App's private key is not an RSA key")]
@@ -43,8 +46,10 @@ pub enum KeyError {
 }
 
 impl AppKey {
-    /// Reads a private key in PEM, PKCS#1 (as GitHub gives it) or PKCS#8.
-    pub fn from_pem(app_id: impl Into<String>, pem: &SecretString) -> Result<Self, KeyError> {
+    /// Reads a private key in PEM, PKCS#1 (as GitHub gives it) or PKCS#8. The PEM may be wrapped in base64, and its line
+    /// ends may be written as `\n`: that is how keys come out of environment files and JSON.
+    pub fn from_pem(app_id: impl Into<String>, text: &SecretString) -> Result<Self, KeyError> {
+        let pem = pem_of(text.expose_secret()).ok_or(KeyError::NotPem)?;
         let der = PrivateKeyDer::from_pem_slice(pem.expose_secret().as_bytes()).map_err(|_| KeyError::NotPem)?;
         let key = match &der {
             PrivateKeyDer::Pkcs1(der) => KeyPair::from_der(der.secret_pkcs1_der()),
@@ -53,6 +58,12 @@ impl AppKey {
         };
         let key = key.map_err(|refused| KeyError::Refused(refused.to_string()))?;
         Ok(Self { app_id: app_id.into(), key })
+    }
+
+    /// The App's id.
+    #[must_use]
+    pub fn app_id(&self) -> &str {
+        &self.app_id
     }
 
     /// A token for the time `now` (seconds since 1970). `id` makes it unlike any other: GitHub has refused two equal
@@ -70,6 +81,20 @@ impl AppKey {
             .map_err(|_| KeyError::Signing)?;
         Ok(SecretString::from(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))))
     }
+}
+
+/// The PEM text in `text`, with real line ends.
+fn pem_of(text: &str) -> Option<SecretString> {
+    const BEGIN: &str = "-----BEGIN";
+    let with_lines = |text: &str| SecretString::from(text.replace("\\r", "").replace("\\n", "\n"));
+    let text = text.trim().trim_matches('"');
+    if text.contains(BEGIN) {
+        return Some(with_lines(text));
+    }
+    let packed = SecretString::from(with_lines(text).expose_secret().split_whitespace().collect::<String>());
+    let bytes = STANDARD.decode(packed.expose_secret()).ok()?;
+    let pem = SecretString::from(String::from_utf8(bytes).ok()?);
+    pem.expose_secret().contains(BEGIN).then(|| with_lines(pem.expose_secret().trim()))
 }
 
 #[cfg(test)]

@@ -7,27 +7,37 @@ use tokio::sync::Mutex;
 
 use crate::{clock::Millis, fleets::Scope};
 
-/// A token is not used in its last minutes: what it was fetched for may take some.
-const MARGIN: Millis = 5 * 60 * 1000;
+/// A token of an installation is not used in its last minutes: what it was fetched for may take some.
+pub const MARGIN: Millis = 5 * 60 * 1000;
+/// A registration token goes to an instance that may still have to boot.
+pub const REGISTRATION_MARGIN: Millis = 10 * 60 * 1000;
 
-/// An installation token.
+/// A token that GitHub gave for a time: an installation's, or one to register runners with.
 #[derive(Clone, Debug)]
 pub struct Token {
     /// The token.
     pub secret: SecretString,
     /// When it expires.
     pub expires_at: Millis,
-    /// The installation it is for.
+    /// The installation it is for; 0 where there is none.
     pub installation: u64,
 }
 
 /// One slot for each scope. A slot's lock is held while its token is fetched, so that others wait for that one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tokens {
+    /// Milliseconds that a token must have left to be used.
+    margin: Millis,
     slots: Mutex<HashMap<Scope, Arc<Mutex<Option<Token>>>>>,
 }
 
 impl Tokens {
+    /// No tokens yet. One is replaced once it has `margin` milliseconds left or less.
+    #[must_use]
+    pub fn new(margin: Millis) -> Self {
+        Self { margin, slots: Mutex::default() }
+    }
+
     /// The token for `scope`: the one kept, or a new one by `fetch`.
     pub async fn get<E>(
         &self,
@@ -37,7 +47,7 @@ impl Tokens {
     ) -> Result<Token, E> {
         let slot = self.slot(scope).await;
         let mut slot = slot.lock().await;
-        if let Some(token) = slot.as_ref().filter(|token| token.expires_at > now + MARGIN) {
+        if let Some(token) = slot.as_ref().filter(|token| token.expires_at > now.saturating_add(self.margin)) {
             return Ok(token.clone());
         }
         let token = fetch().await?;
@@ -83,7 +93,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_askers_fetch_one_token_for_each_scope() {
-        let (tokens, fetched) = (Tokens::default(), Cell::new(0));
+        let (tokens, fetched) = (Tokens::new(MARGIN), Cell::new(0));
         let asks = (0..20).map(|_| ask(&tokens, "orgs/a", 0, &fetched));
         let all = futures::future::join_all(asks).await;
         assert!(all.iter().all(|token| token == &Ok("t1".to_owned())), "{all:?}");
@@ -92,7 +102,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_token_is_replaced_before_it_expires_and_after_it_was_refused() {
-        let (tokens, fetched) = (Tokens::default(), Cell::new(0));
+        let (tokens, fetched) = (Tokens::new(MARGIN), Cell::new(0));
         let last = 3_600_000 - MARGIN;
         ask(&tokens, "orgs/a", 0, &fetched).await.unwrap();
         assert_eq!(ask(&tokens, "orgs/a", last - 1, &fetched).await, Ok("t1".to_owned()));
@@ -106,7 +116,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failed_fetch_leaves_nothing_behind() {
-        let (tokens, fetched) = (Tokens::default(), Cell::new(98));
+        let (tokens, fetched) = (Tokens::new(MARGIN), Cell::new(98));
         assert_eq!(ask(&tokens, "orgs/a", 0, &fetched).await, Err("refused"));
         assert_eq!(ask(&tokens, "orgs/a", 0, &fetched).await, Ok("t100".to_owned()));
     }

@@ -15,13 +15,14 @@ use super::batch::{GivenBack, receive_count};
 use crate::{
     clock::Clock,
     decide::{
-        events,
+        events, reusable,
         runners::{RunnerEvent, RunnerState},
     },
     fleets::Target,
     github::{Deletion, GitHub, GitHubError},
     handover::{Handover, HandoverError},
     ledger::{ATTEMPTS, Committed, Ledger, LedgerError, Runner},
+    metrics::Metrics,
     report::{BoxError, Chain},
     wake::Wake,
 };
@@ -29,6 +30,10 @@ use crate::{
 /// After so many attempts at cleaning up behind an instance, the ledger is settled without: the fleet's `max` matters
 /// more than a stray runner entry at GitHub, which GitHub removes by itself after a day.
 const CLEANUP_ATTEMPTS: u32 = 4;
+
+/// A reusable runner that was killed in a job is busy for GitHub until it notices, which takes minutes. So often its end
+/// is told again, beside a ledger that is settled; its queue gives a message up after 20.
+const BUSY_ATTEMPTS: u32 = 18;
 
 /// How long a fleet is left alone after its first failed instance, and by how much longer after each that follows:
 /// where none can work, as with a broken image, launching on at once costs money without end.
@@ -47,6 +52,8 @@ pub struct Deps<L, G, H, W, C> {
     pub handover: H,
     /// The queue that wakes scale-up.
     pub wake: W,
+    /// What is measured.
+    pub metrics: Metrics,
     /// Time and chance.
     pub clock: C,
 }
@@ -68,6 +75,20 @@ enum Untrusted {
     Foreign { sender: String, instance: String },
 }
 
+impl Untrusted {
+    /// Its name among the metrics.
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "unreadable",
+            Self::TooNew(_) => "too_new",
+            Self::UnknownKind => "unknown_kind",
+            Self::NoInstance(_) => "no_instance",
+            Self::NoFleet(_) => "no_fleet",
+            Self::Foreign { .. } => "foreign",
+        }
+    }
+}
+
 /// Handles a batch of lifecycle messages.
 pub async fn handle<L, G, H, W, C>(deps: &Deps<L, G, H, W, C>, batch: &SqsEvent) -> SqsBatchResponse
 where
@@ -84,18 +105,21 @@ where
         let it = match read(message) {
             Ok(it) => it,
             Err(why) => {
-                warn!(message.id = message.message_id, "Dropped a lifecycle message: {why}");
+                deps.metrics.refused(why.reason());
+                warn!(message.id = message.message_id, reason = why.reason(), "Dropped a lifecycle message: {why}");
                 continue;
             }
         };
         let outcome = match it.kind {
-            Kind::Retire => retire(deps, &it).await.map(|()| None),
+            Kind::Retire => retire(deps, &it).await.map(|()| Settled::default()),
             kind if kind.is_last() => settle(deps, &it, receive_count(message)).await,
-            // The ledger does not move by these yet.
-            _ => Ok(None),
+            _ => on_the_way(deps, &it).await.map(|()| Settled::default()),
         };
         match outcome {
-            Ok(wanted) => {
+            Ok(Settled { wake: wanted, busy }) => {
+                if busy {
+                    given_back.leave(message);
+                }
                 settled.push((message, it.fleet.clone()));
                 if let Some(wait) = wanted {
                     let longest = wake.entry(it.fleet).or_default();
@@ -151,28 +175,56 @@ fn read(message: &SqsMessage) -> Result<Lifecycle, Untrusted> {
     Ok(it)
 }
 
-/// Settles the end of an instance; answers whether its fleet is to be woken, and after how long.
-async fn settle<L, G, H, W, C>(
-    deps: &Deps<L, G, H, W, C>,
-    it: &Lifecycle,
-    received: u32,
-) -> Result<Option<Duration>, BoxError>
+/// What follows from a message beside the ledger's change.
+#[derive(Default)]
+struct Settled {
+    /// Whether the fleet is to be woken, and after how long.
+    wake: Option<Duration>,
+    /// Whether GitHub still takes the runner for busy: the message is to be seen again.
+    busy: bool,
+}
+
+/// What the agent of a reusable runner tells on the way. A runner for one job moves by the webhooks and its end alone.
+async fn on_the_way<L: Ledger, G, H, W, C: Clock>(deps: &Deps<L, G, H, W, C>, it: &Lifecycle) -> Result<(), BoxError> {
+    // A registration that names no runner is a token, which is a reusable runner's. So no others are read.
+    if it.reservation.is_none() || it.runner_id.is_some() {
+        return Ok(());
+    }
+    for attempt in 1..=ATTEMPTS {
+        let Some(runner) = deps.ledger.runner(&it.fleet, &it.instance_id).await? else { return Ok(()) };
+        let before = runner.state.name();
+        let Some(write) = reusable::word(it, runner, deps.clock.now()) else { return Ok(()) };
+        if deps.ledger.commit(vec![write]).await? == Committed::Yes {
+            info!(fleet.name = it.fleet, instance.id = it.instance_id, runner.before = before, kind = ?it.kind,
+                "{} listens", it.instance_id);
+            return Ok(());
+        }
+        deps.clock.sleep(deps.clock.jitter(attempt)).await;
+    }
+    // The next heartbeat says the same.
+    Ok(())
+}
+
+/// Settles the end of an instance.
+async fn settle<L, G, H, W, C>(deps: &Deps<L, G, H, W, C>, it: &Lifecycle, received: u32) -> Result<Settled, BoxError>
 where
     L: Ledger,
     G: GitHub,
     H: Handover,
     C: Clock,
 {
-    let mut cleaned = false;
+    let (mut cleaned, mut busy) = (false, false);
     for attempt in 1..=ATTEMPTS {
         let runner = deps.ledger.runner(&it.fleet, &it.instance_id).await?;
         // Before the ledger forgets whom the runner was for.
         if !cleaned && leaves_something(it, runner.as_ref()) {
-            clean_up(deps, it, runner.as_ref(), received).await?;
+            busy = clean_up(deps, it, runner.as_ref(), received).await?;
             cleaned = true;
         }
         let before = runner.as_ref().map(|runner| runner.state.name());
-        let writes = events::ended(it, runner, deps.clock.now());
+        let now = deps.clock.now();
+        let writes = events::ended(it, runner, now);
+        let writes = if busy { events::remembered(writes, now) } else { writes };
         let changed = !writes.is_empty();
         if changed && deps.ledger.commit(writes).await? == Committed::Conflict {
             deps.clock.sleep(deps.clock.jitter(attempt)).await;
@@ -181,10 +233,12 @@ where
         timeline::log(it, before, changed);
         // A failed instance leaves a gap. A repeated message is not counted again; the look will find the pause.
         if it.kind == Kind::Failed {
-            return Ok(Some(if changed { failed(deps, it).await? } else { Duration::ZERO }));
+            let wait = if changed { failed(deps, it).await? } else { Duration::ZERO };
+            return Ok(Settled { wake: Some(wait), busy });
         }
         // Any end may make room under `max` for a job that waits for it.
-        return Ok((!deps.ledger.queued(&it.fleet, 1).await?.is_empty()).then_some(Duration::ZERO));
+        let waits = !deps.ledger.queued(&it.fleet, 1).await?.is_empty();
+        return Ok(Settled { wake: waits.then_some(Duration::ZERO), busy });
     }
     Err(LedgerError::new(
         format!("settling the end of {}", it.instance_id),
@@ -196,9 +250,18 @@ where
 /// Deletes a runner that has no job at GitHub, so that it gets none any more: its listener is told, and exits. One that
 /// got a job in between is refused by GitHub (422) and goes on; its agent sees the job.
 async fn retire<L: Ledger, G: GitHub, H, W, C>(deps: &Deps<L, G, H, W, C>, it: &Lifecycle) -> Result<(), BoxError> {
-    let Some(runner) = deps.ledger.runner(&it.fleet, &it.instance_id).await? else { return Ok(()) };
-    // GitHub's DELETE has been seen to succeed on a busy runner. A message that comes late must not be believed more than
-    // what GitHub has told of the runner's job.
+    let Some(runner) = deps.ledger.runner(&it.fleet, &it.instance_id).await? else {
+        deps.metrics.refused("retire_unknown");
+        info!(
+            instance.id = it.instance_id,
+            fleet.name = it.fleet,
+            "{} is not in the ledger; it retires alone",
+            it.instance_id
+        );
+        return Ok(());
+    };
+    // GitHub's DELETE has been seen to succeed on a busy runner. A message that comes late must not be believed more
+    // than what GitHub has told of the runner's job.
     if !matches!(runner.state, RunnerState::Launched | RunnerState::Registered) {
         info!(instance.id = it.instance_id, state = runner.state.name(), "{} has a job and goes on", it.instance_id);
         return Ok(());
@@ -209,6 +272,7 @@ async fn retire<L: Ledger, G: GitHub, H, W, C>(deps: &Deps<L, G, H, W, C>, it: &
     let deleted = match deps.github.delete_runner(&target, id).await {
         // It would be refused again. The agent stops its runner itself after a while.
         Err(error @ GitHubError::Permanent(_)) => {
+            deps.metrics.refused("retire_refused");
             error!(instance.id = it.instance_id, error = %Chain(&error), "{} can't be retired", it.instance_id);
             return Ok(());
         }
@@ -254,21 +318,22 @@ fn failure_wait(before: u64) -> Duration {
 }
 
 /// Whether an instance leaves a registration behind. One that had a job does not: it claimed its registration, and
-/// GitHub removes an ephemeral runner after its job. But a scale-up that took over from a killed one may have made
+/// GitHub removes an ephemeral runner after its job; a reusable one it keeps for two weeks. But a scale-up that took over from a killed one may have made
 /// another, which nobody claims.
 fn leaves_something(it: &Lifecycle, runner: Option<&Runner>) -> bool {
     let had_job = events::ending(it) == RunnerEvent::EndedAfterJob;
     let another = runner.is_some_and(|runner| it.runner_id != runner.runner_id);
-    !had_job || another
+    !had_job || another || runner.is_some_and(|runner| runner.reuse.is_some())
 }
 
-/// Takes away what an instance leaves behind: its registration, if it did not claim it, and its runner at GitHub.
+/// Takes away what an instance leaves behind: its registration, if it did not claim it, and its runner at GitHub. Answers
+/// whether that is a reusable one which GitHub still takes for busy, so that it is to be tried again.
 async fn clean_up<L, G: GitHub, H: Handover, W, C>(
     deps: &Deps<L, G, H, W, C>,
     it: &Lifecycle,
     runner: Option<&Runner>,
     received: u32,
-) -> Result<(), BoxError> {
+) -> Result<bool, BoxError> {
     let cleaned = async {
         deps.handover.delete(&it.instance_id).await?;
         let registered = match runner.and_then(|runner| Some((runner, runner.scope.clone()?))) {
@@ -280,21 +345,29 @@ async fn clean_up<L, G: GitHub, H: Handover, W, C>(
         };
         if let Some((target, id)) = registered {
             match deps.github.delete_runner(&target, id).await? {
-                Deletion::Gone => info!(instance.id = it.instance_id, runner.id = id, "Runner {id} is gone at GitHub"),
+                Deletion::Gone => {
+                    info!(instance.id = it.instance_id, runner.id = id, "Runner {id} is gone at GitHub");
+                }
+                Deletion::Busy if received < BUSY_ATTEMPTS && runner.is_some_and(|it| it.reuse.is_some()) => {
+                    info!(instance.id = it.instance_id, runner.id = id, "Runner {id} is busy still at GitHub");
+                    return Ok(true);
+                }
                 Deletion::Busy => {
+                    deps.metrics.refused("not_cleaned_up");
                     warn!(instance.id = it.instance_id, runner.id = id, "Runner {id} is busy and stays at GitHub");
                 }
             }
         }
-        Ok::<(), CleanUpError>(())
+        Ok::<bool, CleanUpError>(false)
     };
     match cleaned.await {
         Err(error) if received < CLEANUP_ATTEMPTS && error.may_pass() => Err(error.into()),
         Err(error) => {
+            deps.metrics.refused("not_cleaned_up");
             error!(instance.id = it.instance_id, error = %Chain(&error), "Something of {} is left", it.instance_id);
-            Ok(())
+            Ok(false)
         }
-        Ok(()) => Ok(()),
+        Ok(busy) => Ok(busy),
     }
 }
 

@@ -6,23 +6,27 @@
 
 mod fulfil;
 mod look;
+mod pace;
 mod register;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::future::join_all;
-use tracing::{error, warn};
+use tracing::{Instrument, error, error_span, warn};
 
 use super::batch::{GivenBack, backoff, receive_count};
 use crate::{
     clock::{Clock, Millis},
     compute::Compute,
+    decide::bucket::Limits,
     fleets::{Fleet, Fleets},
     github::GitHub,
     handover::Handover,
     ledger::{Ledger, LedgerError},
+    metrics::{Metric, Metrics},
     report::Chain,
+    trace::{self, TraceId},
     wake::{self, Wake, WakeUp},
 };
 
@@ -53,6 +57,8 @@ pub struct Deps<P: Ports> {
     pub deployment: String,
     /// The fleets.
     pub fleets: Fleets,
+    /// How fast EC2, SSM and GitHub may be called.
+    pub limits: Limits,
     /// The ledger.
     pub ledger: P::Ledger,
     /// Where instances come from.
@@ -63,6 +69,8 @@ pub struct Deps<P: Ports> {
     pub handover: P::Handover,
     /// The queue.
     pub wake: P::Wake,
+    /// What is measured.
+    pub metrics: Metrics,
     /// Time and chance.
     pub clock: P::Clock,
 }
@@ -81,36 +89,50 @@ enum Outcome {
 
 /// Handles a batch of wake-ups, in an invocation that is killed at `deadline`.
 pub async fn handle<P: Ports>(deps: &Deps<P>, batch: &SqsEvent, deadline: Millis) -> SqsBatchResponse {
-    let mut fleets: BTreeMap<String, Vec<&SqsMessage>> = BTreeMap::new();
+    let mut fleets: BTreeMap<String, (Option<TraceId>, Vec<&SqsMessage>)> = BTreeMap::new();
     let mut given_back = GivenBack::default();
     for message in &batch.records {
-        let name = match fleet_of(message) {
-            Ok(name) => name,
-            Err(why) => {
+        let WakeUp { fleet: name, trace, .. } = match read(message) {
+            Ok(wake_up) => wake_up,
+            Err((reason, why)) => {
+                deps.metrics.refused(reason);
                 warn!(message.id = message.message_id, "Dropped a wake-up: {why}");
                 continue;
             }
         };
         if deps.fleets.get(&name).is_some() {
-            fleets.entry(name).or_default().push(message);
+            let (of_fleet, messages) = fleets.entry(name).or_default();
+            // Of several, one look serves all; the first is as good as any.
+            *of_fleet = of_fleet.take().or_else(|| TraceId::read(&trace?));
+            messages.push(message);
         } else {
             // A function that started later may have a newer fleets document, which names it.
+            deps.metrics.refused("unknown_fleet");
             warn!(message.id = message.message_id, fleet.name = name, "There is no fleet \"{name}\" here");
             given_back.add(message, backoff(receive_count(message)), &deps.wake).await;
         }
     }
-    let looks = fleets.iter().filter_map(|(name, messages)| Some((deps.fleets.get(name)?, messages)));
-    let looks = looks.map(async |(fleet, messages)| {
+    let looks = fleets.iter().filter_map(|(name, (trace, messages))| Some((deps.fleets.get(name)?, trace, messages)));
+    let looks = looks.map(async |(fleet, trace, messages)| {
         let redelivered = messages.iter().any(|message| receive_count(message) > 1);
-        (fleet, messages, look::look(deps, fleet, deadline, redelivered).await)
+        // Of the highest level, so that no filter takes it off the lines.
+        let span = error_span!("look", fleet.name = fleet.name, trace.id = trace.as_ref().map(TraceId::as_str));
+        let look = async {
+            let outcome = look::look(deps, fleet, deadline, redelivered).await;
+            settle(deps, fleet, outcome).await
+        };
+        (fleet, messages, trace::within(trace.clone(), look).instrument(span).await)
     });
-    for (fleet, messages, outcome) in join_all(looks).await {
-        if !settle(deps, fleet, outcome).await {
+    for (fleet, messages, done) in join_all(looks).await {
+        if !done {
             // All of them say the same, so one is enough; the one that was received least often has the most left.
             if let Some(message) = messages.iter().min_by_key(|message| receive_count(message)) {
                 give_back(deps, fleet, message, &mut given_back).await;
             }
         }
+    }
+    if let Some(remaining) = deps.github.remaining() {
+        deps.metrics.add(Metric::GitHubRemaining, remaining, &[]);
     }
     given_back.into_response()
 }
@@ -129,14 +151,16 @@ async fn give_back<P: Ports>(deps: &Deps<P>, fleet: &Fleet, message: &SqsMessage
     }
 }
 
-/// The fleet that a wake-up names.
-fn fleet_of(message: &SqsMessage) -> Result<String, String> {
+/// A wake-up; or for what reason it can't be read, as the metrics and the log have it.
+fn read(message: &SqsMessage) -> Result<WakeUp, (&'static str, String)> {
     let body = message.body.as_deref().unwrap_or_default();
-    let it: WakeUp = serde_json::from_str(body).map_err(|error| format!("it is not understood ({error})"))?;
+    let it: WakeUp =
+        serde_json::from_str(body).map_err(|error| ("unreadable", format!("it is not understood ({error})")))?;
     if it.version > wake::VERSION {
-        return Err(format!("it is version {}, and versions up to {} are known", it.version, wake::VERSION));
+        let why = format!("it is version {}, and versions up to {} are known", it.version, wake::VERSION);
+        return Err(("too_new", why));
     }
-    Ok(it.fleet)
+    Ok(it)
 }
 
 /// Whether the wake-up is done with.
@@ -158,5 +182,7 @@ async fn settle<P: Ports>(deps: &Deps<P>, fleet: &Fleet, outcome: Result<Outcome
     }
 }
 
+#[cfg(test)]
+mod telling;
 #[cfg(test)]
 mod tests;

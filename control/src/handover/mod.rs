@@ -1,11 +1,13 @@
-//! How a registration gets to its instance: SSM Parameter Store ([`ssm`]), one parameter that this instance alone may
-//! read and delete.
+//! How a registration gets to its instance: by SSM Parameter Store ([`ssm`]) or S3 ([`s3`]), as its fleet says
+//! ([`stores`]). Either way the one instance alone may read and delete it.
 
+pub mod s3;
 pub mod ssm;
+pub mod stores;
 
 use dayfly_contract::Registration;
 
-use crate::report::Failure;
+use crate::{fleets, report::Failure};
 
 /// A registration could not be handed over or taken back. Never quotes the registration.
 #[derive(Debug, thiserror::Error)]
@@ -24,12 +26,18 @@ pub enum HandoverError {
     Permanent(Failure),
 }
 
-/// What the handlers need of the store.
+/// What the handlers need of the stores. `by` is the fleet's choice of one.
 pub trait Handover {
     /// Puts the registration of `instance`, if there is none.
-    fn put(&self, instance: &str, it: &Registration) -> impl Future<Output = Result<(), HandoverError>>;
+    fn put(
+        &self,
+        by: fleets::Handover,
+        instance: &str,
+        it: &Registration,
+    ) -> impl Future<Output = Result<(), HandoverError>>;
     /// Whether a registration of `instance` is there, unclaimed.
-    fn exists(&self, instance: &str) -> impl Future<Output = Result<bool, HandoverError>>;
-    /// Deletes the registration of `instance`, if it is there.
+    fn exists(&self, by: fleets::Handover, instance: &str) -> impl Future<Output = Result<bool, HandoverError>>;
+    /// Deletes the registration of `instance`, wherever it is, if it is there: the fleet may have changed its choice, and
+    /// whoever hears of an instance's end does not know it.
     fn delete(&self, instance: &str) -> impl Future<Output = Result<(), HandoverError>>;
 }

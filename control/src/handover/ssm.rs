@@ -8,7 +8,7 @@ use aws_sdk_ssm::{
 use dayfly_contract::{Registration, names};
 use secrecy::ExposeSecret;
 
-use super::{Handover, HandoverError};
+use super::HandoverError;
 use crate::report::Failure;
 
 /// Parameters under one path.
@@ -16,24 +16,31 @@ use crate::report::Failure;
 pub struct SsmHandover {
     client: Client,
     prefix: String,
+    kms_key: Option<String>,
 }
 
+/// The largest value of a standard parameter, which costs nothing, and of an advanced one, in bytes.
+/// <https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html>
+const STANDARD: usize = 4096;
+const ADVANCED: usize = 8192;
+
 impl SsmHandover {
-    /// Parameters under `prefix`.
+    /// Parameters under `prefix`, encrypted by `kms_key` (its id, alias or ARN), else by AWS's own key for SSM.
     #[must_use]
-    pub fn new(client: Client, prefix: impl Into<String>) -> Self {
-        Self { client, prefix: prefix.into() }
+    pub fn new(client: Client, prefix: &str, kms_key: Option<&str>) -> Self {
+        Self { client, prefix: prefix.to_owned(), kms_key: kms_key.map(str::to_owned) }
     }
 
     fn name(&self, instance: &str) -> String {
         names::registration_parameter(&self.prefix, instance)
     }
-}
 
-impl Handover for SsmHandover {
-    async fn put(&self, instance: &str, it: &Registration) -> Result<(), HandoverError> {
+    /// Puts the registration of `instance`, if there is none.
+    pub async fn put(&self, instance: &str, it: &Registration) -> Result<(), HandoverError> {
         let doing = || format!("handing the registration of {instance} over");
         let value = it.write().map_err(|error| HandoverError::Permanent(Failure::new(doing(), error)))?;
+        let tier = tier(value.expose_secret().len())
+            .map_err(|error| HandoverError::Permanent(Failure::new(doing(), error)))?;
         let owner = Tag::builder().key(names::TAG_INSTANCE_ID).value(instance).build();
         let owner = owner.map_err(|error| HandoverError::Permanent(Failure::new(doing(), error)))?;
         let sent = self
@@ -43,8 +50,8 @@ impl Handover for SsmHandover {
             .value(value.expose_secret())
             .r#type(ParameterType::SecureString)
             .overwrite(false)
-            // A JIT config comes near the 4 KiB of the standard tier.
-            .tier(ParameterTier::IntelligentTiering)
+            .tier(tier)
+            .set_key_id(self.kms_key.clone())
             .tags(owner)
             .send()
             .await;
@@ -57,7 +64,8 @@ impl Handover for SsmHandover {
         }
     }
 
-    async fn exists(&self, instance: &str) -> Result<bool, HandoverError> {
+    /// Whether a registration of `instance` is there, unclaimed.
+    pub async fn exists(&self, instance: &str) -> Result<bool, HandoverError> {
         // Without decryption: what it says is none of our business.
         let sent = self.client.get_parameter().name(self.name(instance)).with_decryption(false).send().await;
         match sent {
@@ -67,13 +75,30 @@ impl Handover for SsmHandover {
         }
     }
 
-    async fn delete(&self, instance: &str) -> Result<(), HandoverError> {
+    /// Deletes the registration of `instance`, if it is there.
+    pub async fn delete(&self, instance: &str) -> Result<(), HandoverError> {
         let sent = self.client.delete_parameter().name(self.name(instance)).send().await;
         match sent {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some("ParameterNotFound") => Ok(()),
             Err(error) => Err(failed(format!("deleting the registration of {instance}"), error)),
         }
+    }
+}
+
+/// A registration that SSM takes in no tier.
+#[derive(Debug, thiserror::Error)]
+#[error("it has {0} bytes, and SSM takes {ADVANCED}; let the fleet's handover be \"s3\"")]
+struct TooLong(usize);
+
+/// The tier for a value of `size` bytes. A JIT config comes near the limit of the first.
+fn tier(size: usize) -> Result<ParameterTier, TooLong> {
+    if size <= STANDARD {
+        Ok(ParameterTier::Standard)
+    } else if size <= ADVANCED {
+        Ok(ParameterTier::Advanced)
+    } else {
+        Err(TooLong(size))
     }
 }
 
@@ -89,4 +114,24 @@ where
     let passes = matches!(code, "ThrottlingException" | "TooManyUpdates" | "InternalServerError") || status >= 500;
     let failure = Failure::new(doing, error);
     if refused && !passes { HandoverError::Permanent(failure) } else { HandoverError::Transient(failure) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ParameterTier, tier};
+
+    #[test]
+    fn the_tier_goes_by_the_size() {
+        for (size, expected) in [
+            (0, Some(ParameterTier::Standard)),
+            (4096, Some(ParameterTier::Standard)),
+            (4097, Some(ParameterTier::Advanced)),
+            (8192, Some(ParameterTier::Advanced)),
+            (8193, None),
+        ] {
+            assert_eq!(tier(size).ok(), expected, "{size}");
+        }
+        let error = tier(9000).unwrap_err().to_string();
+        assert_eq!(error, "it has 9000 bytes, and SSM takes 8192; let the fleet's handover be \"s3\"");
+    }
 }

@@ -8,16 +8,20 @@ use aws_sdk_dynamodb::{
 };
 
 use super::{
-    Committed, Job, Ledger, LedgerError, Marker, Meta, Runner, View, Write,
+    Committed, Job, LastError, LastPlan, Ledger, LedgerError, Marker, Meta, Notes, Offers, Runner, View, Write,
+    buckets,
     items::{self, Item},
 };
-use crate::report::BoxError;
+use crate::{
+    decide::bucket::{Bucket, Take, Taken},
+    report::BoxError,
+};
 
 /// A table of DynamoDB with keys `pk` and `sk` (text) and the TTL attribute `expires`.
 #[derive(Clone, Debug)]
 pub struct DynamoLedger {
-    client: Client,
-    table: String,
+    pub(super) client: Client,
+    pub(super) table: String,
 }
 
 impl DynamoLedger {
@@ -41,7 +45,7 @@ impl DynamoLedger {
     }
 
     /// Items of `fleet` whose sort keys begin with `prefix`, in order, page by page up to `limit`.
-    async fn query(&self, fleet: &str, prefix: &str, limit: Option<u32>) -> Result<Vec<Item>, LedgerError> {
+    pub(super) async fn query(&self, fleet: &str, prefix: &str, limit: Option<u32>) -> Result<Vec<Item>, LedgerError> {
         let mut found = Vec::new();
         let mut start = None;
         loop {
@@ -90,12 +94,14 @@ impl Ledger for DynamoLedger {
     }
 
     async fn view(&self, fleet: &str) -> Result<View, LedgerError> {
-        let mut view = View::default();
+        let mut view = View { offers: Offers { fleet: fleet.to_owned(), ..Offers::default() }, ..View::default() };
         let bad = |bad| LedgerError::new(format!("reading the level of {fleet}"), bad);
         for item in self.query(fleet, "", None).await? {
             match items::sort_key(&item) {
                 items::META => view.meta = items::to_meta(&item),
+                items::OFFERS => view.offers = items::to_offers(&item).map_err(bad)?,
                 sk if sk.starts_with(items::QUEUED) => view.queued.push(items::to_marker(&item).map_err(bad)?),
+                sk if sk.starts_with(items::MANUAL) => view.manual.push(items::to_manual(&item).map_err(bad)?),
                 sk if sk.starts_with(items::RESERVATION) => {
                     view.reservations.push(items::to_reservation(&item).map_err(bad)?);
                 }
@@ -140,6 +146,19 @@ impl Ledger for DynamoLedger {
         unless_refused(sent, fleet)
     }
 
+    async fn tell(&self, fleet: &str, plan: LastPlan) -> Result<(), LedgerError> {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(items::key(items::fleet_pk(fleet), items::META.to_owned())))
+            .update_expression("SET last_plan = :plan")
+            .expression_attribute_values(":plan", items::from_last_plan(&plan))
+            .send()
+            .await
+            .map_err(|error| LedgerError::new(format!("noting the plan of {fleet}"), error))?;
+        Ok(())
+    }
+
     async fn meta(&self, fleet: &str) -> Result<Meta, LedgerError> {
         let item = self.get(items::fleet_pk(fleet), items::META.to_owned(), &format!("fleet {fleet}")).await?;
         Ok(item.as_ref().map(items::to_meta).unwrap_or_default())
@@ -164,6 +183,47 @@ impl Ledger for DynamoLedger {
                 .expression_attribute_values(":seen", items::number(seen))
         };
         unless_refused(request.send().await, fleet)
+    }
+
+    async fn refuse(&self, fleet: &str, error: &LastError, until: u64) -> Result<(), LedgerError> {
+        let sent = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(items::key(items::fleet_pk(fleet), items::META.to_owned())))
+            .update_expression("SET last_error = :error, paused_until = :until")
+            .condition_expression("attribute_not_exists(paused_until) OR paused_until <= :now")
+            .expression_attribute_values(":error", items::from_last_error(error))
+            .expression_attribute_values(":until", items::number(until))
+            .expression_attribute_values(":now", items::number(error.at))
+            .send()
+            .await;
+        unless_refused(sent, fleet)
+    }
+
+    async fn offers(&self, fleet: &str) -> Result<Offers, LedgerError> {
+        let what = format!("the offers of {fleet}");
+        let item = self.get(items::fleet_pk(fleet), items::OFFERS.to_owned(), &what).await?;
+        let none = Offers { fleet: fleet.to_owned(), ..Offers::default() };
+        let read = item.map(|item| items::to_offers(&item)).transpose();
+        Ok(read.map_err(|bad| LedgerError::new(format!("reading {what}"), bad))?.unwrap_or(none))
+    }
+
+    async fn take(&self, bucket: Bucket, take: Take) -> Result<Taken, LedgerError> {
+        buckets::take(&self.client, &self.table, bucket, take).await
+    }
+}
+
+impl Notes for DynamoLedger {
+    async fn recall(&self, key: &str) -> Result<Option<u64>, LedgerError> {
+        let item = self.get(items::note_pk(key), items::NOTE.to_owned(), &format!("note {key}")).await?;
+        Ok(item.as_ref().and_then(items::to_note))
+    }
+
+    async fn remember(&self, key: &str, value: u64, expires: u64) -> Result<(), LedgerError> {
+        let item = items::from_note(key, value, expires);
+        let sent = self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await;
+        sent.map(drop).map_err(|error| LedgerError::new(format!("writing note {key} to {}", self.table), error))
     }
 }
 
@@ -222,7 +282,14 @@ fn to_transaction(
         Write::TakeMarker { fleet, job } => {
             whole.delete(delete(items::fleet_pk(fleet), format!("{}{job}", items::QUEUED)).build()?)
         }
-        Write::Reserve { fleet, rev, count, max } => whole.update(reserve(table, fleet, *rev, *count, *max).build()?),
+        Write::Reserve { fleet, rev, count, max, at, plan } => {
+            let update = reserve(table, fleet, *rev, *count, *max, *at, plan.is_some());
+            let plan = plan.as_ref().map(items::from_last_plan);
+            let update = plan.into_iter().fold(update, |it, plan| it.expression_attribute_values(":plan", plan));
+            whole.update(update.build()?)
+        }
+        Write::Recover { fleet } => whole.update(meta(table, fleet).update_expression("REMOVE last_error").build()?),
+        Write::PutOffers(it) => whole.put(versioned(items::from_offers(it), it.version).build()?),
         Write::Free { fleet, count, ran_job } => whole.update(
             meta(table, fleet)
                 .update_expression(if *ran_job {
@@ -253,9 +320,16 @@ fn reserve(
     rev: u64,
     count: u32,
     max: u64,
+    at: u64,
+    tells_plan: bool,
 ) -> aws_sdk_dynamodb::types::builders::UpdateBuilder {
     let update = meta(table, fleet)
-        .update_expression("SET rev = :next ADD alive :count")
+        .update_expression(if tells_plan {
+            "SET rev = :next, reserved_at = :at, last_plan = :plan ADD alive :count"
+        } else {
+            "SET rev = :next, reserved_at = :at ADD alive :count"
+        })
+        .expression_attribute_values(":at", items::number(at))
         .expression_attribute_values(":next", items::number(rev + 1))
         .expression_attribute_values(":count", items::number(count));
     // The plan never asks for more than fits; a fleet without `alive` has room for all of `max`.

@@ -1,11 +1,23 @@
 //! Records as DynamoDB items and back. The shapes are listed in `docs/interface.md`.
 
+mod told;
+
+pub(super) use told::{from_last_plan, from_manual, to_manual};
+
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::{Job, Marker, Meta, Reservation, Runner};
-use crate::decide::{jobs::JobState, runners::RunnerState};
+use super::{Job, LastError, Marker, Meta, Offers, Reservation, Reuse, Runner, history::History};
+use crate::{
+    decide::{
+        breaker::{Breaker, Breakers},
+        jobs::JobState,
+        runners::RunnerState,
+    },
+    fleets::Market,
+};
+use told::{from_entry, to_history, to_last_plan};
 
 /// An item.
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -20,14 +32,28 @@ pub(super) struct BadItem {
 
 /// Sort key of a fleet's meta item: before all others of the partition.
 pub(super) const META: &str = "a#meta";
+/// Sort key of a fleet's breakers: after the meta item, before the others.
+pub(super) const OFFERS: &str = "b#offers";
 /// Sort key of a job.
 pub(super) const JOB: &str = "job";
+/// Sort key of a bucket of tokens.
+pub(super) const BUCKET: &str = "bucket";
 /// Sort key prefix of the markers.
 pub(super) const QUEUED: &str = "queued#";
+/// Sort key prefix of what people asked for: after the meta item and before the markers.
+pub(super) const MANUAL: &str = "manual#";
 /// Sort key prefix of the reservations.
 pub(super) const RESERVATION: &str = "reservation#";
 /// Sort key prefix of the runners.
 pub(super) const RUNNER: &str = "runner#";
+
+/// Sort key of a note.
+pub(super) const NOTE: &str = "note";
+
+/// Partition key of a note.
+pub(super) fn note_pk(key: &str) -> String {
+    format!("note#{key}")
+}
 
 /// Partition key of a job.
 pub(super) fn job_pk(id: u64) -> String {
@@ -37,6 +63,11 @@ pub(super) fn job_pk(id: u64) -> String {
 /// Partition key of a fleet.
 pub(super) fn fleet_pk(fleet: &str) -> String {
     format!("fleet#{fleet}")
+}
+
+/// Partition key of a bucket of tokens.
+pub(super) fn bucket_pk(name: &str) -> String {
+    format!("bucket#{name}")
 }
 
 /// A key as an item.
@@ -74,12 +105,38 @@ impl Builder {
         self
     }
 
+    fn history(mut self, history: &History) -> Self {
+        let entries: Vec<AttributeValue> = history.entries().iter().map(from_entry).collect();
+        if !entries.is_empty() {
+            self.0.insert("history".to_owned(), AttributeValue::L(entries));
+        }
+        self
+    }
+
     fn maybe(mut self, name: &str, value: Option<String>) -> Self {
         if let Some(value) = value {
             self.0.insert(name.to_owned(), text(value));
         }
         self
     }
+
+    fn texts(mut self, name: &str, values: &[String]) -> Self {
+        if !values.is_empty() {
+            self.0.insert(name.to_owned(), AttributeValue::L(values.iter().map(text).collect()));
+        }
+        self
+    }
+}
+
+/// A note is overwritten, never on a condition: it has no version.
+pub(super) fn from_note(note: &str, value: u64, expires: u64) -> Item {
+    let mut item = key(note_pk(note), NOTE.to_owned());
+    item.extend([("value".to_owned(), number(value)), ("expires".to_owned(), number(expires))]);
+    item
+}
+
+pub(super) fn to_note(item: &Item) -> Option<u64> {
+    Fields(item).maybe_number("value")
 }
 
 pub(super) fn from_job(job: &Job) -> Item {
@@ -96,6 +153,7 @@ pub(super) fn from_job(job: &Job) -> Item {
         .number("queued_at", job.queued_at)
         .number("running_at", job.running_at)
         .number("done_at", job.done_at)
+        .history(&job.history)
         .number("expires", job.expires)
         .0;
     item.insert("labels".to_owned(), AttributeValue::L(labels));
@@ -119,6 +177,7 @@ pub(super) fn to_job(item: &Item) -> Result<Job, BadItem> {
         queued_at: fields.maybe_number("queued_at"),
         running_at: fields.maybe_number("running_at"),
         done_at: fields.maybe_number("done_at"),
+        history: to_history(item),
         expires: fields.number("expires")?,
         version: fields.number("v")?,
     })
@@ -130,6 +189,7 @@ pub(super) fn from_marker(marker: &Marker) -> Item {
         .number("installation_id", marker.installation)
         .text("repository", &marker.repository)
         .text("owner", marker.repository.split('/').next().unwrap_or_default())
+        .texts("asks", &marker.asks)
         .number("expires", marker.expires)
         .0
 }
@@ -142,25 +202,74 @@ pub(super) fn to_marker(item: &Item) -> Result<Marker, BadItem> {
         queued_at: fields.number("queued_at")?,
         installation: fields.maybe_number("installation_id"),
         repository: fields.text("repository")?,
+        asks: fields.texts("asks"),
         expires: fields.number("expires")?,
     })
 }
 
 pub(super) fn to_meta(item: &Item) -> Meta {
     let number = |name| Fields(item).maybe_number(name).unwrap_or(0);
+    let last_error = item.get("last_error").and_then(|it| it.as_m().ok()).map(|it| LastError {
+        code: Fields(it).text("code").unwrap_or_default(),
+        message: Fields(it).text("message").unwrap_or_default(),
+        at: Fields(it).maybe_number("at").unwrap_or(0),
+        count: Fields(it).maybe_number("count").unwrap_or(0),
+    });
     Meta {
         rev: number("rev"),
         alive: number("alive"),
         paused_until: number("paused_until"),
         failures: number("failures"),
+        reserved_at: number("reserved_at"),
+        last_error,
+        last_plan: item.get("last_plan").and_then(|plan| plan.as_m().ok()).and_then(to_last_plan),
     }
+}
+
+pub(super) fn from_last_error(it: &LastError) -> AttributeValue {
+    let fields =
+        [("code", text(&it.code)), ("message", text(&it.message)), ("at", number(it.at)), ("count", number(it.count))];
+    AttributeValue::M(fields.map(|(name, value)| (name.to_owned(), value)).into())
+}
+
+pub(super) fn from_offers(it: &Offers) -> Item {
+    let breaker = |it: &Breaker| {
+        let fields = [("failures", number(it.failures)), ("until", number(it.until))];
+        AttributeValue::M(fields.map(|(name, value)| (name.to_owned(), value)).into())
+    };
+    let breakers = it.breakers.0.iter().map(|(key, it)| (key.clone(), breaker(it))).collect();
+    let builder = Builder::new(fleet_pk(&it.fleet), OFFERS.to_owned(), it.version);
+    let mut item = builder.number("expires", it.breakers.expires()).0;
+    item.insert("offers".to_owned(), AttributeValue::M(breakers));
+    item
+}
+
+/// A breaker that is not understood counts as closed: its offer is asked for, and EC2 says what it thinks.
+pub(super) fn to_offers(item: &Item) -> Result<Offers, BadItem> {
+    let fields = Fields(item);
+    let breaker = |(key, it): (&String, &AttributeValue)| {
+        let fields = Fields(it.as_m().ok()?);
+        let failures = fields.maybe_number("failures")?;
+        Some((key.clone(), Breaker { failures, until: fields.maybe_number("until")? }))
+    };
+    let breakers = item.get("offers").and_then(|it| it.as_m().ok()).ok_or_else(|| fields.bad("offers"))?;
+    Ok(Offers {
+        fleet: fields.after("pk", "fleet#")?,
+        breakers: Breakers(breakers.iter().filter_map(breaker).collect()),
+        version: fields.number("v")?,
+    })
 }
 
 pub(super) fn from_reservation(it: &Reservation) -> Item {
     Builder::new(fleet_pk(&it.fleet), format!("{RESERVATION}{}", it.id), it.version)
         .number("count", u64::from(it.count))
+        .number("group", u64::from(it.group))
+        .maybe("market", it.market.map(|it| it.name().to_owned()))
+        .texts("without", &it.without)
+        .texts("asks", &it.asks)
         .text("scope", it.scope.to_string())
         .number("installation_id", it.installation)
+        .maybe("trace", it.trace.clone())
         .number("created_at", it.created_at)
         .number("lease_until", it.lease_until)
         .0
@@ -171,9 +280,14 @@ pub(super) fn to_reservation(item: &Item) -> Result<Reservation, BadItem> {
     Ok(Reservation {
         fleet: fields.after("pk", "fleet#")?,
         id: fields.after("sk", RESERVATION)?,
+        group: u32::try_from(fields.maybe_number("group").unwrap_or(0)).map_err(|_| fields.bad("group"))?,
         count: u32::try_from(fields.number("count")?).map_err(|_| fields.bad("count"))?,
+        market: fields.market()?,
+        without: fields.texts("without"),
+        asks: fields.texts("asks"),
         scope: fields.text("scope")?.parse().map_err(|_| fields.bad("scope"))?,
         installation: fields.maybe_number("installation_id"),
+        trace: fields.text("trace").ok(),
         created_at: fields.number("created_at")?,
         lease_until: fields.number("lease_until")?,
         version: fields.number("v")?,
@@ -181,18 +295,37 @@ pub(super) fn to_reservation(item: &Item) -> Result<Reservation, BadItem> {
 }
 
 pub(super) fn from_runner(it: &Runner) -> Item {
-    Builder::new(fleet_pk(&it.fleet), format!("{RUNNER}{}", it.instance), it.version)
+    let mut item = Builder::new(fleet_pk(&it.fleet), format!("{RUNNER}{}", it.instance), it.version)
         .text("state", it.state.name())
         .text("reservation", &it.reservation)
+        .maybe("market", it.market.map(|it| it.name().to_owned()))
+        .texts("asks", &it.asks)
         .text("runner_name", dayfly_contract::names::runner_name(&it.fleet, &it.instance))
         .maybe("scope", it.scope.as_ref().map(ToString::to_string))
         .number("installation_id", it.installation)
         .number("runner_id", it.runner_id)
+        .maybe("trace", it.trace.clone())
+        .history(&it.history)
         .number("launched_at", it.launched_at)
         .number("boot_deadline", it.boot_deadline)
         .number("lease_until", it.lease_until)
         .number("expires", it.expires)
-        .0
+        .number("told_at", it.reuse.as_ref().and_then(|reuse| reuse.told_at))
+        .0;
+    if let Some(reuse) = &it.reuse {
+        let running = reuse.running.iter().map(|job| number(*job)).collect();
+        item.insert("running".to_owned(), AttributeValue::L(running));
+    }
+    item
+}
+
+/// A runner that takes one job only has no list of them.
+fn to_reuse(fields: &Fields<'_>) -> Result<Option<Reuse>, BadItem> {
+    let Some(list) = fields.0.get("running") else { return Ok(None) };
+    let number = |it: &AttributeValue| it.as_n().ok().and_then(|digits| digits.parse().ok());
+    let running = list.as_l().ok().and_then(|list| list.iter().map(number).collect());
+    let running = running.ok_or_else(|| fields.bad("running"))?;
+    Ok(Some(Reuse { running, told_at: fields.maybe_number("told_at") }))
 }
 
 pub(super) fn to_runner(item: &Item) -> Result<Runner, BadItem> {
@@ -203,9 +336,14 @@ pub(super) fn to_runner(item: &Item) -> Result<Runner, BadItem> {
         instance: fields.after("sk", RUNNER)?,
         state: RunnerState::named(&fields.text("state")?).ok_or_else(|| fields.bad("state"))?,
         reservation: fields.text("reservation")?,
+        market: fields.market()?,
+        asks: fields.texts("asks"),
         scope: scope.transpose()?,
         installation: fields.maybe_number("installation_id"),
         runner_id: fields.maybe_number("runner_id"),
+        reuse: to_reuse(&fields)?,
+        trace: fields.text("trace").ok(),
+        history: to_history(item),
         launched_at: fields.number("launched_at")?,
         boot_deadline: fields.number("boot_deadline")?,
         lease_until: fields.number("lease_until")?,
@@ -231,6 +369,18 @@ impl Fields<'_> {
         self.0.get(name).and_then(|it| it.as_s().ok()).cloned().ok_or_else(|| self.bad(name))
     }
 
+    /// A list that older versions did not write, or that is left out where it is empty.
+    fn texts(&self, name: &str) -> Vec<String> {
+        let list = self.0.get(name).and_then(|list| list.as_l().ok());
+        list.map(|list| list.iter().filter_map(|it| it.as_s().ok().cloned()).collect()).unwrap_or_default()
+    }
+
+    fn market(&self) -> Result<Option<Market>, BadItem> {
+        let Ok(told) = self.text("market") else { return Ok(None) };
+        let found = Market::WORDS.iter().find(|(word, _)| *word == told).map(|(_, market)| *market);
+        found.map(Some).ok_or_else(|| self.bad("market"))
+    }
+
     fn after(&self, name: &'static str, prefix: &str) -> Result<String, BadItem> {
         self.text(name)?.strip_prefix(prefix).map(str::to_owned).ok_or_else(|| self.bad(name))
     }
@@ -245,33 +395,4 @@ impl Fields<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{from_job, from_marker, from_reservation, from_runner, to_job, to_marker, to_reservation, to_runner};
-    use crate::ledger::{
-        Job, Reservation, Runner,
-        tests::{job, marker, reservation, runner},
-    };
-
-    #[test]
-    fn every_record_comes_back_with_its_next_version() {
-        let full = Job { runner_name: Some("r".into()), running_at: Some(3), ..job(7, "linux-x64") };
-        assert_eq!(to_job(&from_job(&full)).unwrap(), Job { version: 1, ..full });
-        let bare = Job { installation: None, queued_at: None, labels: vec![], ..job(7, "linux-x64") };
-        assert_eq!(to_job(&from_job(&bare)).unwrap(), Job { version: 1, ..bare });
-        assert_eq!(to_marker(&from_marker(&marker("linux-x64", 7))).unwrap(), marker("linux-x64", 7));
-        let it = Reservation { version: 4, ..reservation("linux-x64", "r1", 3) };
-        assert_eq!(to_reservation(&from_reservation(&it)).unwrap(), Reservation { version: 5, ..it });
-        let it = runner("linux-x64", 1);
-        assert_eq!(to_runner(&from_runner(&it)).unwrap(), Runner { version: 1, ..it });
-        let it = Runner { scope: None, runner_id: Some(3), expires: Some(9), ..runner("linux-x64", 1) };
-        assert_eq!(to_runner(&from_runner(&it)).unwrap(), Runner { version: 1, ..it });
-    }
-
-    #[test]
-    fn a_bad_item_names_its_key_and_field() {
-        let mut item = from_runner(&runner("linux-x64", 1));
-        item.insert("state".into(), super::text("asleep"));
-        let error = to_runner(&item).unwrap_err().to_string();
-        assert_eq!(error, "item fleet#linux-x64 / runner#i-00000000000000001 has no good \"state\"");
-    }
-}
+mod tests;

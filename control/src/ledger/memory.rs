@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Committed, Job, Marker, Meta, Reservation, Runner, View, Write};
-use crate::decide::runners::RunnerState;
+use super::{Committed, Job, LastError, LastPlan, Manual, Marker, Meta, Offers, Reservation, Runner, View, Write};
+use crate::decide::{
+    bucket::{self, Bucket, Micros, Take, Taken},
+    runners::RunnerState,
+};
 
 type Key = (String, String);
 
@@ -11,7 +14,10 @@ type Key = (String, String);
 pub(crate) struct MemoryLedger {
     pub(crate) jobs: BTreeMap<u64, Job>,
     pub(crate) metas: BTreeMap<String, Meta>,
+    pub(crate) offers: BTreeMap<String, Offers>,
+    pub(crate) buckets: BTreeMap<Bucket, Micros>,
     pub(crate) markers: BTreeMap<(String, u64), Marker>,
+    pub(crate) manual: Vec<Manual>,
     pub(crate) reservations: BTreeMap<Key, Reservation>,
     pub(crate) runners: BTreeMap<Key, Runner>,
     /// Changes so far.
@@ -21,8 +27,10 @@ pub(crate) struct MemoryLedger {
 impl MemoryLedger {
     pub(crate) fn view(&self, fleet: &str) -> View {
         View {
-            meta: self.metas.get(fleet).copied().unwrap_or_default(),
+            meta: self.metas.get(fleet).cloned().unwrap_or_default(),
+            offers: self.offers(fleet),
             queued: self.markers.values().filter(|it| it.fleet == fleet).cloned().collect(),
+            manual: self.manual.iter().filter(|it| it.fleet == fleet).cloned().collect(),
             reservations: self.reservations.values().filter(|it| it.fleet == fleet).cloned().collect(),
             runners: self.runners.values().filter(|it| it.fleet == fleet).cloned().collect(),
         }
@@ -50,15 +58,16 @@ impl MemoryLedger {
         let runner = |it: &Runner| self.runner(&it.fleet, &it.instance).map_or(0, |it| it.version) == it.version;
         match write {
             Write::PutJob(it) => self.jobs.get(&it.id).map_or(0, |it| it.version) == it.version,
-            Write::Reserve { fleet, rev, count, max } => {
-                let meta = self.metas.get(fleet).copied().unwrap_or_default();
+            Write::PutOffers(it) => self.offers(&it.fleet).version == it.version,
+            Write::Reserve { fleet, rev, count, max, .. } => {
+                let meta = self.metas.get(fleet).cloned().unwrap_or_default();
                 meta.rev == *rev && (*rev == 0 || meta.alive + u64::from(*count) <= *max)
             }
             Write::PutReservation(it) => reservation(it),
             Write::DropReservation(it) => it.version > 0 && reservation(it),
             Write::PutRunner(it) => runner(it),
             Write::DropRunner(it) => it.version > 0 && runner(it),
-            Write::PutMarker(_) | Write::TakeMarker { .. } | Write::Free { .. } => true,
+            Write::PutMarker(_) | Write::TakeMarker { .. } | Write::Free { .. } | Write::Recover { .. } => true,
         }
     }
 
@@ -67,8 +76,14 @@ impl MemoryLedger {
             Write::PutJob(it) => drop(self.jobs.insert(it.id, Job { version: it.version + 1, ..it })),
             Write::PutMarker(it) => drop(self.markers.insert((it.fleet.clone(), it.job), it)),
             Write::TakeMarker { fleet, job } => drop(self.markers.remove(&(fleet, job))),
-            Write::Reserve { fleet, count, .. } => {
+            Write::PutOffers(it) => {
+                self.offers.insert(it.fleet.clone(), Offers { version: it.version + 1, ..it });
+            }
+            Write::Recover { fleet } => self.metas.entry(fleet).or_default().last_error = None,
+            Write::Reserve { fleet, count, at, plan, .. } => {
                 let meta = self.metas.entry(fleet).or_default();
+                meta.reserved_at = at;
+                meta.last_plan = plan.or(meta.last_plan);
                 meta.rev += 1;
                 meta.alive += u64::from(count);
             }
@@ -98,11 +113,35 @@ impl MemoryLedger {
         meta.paused_until = meta.paused_until.max(until);
     }
 
+    pub(crate) fn tell(&mut self, fleet: &str, plan: LastPlan) {
+        self.metas.entry(fleet.to_owned()).or_default().last_plan = Some(plan);
+    }
+
     pub(crate) fn failed(&mut self, fleet: &str, seen: u64, now: u64, until: u64) {
         let meta = self.metas.entry(fleet.to_owned()).or_default();
         if meta.failures == seen && meta.paused_until <= now {
             (meta.failures, meta.paused_until) = (seen + 1, until);
         }
+    }
+
+    pub(crate) fn refuse(&mut self, fleet: &str, error: &LastError, until: u64) {
+        let meta = self.metas.entry(fleet.to_owned()).or_default();
+        if meta.paused_until <= error.at {
+            (meta.last_error, meta.paused_until) = (Some(error.clone()), until);
+        }
+    }
+
+    pub(crate) fn offers(&self, fleet: &str) -> Offers {
+        let none = Offers { fleet: fleet.to_owned(), ..Offers::default() };
+        self.offers.get(fleet).cloned().unwrap_or(none)
+    }
+
+    pub(crate) fn take(&mut self, bucket: Bucket, take: Take) -> Taken {
+        let taken = bucket::take(self.buckets.get(&bucket).copied(), take);
+        if let Taken::Yes(full) = taken {
+            self.buckets.insert(bucket, full);
+        }
+        taken
     }
 
     /// What `alive` must be at every moment: every instance that is reserved, launching or running is counted once.

@@ -5,21 +5,30 @@
 //! matters where a page ends between two of them:
 //!
 //! - meta first: a reservation made after it was read has moved `rev`, and ours is refused;
+//! - the breakers, which nothing else depends on, second;
 //! - reservations before runners: one resolved in between is counted once or twice, never not at all.
 //!
 //! Jobs, reservations and runners carry a version. Every change is a transaction on the versions that were read: it is
 //! made whole, or refused as [`Committed::Conflict`] and decided anew. So the decisions stay pure, and nothing is lost
 //! to a duplicate, a late message or a crash.
 
+mod buckets;
 pub mod dynamo;
+pub mod history;
 mod items;
 #[cfg(test)]
 pub(crate) mod memory;
+mod notes;
 mod records;
+pub mod survey;
 
-pub use records::{Job, Marker, Meta, Reservation, Runner, View, Write};
+pub use notes::Notes;
+pub use records::{Job, LastError, LastPlan, Manual, Marker, Meta, Offers, Reservation, Reuse, Runner, View, Write};
 
-use crate::report::BoxError;
+use crate::{
+    decide::bucket::{Bucket, Take, Taken},
+    report::BoxError,
+};
 
 /// Whether a transaction was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,11 +72,20 @@ pub trait Ledger {
     fn commit(&self, writes: Vec<Write>) -> impl Future<Output = Result<Committed, LedgerError>>;
     /// Notes that `fleet` is to be left alone until `until` (milliseconds since 1970).
     fn pause(&self, fleet: &str, until: u64) -> impl Future<Output = Result<(), LedgerError>>;
+    /// Notes what the plan for `fleet` came to, where it launched nothing; else [`Write::Reserve`] does.
+    fn tell(&self, fleet: &str, plan: LastPlan) -> impl Future<Output = Result<(), LedgerError>>;
     /// What is counted of `fleet` as a whole.
     fn meta(&self, fleet: &str) -> impl Future<Output = Result<Meta, LedgerError>>;
     /// Counts a failure more than `seen` and leaves `fleet` alone from `now` until `until`, unless somebody has done
     /// so meanwhile.
     fn failed(&self, fleet: &str, seen: u64, now: u64, until: u64) -> impl Future<Output = Result<(), LedgerError>>;
+    /// Notes why `fleet` can't launch, and leaves it alone from `error.at` until `until`, unless somebody has done so
+    /// meanwhile.
+    fn refuse(&self, fleet: &str, error: &LastError, until: u64) -> impl Future<Output = Result<(), LedgerError>>;
+    /// The breakers of `fleet` alone.
+    fn offers(&self, fleet: &str) -> impl Future<Output = Result<Offers, LedgerError>>;
+    /// Takes tokens out of `bucket`, all or none.
+    fn take(&self, bucket: Bucket, take: Take) -> impl Future<Output = Result<Taken, LedgerError>>;
 }
 
 /// How often a decision is made anew after conflicts before the message goes back to its queue.

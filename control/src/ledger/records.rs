@@ -1,9 +1,10 @@
 //! The ledger's records, as the decisions see them. Times are milliseconds since 1970, `expires` is in seconds.
 
+use super::history::History;
 use crate::{
     clock::Millis,
-    decide::{jobs::JobState, runners::RunnerState},
-    fleets::Scope,
+    decide::{breaker::Breakers, jobs::JobState, runners::RunnerState},
+    fleets::{Market, Scope},
 };
 
 /// A job.
@@ -33,6 +34,8 @@ pub struct Job {
     pub running_at: Option<Millis>,
     /// When it was heard to have ended.
     pub done_at: Option<Millis>,
+    /// What happened to it.
+    pub history: History,
     /// When DynamoDB may delete the item.
     pub expires: u64,
     /// Version as read; 0 for a new one.
@@ -52,12 +55,14 @@ pub struct Marker {
     pub installation: Option<u64>,
     /// `owner/repo`.
     pub repository: String,
+    /// What it asks for beyond its fleet, see [`crate::decide::asks`].
+    pub asks: Vec<String>,
     /// When it stops counting: GitHub gives up a job that no runner took within a day.
     pub expires: u64,
 }
 
 /// What is counted of a fleet as a whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Meta {
     /// Moved by every reservation, on condition that nobody else has moved it: of two scale-ups that read the same
     /// level, one launches.
@@ -66,8 +71,97 @@ pub struct Meta {
     pub alive: u64,
     /// The fleet is left alone until then.
     pub paused_until: Millis,
-    /// Instances that failed one after the other, with no job run in between; those that failed in one pause count once.
+    /// Instances that failed one after the other, with no job run in between; those that failed in one pause count
+    /// once.
     pub failures: u64,
+    /// When capacity was last reserved.
+    pub reserved_at: Millis,
+    /// What keeps the fleet from launching until a person changes something; gone with the next instance that comes.
+    pub last_error: Option<LastError>,
+    /// What the last plan came to that launched something or had to hold something back.
+    pub last_plan: Option<LastPlan>,
+}
+
+/// What EC2 or GitHub refused for good.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastError {
+    /// EC2's code, or `GitHub`.
+    pub code: String,
+    /// What it says.
+    pub message: String,
+    /// When.
+    pub at: Millis,
+    /// How often in a row.
+    pub count: u64,
+}
+
+/// What EC2 has none of at present.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offers {
+    /// The fleet.
+    pub fleet: String,
+    /// The breakers that are not closed.
+    pub breakers: Breakers,
+    /// Version as read; 0 for none yet.
+    pub version: u64,
+}
+
+/// What a plan came to, for whoever asks why there is a runner or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastPlan {
+    /// When it was made. Plans that come to the same one after the other are told once.
+    pub at: Millis,
+    /// Jobs past the fleet's delay, and what people asked for.
+    pub demand: u64,
+    /// Runners that will take one.
+    pub supply: u64,
+    /// Instances that it asked for.
+    pub launched: u64,
+    /// Instances that are missing and did not fit under `max`.
+    pub held_back: u64,
+    /// The fleet's limit at that time.
+    pub max: u64,
+    /// Until when the fleet was paused; 0 if it was not.
+    pub paused_until: Millis,
+}
+
+impl LastPlan {
+    /// Whether both came to the same, whenever that was.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        *self == Self { at: self.at, ..*other }
+    }
+
+    /// Why it launched no more than it did.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self { paused_until: 1.., .. } => "paused",
+            Self { held_back: 1.., .. } => "max",
+            // EC2 has none at present, the fleet has just launched, or it does not allow what a job asks for.
+            Self { demand, supply, launched, .. } if *demand > supply + launched => "later",
+            _ => "met",
+        }
+    }
+}
+
+/// Demand that no job made: a person wants runners to be ready for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manual {
+    /// The fleet.
+    pub fleet: String,
+    /// A UUID.
+    pub id: String,
+    /// How many runners are to be ready.
+    pub count: u32,
+    /// The repository whose jobs they are for: `owner/repo`. It decides who they register for.
+    pub repository: String,
+    /// The App's installation there, where it is known.
+    pub installation: Option<u64>,
+    /// When it was asked for.
+    pub created_at: Millis,
+    /// When it stops counting, in seconds.
+    pub expires: u64,
 }
 
 /// Instances that may be launched: written before EC2 is asked, gone once its answer is written down.
@@ -77,12 +171,22 @@ pub struct Reservation {
     pub fleet: String,
     /// A UUID: EC2's client token, and a tag on the instances.
     pub id: String,
-    /// How many.
+    /// How many requests have been answered already: each market that is asked is one of its own.
+    pub group: u32,
+    /// How many are still to come.
     pub count: u32,
+    /// The market that is asked; none in an item of an older version, which has the fleet's.
+    pub market: Option<Market>,
+    /// Names of the offers that are left out of the request.
+    pub without: Vec<String>,
+    /// What the job asks for beyond its fleet.
+    pub asks: Vec<String>,
     /// Who the runners are for.
     pub scope: Scope,
     /// The App's installation there, as a webhook named it.
     pub installation: Option<u64>,
+    /// The trace of the webhook that it was made for.
+    pub trace: Option<String>,
     /// When it was made.
     pub created_at: Millis,
     /// Until then an invocation works on it; afterwards another may take it over.
@@ -91,7 +195,16 @@ pub struct Reservation {
     pub version: u64,
 }
 
-/// A runner: one instance, at most one job.
+impl Reservation {
+    /// EC2's client token of the present request, and the tag on its instances. Each request has one of its own, so that
+    /// whoever takes the reservation over asks the same again and gets the same instances.
+    #[must_use]
+    pub fn token(&self) -> String {
+        if self.group == 0 { self.id.clone() } else { format!("{}-{}", self.id, self.group + 1) }
+    }
+}
+
+/// A runner: one instance; at most one job, but for a reusable one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Runner {
     /// The fleet.
@@ -100,14 +213,24 @@ pub struct Runner {
     pub instance: String,
     /// Where it stands.
     pub state: RunnerState,
-    /// The reservation it was launched under; empty if it was gone before it was written down.
+    /// The token of the reservation it was launched under; empty if it was gone before it was written down.
     pub reservation: String,
+    /// How its instance was bought; none if it was gone before it was written down, or by an older version.
+    pub market: Option<Market>,
+    /// The labels that it carries beside its fleet's.
+    pub asks: Vec<String>,
     /// Who it is for; none if it was gone before it was written down.
     pub scope: Option<Scope>,
     /// The App's installation there, as a webhook named it.
     pub installation: Option<u64>,
-    /// GitHub's id of it, once it is registered.
+    /// GitHub's id of it, once it is known.
     pub runner_id: Option<u64>,
+    /// What is known of the jobs of a reusable one; none for one that takes a single job.
+    pub reuse: Option<Reuse>,
+    /// The trace of the webhook that it was launched for.
+    pub trace: Option<String>,
+    /// What happened to it.
+    pub history: History,
     /// When its reservation was made.
     pub launched_at: Millis,
     /// Until then it counts as about to take a job.
@@ -120,13 +243,27 @@ pub struct Runner {
     pub version: u64,
 }
 
+/// The jobs of a reusable runner, as far as webhooks have told of them. They come in any order, so it is the jobs that
+/// are noted, and not how many: one that has begun is taken away by its own end, whatever came between.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reuse {
+    /// Jobs that were heard to run on it and not yet to have ended.
+    pub running: Vec<u64>,
+    /// When a job was last heard of.
+    pub told_at: Option<Millis>,
+}
+
 /// A fleet's whole level.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
     /// Of the fleet as a whole.
     pub meta: Meta,
+    /// What EC2 has none of.
+    pub offers: Offers,
     /// The queued jobs.
     pub queued: Vec<Marker>,
+    /// What people asked for.
+    pub manual: Vec<Manual>,
     /// The unresolved reservations.
     pub reservations: Vec<Reservation>,
     /// The runners.
@@ -157,6 +294,10 @@ pub enum Write {
         count: u32,
         /// The fleet's limit.
         max: u64,
+        /// Now.
+        at: Millis,
+        /// The plan that it comes from, to be told to whoever asks.
+        plan: Option<LastPlan>,
     },
     /// Counts this many instances less.
     Free {
@@ -167,6 +308,13 @@ pub enum Write {
         /// Whether a job was run: then the fleet's instances are good, and its failures are forgotten.
         ran_job: bool,
     },
+    /// Forgets the fleet's last error: an instance has come.
+    Recover {
+        /// The fleet.
+        fleet: String,
+    },
+    /// Puts a fleet's breakers.
+    PutOffers(Offers),
     /// Puts a reservation.
     PutReservation(Reservation),
     /// Deletes a reservation.

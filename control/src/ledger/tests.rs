@@ -1,7 +1,10 @@
 //! Records to test with.
 
-use super::{Job, Marker, Reservation, Runner};
-use crate::decide::{jobs::JobState, runners::RunnerState};
+use super::{Job, Marker, Reservation, Runner, history::History};
+use crate::{
+    decide::{jobs::JobState, runners::RunnerState},
+    fleets::Market,
+};
 
 pub(crate) fn job(id: u64, fleet: &str) -> Job {
     Job {
@@ -17,6 +20,7 @@ pub(crate) fn job(id: u64, fleet: &str) -> Job {
         queued_at: Some(1_000_000),
         running_at: None,
         done_at: None,
+        history: History::default(),
         expires: 5000,
         version: 0,
     }
@@ -29,6 +33,7 @@ pub(crate) fn marker(fleet: &str, job: u64) -> Marker {
         queued_at: 1_000_000,
         installation: Some(77),
         repository: "octo-org/octo-repo".into(),
+        asks: vec![],
         expires: 90_000,
     }
 }
@@ -37,9 +42,14 @@ pub(crate) fn reservation(fleet: &str, id: &str, count: u32) -> Reservation {
     Reservation {
         fleet: fleet.into(),
         id: id.into(),
+        group: 0,
         count,
+        market: Some(Market::OnDemand),
+        without: vec![],
+        asks: vec![],
         scope: "orgs/octo-org".parse().unwrap(),
         installation: Some(77),
+        trace: None,
         created_at: 1_000_000,
         lease_until: 1_030_000,
         version: 0,
@@ -56,9 +66,14 @@ pub(crate) fn runner(fleet: &str, n: u64) -> Runner {
         instance: instance(n),
         state: RunnerState::Launched,
         reservation: "r1".into(),
+        market: Some(Market::OnDemand),
+        asks: vec![],
         scope: Some("orgs/octo-org".parse().unwrap()),
         installation: Some(77),
         runner_id: None,
+        reuse: None,
+        trace: None,
+        history: History::default(),
         launched_at: 1_000_000,
         boot_deadline: 1_300_000,
         lease_until: 1_030_000,

@@ -5,6 +5,7 @@
 //! instances and Lambda over them, thousands of times, and looks at what is left.
 
 pub(crate) mod model;
+mod outside;
 pub(crate) mod runtime;
 #[cfg(test)]
 mod tests;

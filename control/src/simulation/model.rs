@@ -28,9 +28,10 @@ use super::{
     world::{self, Port},
 };
 use crate::{
-    decide::jobs::JobState,
+    decide::{bucket::Limits, jobs::JobState},
     fleets::Fleets,
     handlers::{lifecycle, scale_up, webhook},
+    metrics::Metrics,
     wake::WakeUp,
 };
 
@@ -53,6 +54,9 @@ pub(crate) struct Setting {
     pub(crate) crashes: u32,
     /// The step at which one is killed.
     pub(crate) kill_at: Option<u32>,
+    pub(crate) limits: Limits,
+    /// Offers that EC2 has none of, and for how long from the beginning.
+    pub(crate) dry: Vec<(String, u64)>,
 }
 
 #[derive(Clone)]
@@ -76,7 +80,7 @@ struct Invocation {
     deadline: u64,
 }
 
-type WebhookDeps = webhook::Deps<Port, Port, Port>;
+type WebhookDeps = webhook::Deps<Port>;
 type ScaleUpDeps = scale_up::Deps<Port>;
 type LifecycleDeps = lifecycle::Deps<Port, Port, Port, Port, Port>;
 
@@ -104,25 +108,34 @@ impl Model {
     pub(crate) fn new(setting: Setting, seed: u64) -> Self {
         let port = world::world(seed);
         port.0.concurrent.set(true);
+        let until = |(offer, lasts): &(String, u64)| (offer.clone(), port.0.now.get() + lasts);
+        *port.0.dry.borrow_mut() = setting.dry.iter().map(until).collect();
         let p = || port.clone();
         let webhook = webhook::Deps {
             fleets: setting.fleets.clone(),
             key: webhook::WebhookKey::new(&SecretString::from(SECRET)),
             ledger: p(),
+            github: p(),
             wake: p(),
+            bus: None,
+            metrics: Metrics::default(),
             clock: p(),
+            runs: webhook::KnownRuns::default(),
         };
         let scale_up = scale_up::Deps {
             deployment: "demo".into(),
             fleets: setting.fleets.clone(),
+            limits: setting.limits,
             ledger: p(),
             compute: p(),
             github: p(),
             handover: p(),
             wake: p(),
+            metrics: Metrics::default(),
             clock: p(),
         };
-        let lifecycle = lifecycle::Deps { ledger: p(), github: p(), handover: p(), wake: p(), clock: p() };
+        let metrics = Metrics::default();
+        let lifecycle = lifecycle::Deps { ledger: p(), github: p(), handover: p(), wake: p(), metrics, clock: p() };
         let crashes = setting.crashes;
         let mut model = Self {
             random: Random::new(seed ^ 0xDA7F),
@@ -186,8 +199,12 @@ impl Model {
             let body = serde_json::to_string(&WakeUp::new(&sent.fleet)).unwrap();
             self.wakes.push(Message { body, sender: String::new(), visible_at: sent.visible_at, received: 0 });
         }
+        // What control ends is off at once.
+        let dead = self.port.0.dead.borrow();
+        self.instances.retain(|id, _| !dead.contains(id));
+        drop(dead);
         let born: Vec<(String, String)> = self.port.0.born.borrow_mut().drain(..).collect();
-        for (id, fleet) in born {
+        for (id, fleet) in born.into_iter().filter(|(id, _)| !self.port.0.dead.borrow().contains(id)) {
             let until = now + self.random.range(5_000, 40_000);
             self.instances.insert(id, Instance { fleet, life: Life::Booting { until } });
         }
@@ -309,7 +326,10 @@ impl Model {
 
     fn next_event(&self) -> Option<u64> {
         let lives = self.instances.values().map(|it| match it.life {
-            Life::Booting { until } | Life::Starting { until, .. } | Life::Running { until, .. } => until,
+            Life::Booting { until }
+            | Life::Starting { until, .. }
+            | Life::Running { until, .. }
+            | Life::Retiring { until, .. } => until,
             Life::Claiming { since } => since + CLAIM_DEADLINE,
             Life::Listening { since, .. } => since + IDLE_LIMIT,
         });

@@ -1,7 +1,12 @@
 //! Thousands of runs of the model.
 
+mod capacity;
+
 use super::model::{Model, Setting};
-use crate::fleets::{Fleets, tests::fleet};
+use crate::{
+    decide::bucket::Limits,
+    fleets::tests::{fleet, fleets},
+};
 
 /// Runs of most settings. Seeds are fixed, so a failure is the same everywhere.
 const RUNS: u64 = 1500;
@@ -12,12 +17,14 @@ fn setting(max: u64, jobs: u64, lateness: u64) -> Setting {
     let mut fleet = fleet("linux-x64");
     fleet.max = max;
     Setting {
-        fleets: Fleets(vec![fleet]),
+        fleets: fleets([fleet]),
         labels: vec![vec!["self-hosted", "linux"]],
         jobs,
         lateness,
         crashes: 0,
         kill_at: None,
+        limits: Limits::NONE,
+        dry: vec![],
     }
 }
 
@@ -86,7 +93,7 @@ fn killed_anywhere_with_a_small_max() {
 fn runners_that_are_taken_by_jobs_of_another_fleet_are_replaced() {
     let mut big = fleet("big");
     big.labels.push("big".into());
-    let fleets = Fleets(vec![fleet("linux-x64"), big]);
+    let fleets = fleets([fleet("linux-x64"), big]);
     let labels = vec![vec!["self-hosted", "linux"], vec!["self-hosted", "linux", "big"]];
     play(
         RUNS,
@@ -98,4 +105,63 @@ fn runners_that_are_taken_by_jobs_of_another_fleet_are_replaced() {
         },
         false,
     );
+}
+
+fn reusable(setting: Setting) -> Setting {
+    let mut fleets = setting.fleets.clone();
+    for fleet in &mut fleets.fleets {
+        fleet.ephemeral = false;
+    }
+    Setting { fleets, ..setting }
+}
+
+#[test]
+fn reusable_runners_take_every_job_once_and_leave_nothing() {
+    play(RUNS / 3, |seed| reusable(setting(1 + seed % 20, 1 + seed % 12, 60_000)), false);
+}
+
+#[test]
+fn reusable_runners_of_two_fleets_survive_kills_anywhere() {
+    let mut big = fleet("big");
+    big.labels.push("big".into());
+    (big.ephemeral, big.max) = (false, 3);
+    let fleets = fleets([fleet("linux-x64"), big]);
+    let labels = vec![vec!["self-hosted", "linux"], vec!["self-hosted", "linux", "big"]];
+    play(
+        RUNS / 3,
+        |seed| Setting {
+            fleets: fleets.clone(),
+            labels: labels.clone(),
+            crashes: 1 + u32::try_from(seed % 8).unwrap(),
+            ..setting(100, 1 + seed % 12, 60_000)
+        },
+        false,
+    );
+}
+
+#[test]
+fn one_job_on_a_reusable_runner_survives_a_kill_at_every_step() {
+    for seed in 0..10 {
+        let mut steps = 1;
+        for kill_at in 1.. {
+            if kill_at > steps {
+                break;
+            }
+            let mut model = Model::new(Setting { kill_at: Some(kill_at), ..reusable(setting(100, 1, 0)) }, seed);
+            let ended = model.play().and_then(|()| model.check_end());
+            assert!(ended.is_ok(), "seed {seed}, killed at {kill_at}: {}", ended.unwrap_err());
+            steps = model.steps;
+        }
+    }
+}
+
+#[test]
+fn reusable_runners_are_used_again() {
+    let (mut launches, mut jobs) = (0, 0);
+    for seed in 0..50 {
+        let mut model = Model::new(reusable(setting(4, 12, 5_000)), seed);
+        model.play().and_then(|()| model.check_end()).unwrap();
+        (launches, jobs) = (launches + model.launches(), jobs + 12);
+    }
+    assert!(launches * 2 < jobs, "{launches} launches for {jobs} jobs");
 }

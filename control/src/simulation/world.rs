@@ -1,5 +1,7 @@
 //! A world in memory and its ports: ledger, EC2, GitHub, SSM, SQS and a clock.
 
+mod ec2;
+
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
@@ -13,16 +15,22 @@ use secrecy::SecretString;
 use super::runtime::{Random, turn};
 use crate::{
     clock::{Clock, Millis},
-    compute::{Compute, LaunchError, Launched, Shortfall},
-    decide::{errors::Class, launch::LaunchRequest},
-    fleets::Target,
-    github::{Deletion, Found, GitHub, GitHubError, Jit, NewRunner},
+    compute::Launched,
+    decide::{
+        bucket::{Bucket, Take, Taken},
+        errors::Class,
+        launch::LaunchRequest,
+    },
+    fleets::{self, Scope, Target},
+    github::{self, Deletion, Found, GitHub, GitHubError, Jit, NewRunner, urls},
     handlers::scale_up,
     handover::{Handover, HandoverError},
     ledger::{
-        Committed, Job, Ledger, LedgerError, Marker, Meta, Runner, View, Write, memory::MemoryLedger, tests::instance,
+        Committed, Job, LastError, LastPlan, Ledger, LedgerError, Marker, Meta, Offers, Runner, View, Write,
+        memory::MemoryLedger,
     },
     report::Failure,
+    trace::{self, TraceId},
     wake::{Wake, WakeError},
 };
 
@@ -42,6 +50,7 @@ pub(crate) struct Registered {
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
     pub(crate) fleet: String,
+    pub(crate) trace: Option<TraceId>,
     pub(crate) visible_at: Millis,
 }
 
@@ -54,11 +63,27 @@ pub(crate) struct World {
     pub(crate) ledger: RefCell<MemoryLedger>,
     /// Instances by client token.
     pub(crate) launched: RefCell<BTreeMap<String, Vec<String>>>,
+    /// The first request of each client token, and EC2's answer to it.
+    pub(crate) answers: RefCell<BTreeMap<String, (LaunchRequest, Launched)>>,
+    /// Offers, by the names of their breakers, that EC2 has none of until then.
+    pub(crate) dry: RefCell<BTreeMap<String, Millis>>,
+    /// When breakers were opened, and until when.
+    opened: RefCell<BTreeMap<(String, String), (Millis, Millis)>>,
+    /// Offers that were asked for though their breakers were open.
+    pub(crate) asked_open: RefCell<Vec<String>>,
     /// Instances that were launched and no one has played yet: (id, fleet).
     pub(crate) born: RefCell<Vec<(String, String)>>,
     pub(crate) dead: RefCell<BTreeSet<String>>,
     pub(crate) runners: RefCell<BTreeMap<String, Registered>>,
+    /// Jobs at GitHub, by id, and the repository whose commit each run runs.
+    pub(crate) github_jobs: RefCell<BTreeMap<u64, github::Job>>,
+    pub(crate) heads: RefCell<BTreeMap<u64, String>>,
+    pub(crate) notes: RefCell<BTreeMap<String, u64>>,
+    /// What was put on the bus: (detail type, detail).
+    pub(crate) published: RefCell<Vec<(String, String)>>,
     pub(crate) parameters: RefCell<BTreeMap<String, Registration>>,
+    /// By which store each registration went.
+    pub(crate) handed_over_by: RefCell<BTreeMap<String, fleets::Handover>>,
     pub(crate) sent: RefCell<Vec<Sent>>,
     /// Receipts and the seconds after which they are seen again.
     pub(crate) given_back: RefCell<Vec<(String, Duration)>>,
@@ -83,6 +108,7 @@ pub(crate) enum Fault {
     GitHubPermanent,
     GitHubLimited(u64),
     HandoverTransient,
+    HandoverPermanent,
     Ledger,
     Wake,
 }
@@ -107,10 +133,19 @@ pub(crate) fn world(seed: u64) -> Port {
         concurrent: Cell::new(false),
         ledger: RefCell::default(),
         launched: RefCell::default(),
+        answers: RefCell::default(),
+        dry: RefCell::default(),
+        opened: RefCell::default(),
+        asked_open: RefCell::default(),
         born: RefCell::default(),
         dead: RefCell::default(),
         runners: RefCell::default(),
+        github_jobs: RefCell::default(),
+        heads: RefCell::default(),
+        notes: RefCell::default(),
+        published: RefCell::default(),
         parameters: RefCell::default(),
+        handed_over_by: RefCell::default(),
         sent: RefCell::default(),
         given_back: RefCell::default(),
         calls: RefCell::default(),
@@ -134,7 +169,7 @@ impl World {
     }
 
     /// Counts a call, gives others their turn before it, and answers the fault that awaits it.
-    async fn call(&self, call: &'static str) -> Option<Fault> {
+    pub(super) async fn call(&self, call: &'static str) -> Option<Fault> {
         if self.concurrent.get() {
             turn().await;
         }
@@ -200,7 +235,8 @@ impl Ledger for Port {
         let second = self.0.ledger.borrow().view(fleet);
         self.0.answered().await;
         let runners = self.0.ledger.borrow().view(fleet).runners;
-        Ok(View { meta: first.meta, queued: first.queued, reservations: second.reservations, runners })
+        let View { meta, offers, queued, manual, .. } = first;
+        Ok(View { meta, offers, queued, manual, reservations: second.reservations, runners })
     }
 
     async fn queued(&self, fleet: &str, limit: u32) -> Result<Vec<Marker>, LedgerError> {
@@ -212,6 +248,11 @@ impl Ledger for Port {
         ledger_fault(self.0.call("ledger.commit").await)?;
         assert!((1..=100).contains(&writes.len()), "a transaction of {} writes", writes.len());
         let committed = self.0.ledger.borrow_mut().commit(&writes);
+        if committed == Committed::Yes {
+            for write in &writes {
+                self.0.note_opened(write);
+            }
+        }
         self.0.note(format_args!("{committed:?}: {}", writes.iter().map(short).collect::<Vec<_>>().join(", ")));
         self.0.answered().await;
         Ok(committed)
@@ -223,9 +264,34 @@ impl Ledger for Port {
         Ok(())
     }
 
+    async fn tell(&self, fleet: &str, plan: LastPlan) -> Result<(), LedgerError> {
+        ledger_fault(self.0.call("ledger.tell").await)?;
+        self.0.ledger.borrow_mut().tell(fleet, plan);
+        Ok(())
+    }
+
     async fn meta(&self, fleet: &str) -> Result<Meta, LedgerError> {
         ledger_fault(self.0.call("ledger.meta").await)?;
-        Ok(self.0.ledger.borrow().metas.get(fleet).copied().unwrap_or_default())
+        Ok(self.0.ledger.borrow().metas.get(fleet).cloned().unwrap_or_default())
+    }
+
+    async fn refuse(&self, fleet: &str, error: &LastError, until: u64) -> Result<(), LedgerError> {
+        ledger_fault(self.0.call("ledger.refuse").await)?;
+        self.0.ledger.borrow_mut().refuse(fleet, error, until);
+        self.0.answered().await;
+        Ok(())
+    }
+
+    async fn offers(&self, fleet: &str) -> Result<Offers, LedgerError> {
+        ledger_fault(self.0.call("ledger.offers").await)?;
+        Ok(self.0.ledger.borrow().offers(fleet))
+    }
+
+    async fn take(&self, bucket: Bucket, take: Take) -> Result<Taken, LedgerError> {
+        ledger_fault(self.0.call("ledger.take").await)?;
+        let taken = self.0.ledger.borrow_mut().take(bucket, take);
+        self.0.answered().await;
+        Ok(taken)
     }
 
     async fn failed(&self, fleet: &str, seen: u64, now: u64, until: u64) -> Result<(), LedgerError> {
@@ -241,44 +307,15 @@ fn short(write: &Write) -> String {
         Write::PutRunner(it) => format!("runner {} is {}, leased to {}", it.instance, it.state.name(), it.lease_until),
         Write::DropRunner(it) => format!("runner {} is dropped", it.instance),
         Write::PutJob(it) => format!("job {} is {}", it.id, it.state.name()),
-        Write::PutReservation(it) => format!("reservation of {}, leased to {}", it.count, it.lease_until),
+        Write::PutReservation(it) => {
+            format!("reservation {} of {}, leased to {}", it.token(), it.count, it.lease_until)
+        }
         other => format!("{other:?}"),
     }
 }
 
 fn ledger_fault(fault: Option<Fault>) -> Result<(), LedgerError> {
     fault.map_or(Ok(()), |_| Err(LedgerError::new("asking the ledger", "it is not there")))
-}
-
-impl Compute for Port {
-    async fn launch(&self, request: &LaunchRequest) -> Result<Launched, LaunchError> {
-        let fault = self.0.call("compute.launch").await;
-        let failed = |class, code: &str| {
-            let source = "a fault".into();
-            Err(LaunchError { token: request.token.clone(), class, code: Some(code.to_owned()), source })
-        };
-        let (count, shortfalls) = match fault {
-            Some(Fault::Ec2(class, code)) => return failed(class, code),
-            Some(Fault::Short(count, class)) => (count, vec![Shortfall { class, reason: "short".into() }]),
-            _ => (request.count as usize, Vec::new()),
-        };
-        let fleet = request.tags.iter().find(|(key, _)| key == "dayfly:fleet").unwrap().1.clone();
-        let known = self.0.launched.borrow().get(&request.token).cloned();
-        let instances = known.unwrap_or_else(|| {
-            let ids: Vec<String> = (0..count).map(|_| instance(self.0.below(u64::MAX >> 12))).collect();
-            self.0.born.borrow_mut().extend(ids.iter().map(|id| (id.clone(), fleet.clone())));
-            self.0.launched.borrow_mut().insert(request.token.clone(), ids.clone());
-            ids
-        });
-        self.0.answered().await;
-        Ok(Launched { instances, shortfalls })
-    }
-
-    async fn find(&self, id: &str) -> Result<Vec<String>, LaunchError> {
-        self.0.call("compute.find").await;
-        let all = self.0.launched.borrow().get(id).cloned().unwrap_or_default();
-        Ok(all.into_iter().filter(|id| !self.0.dead.borrow().contains(id)).collect())
-    }
 }
 
 fn github_fault(fault: Option<&Fault>) -> Result<(), GitHubError> {
@@ -312,6 +349,37 @@ impl GitHub for Port {
         Ok(Jit { runner_id: id, config: SecretString::from("a JIT config") })
     }
 
+    async fn registration_token(&self, _: &Target) -> Result<SecretString, GitHubError> {
+        github_fault(self.0.call("github.registration_token").await.as_ref())?;
+        self.0.answered().await;
+        Ok(SecretString::from("a registration token"))
+    }
+
+    fn runner_url(&self, scope: &Scope) -> String {
+        urls::runner_url("https://api.github.com", scope)
+    }
+
+    async fn group(&self, _: &Target, _: &str) -> Result<u64, GitHubError> {
+        github_fault(self.0.call("github.group").await.as_ref())?;
+        Ok(4)
+    }
+
+    async fn job(&self, _: &Target, _: &str, id: u64) -> Result<github::Job, GitHubError> {
+        github_fault(self.0.call("github.job").await.as_ref())?;
+        let found = self.0.github_jobs.borrow().get(&id).cloned();
+        found.ok_or_else(|| GitHubError::Permanent(Failure::new("looking up a job", "404")))
+    }
+
+    async fn run(&self, _: &Target, _: &str, id: u64) -> Result<github::Run, GitHubError> {
+        github_fault(self.0.call("github.run").await.as_ref())?;
+        let head_repository = self.0.heads.borrow().get(&id).cloned();
+        Ok(github::Run { event: "pull_request".into(), head_repository })
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        None
+    }
+
     async fn find_runner(&self, _: &Target, name: &str) -> Result<Option<Found>, GitHubError> {
         github_fault(self.0.call("github.find_runner").await.as_ref())?;
         Ok(self.0.runners.borrow().get(name).map(|it| Found { id: it.id, online: it.online }))
@@ -330,10 +398,14 @@ impl GitHub for Port {
 }
 
 impl Handover for Port {
-    async fn put(&self, instance: &str, it: &Registration) -> Result<(), HandoverError> {
-        if self.0.call("handover.put").await.is_some() {
-            return Err(HandoverError::Transient(Failure::new("handing over", "a fault")));
+    async fn put(&self, by: fleets::Handover, instance: &str, it: &Registration) -> Result<(), HandoverError> {
+        let failure = Failure::new("handing over", "a fault");
+        match self.0.call("handover.put").await {
+            Some(Fault::HandoverPermanent) => return Err(HandoverError::Permanent(failure)),
+            Some(_) => return Err(HandoverError::Transient(failure)),
+            None => {}
         }
+        self.0.handed_over_by.borrow_mut().insert(instance.to_owned(), by);
         if self.0.parameters.borrow().contains_key(instance) {
             return Err(HandoverError::Exists { instance: instance.to_owned() });
         }
@@ -343,7 +415,8 @@ impl Handover for Port {
         Ok(())
     }
 
-    async fn exists(&self, instance: &str) -> Result<bool, HandoverError> {
+    async fn exists(&self, by: fleets::Handover, instance: &str) -> Result<bool, HandoverError> {
+        assert!(self.0.handed_over_by.borrow().get(instance).is_none_or(|it| *it == by), "asked of the other store");
         self.0.call("handover.exists").await;
         Ok(self.0.parameters.borrow().contains_key(instance))
     }
@@ -362,7 +435,7 @@ impl Wake for Port {
             return Err(WakeError { doing: "waking".into(), source: "a fault".into() });
         }
         let visible_at = self.now() + u64::try_from(delay.as_millis()).unwrap();
-        self.0.sent.borrow_mut().push(Sent { fleet: fleet.to_owned(), visible_at });
+        self.0.sent.borrow_mut().push(Sent { fleet: fleet.to_owned(), trace: trace::current(), visible_at });
         self.0.answered().await;
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::BoxError;
+use crate::{report::BoxError, trace};
 
 /// Version of the wake-up that is written, and the newest that is read.
 pub const VERSION: u32 = 1;
@@ -22,13 +22,17 @@ pub struct WakeUp {
     pub version: u32,
     /// The fleet to look at.
     pub fleet: String,
+    /// The trace of whoever sends it, for logs and tags alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
 }
 
 impl WakeUp {
-    /// A wake-up for `fleet`.
+    /// A wake-up for `fleet`, by whatever [`trace::current`] is.
     #[must_use]
     pub fn new(fleet: &str) -> Self {
-        Self { version: VERSION, fleet: fleet.to_owned() }
+        let trace = trace::current().map(|trace| trace.to_string());
+        Self { version: VERSION, fleet: fleet.to_owned(), trace }
     }
 }
 

@@ -15,7 +15,7 @@ use dayfly_control::ledger::dynamo::DynamoLedger;
 
 /// A DynamoDB API; moto ends with it.
 pub(crate) struct Moto {
-    endpoint: String,
+    pub(crate) endpoint: String,
     process: Option<(Child, BufReader<ChildStdout>)>,
 }
 
@@ -68,6 +68,29 @@ impl Moto {
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))
             .build();
         Client::from_conf(config)
+    }
+
+    pub(crate) fn ssm(&self) -> aws_sdk_ssm::Client {
+        let config = aws_sdk_ssm::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .endpoint_url(&self.endpoint)
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .build();
+        aws_sdk_ssm::Client::from_conf(config)
+    }
+
+    pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .endpoint_url(&self.endpoint)
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .force_path_style(true)
+            .build();
+        aws_sdk_s3::Client::from_conf(config)
     }
 
     /// A fresh table.

@@ -28,7 +28,7 @@ mock_resource "aws_dynamodb_table" {
 }
 
 mock_resource "aws_iam_role" {
-  defaults = { arn = "arn:aws:iam::123456789012:role/mock" }
+  defaults = { arn = "arn:aws:iam::123456789012:role/mock", unique_id = "AROAMOCK" }
 }
 
 mock_resource "aws_lambda_function" {

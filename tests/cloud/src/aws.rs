@@ -77,6 +77,14 @@ impl Aws {
         Ok(())
     }
 
+    /// What EC2 has none of: a list of `{"instance_type", "zone", "left"}`, which replaces the one before.
+    pub(crate) async fn capacity(&self, unavailable: &Value) -> Result<()> {
+        let url = format!("{}/_laptop/capacity", self.endpoint);
+        let body = json!({ "unavailable": unavailable });
+        self.http.post(&url).json(&body).send().await?.error_for_status().context("setting the capacity")?;
+        Ok(())
+    }
+
     /// Has calls of `operation` refused beyond so many a second, whoever makes them; 0 for none.
     pub(crate) async fn rate(&self, operation: &str, per_second: u32) -> Result<()> {
         let url = format!("{}/_laptop/rate", self.endpoint);

@@ -32,6 +32,14 @@ pub(crate) const IMPATIENT: [&str; 3] = ["self-hosted", "linux", "impatient"];
 pub(crate) const FLEETING: [&str; 3] = ["self-hosted", "linux", "fleeting"];
 /// Labels of the jobs that the fleet `spot` takes: spot instances, whose jobs are asked to stop five seconds before the end.
 pub(crate) const SPOT: [&str; 3] = ["self-hosted", "linux", "spot"];
+/// The fleets of the great trouble: each one's name, the label of its jobs, and its `max`.
+pub(crate) const STORM_FLEETS: [(&str, &str, u64); 5] = [
+    ("storm-types", "types", 15),
+    ("storm-spot", "spots", 15),
+    ("storm-exact", "exact", 15),
+    ("storm-s3", "s3", 15),
+    ("storm-reusable", "reusable", 10),
+];
 
 /// Where moto listens, where that is free.
 const MOTO_PORT: u16 = 5577;
@@ -208,12 +216,32 @@ fn variables(endpoint: &str, github: &str, control_zip: &Path, secret: &SecretSt
             "agent": agent,
         })
     };
-    let fleets = json!({
+    let storm = |labels: &[&str], max: u64, more: serde_json::Value| {
+        let mut fleet =
+            fleet(labels, "on-demand", json!({ "claim_seconds": 60, "idle_seconds": 10, "retire_seconds": 10 }));
+        fleet["max"] = max.into();
+        fleet["instance_types"] = json!(["c7i.large", "m7i.large", "c7a.large"]);
+        for (field, value) in more.as_object().into_iter().flatten() {
+            fleet[field] = value.clone();
+        }
+        fleet
+    };
+    let mut fleets = json!({
         "linux-x64": fleet(&LABELS, "on-demand", json!({ "claim_seconds": 60 })),
         "impatient": fleet(&IMPATIENT, "on-demand", json!({ "claim_seconds": 3, "metadata_access": "all" })),
         "fleeting": fleet(&FLEETING, "on-demand", json!({ "idle_seconds": 3, "retire_seconds": 20 })),
         "spot": fleet(&SPOT, "spot", json!({ "interruption_grace_seconds": 5, "stop_seconds": 3, "heartbeat_seconds": 1 })),
     });
+    let own = [
+        json!({}),
+        json!({ "market": "spot", "on_demand_fallback": true }),
+        json!({ "matching": "exact" }),
+        json!({ "handover": "s3" }),
+        json!({ "ephemeral": false }),
+    ];
+    for ((name, label, max), more) in STORM_FLEETS.into_iter().zip(own) {
+        fleets[name] = storm(&["self-hosted", label], max, more);
+    }
     json!({
         "endpoint": endpoint,
         "deployment": DEPLOYMENT,

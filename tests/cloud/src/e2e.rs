@@ -11,6 +11,7 @@ mod reusable;
 mod rough;
 mod secrets;
 mod steps;
+mod storm;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -87,6 +88,7 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
             test!(many::fifty_jobs_with_each_function_killed),
             test!(many::one_job_with_scale_up_killed_between_its_writes),
             test!(many::one_call_to_github_per_runner),
+            test!(storm::sixty_jobs_over_five_fleets),
         ]),
     }
     tests
@@ -120,6 +122,7 @@ fn trial(kind: &str, name: &'static str, body: Body, cloud: &Arc<Cloud>) -> Tria
                 cloud.github.clear_faults();
                 cloud.github.set_chaos(Chaos::default())?;
                 cloud.aws.rate(many::PUT_PARAMETER, 0).await?;
+                cloud.aws.capacity(&serde_json::json!([])).await?;
                 outcome?;
                 leftovers::wait_for_none(&cloud, Duration::from_mins(1)).await
             })

@@ -55,6 +55,10 @@ fn open_item(item: &serde_json::Value) -> Option<String> {
     if pk.starts_with("job#") {
         return (text("state") != "done").then(|| format!("ledger: {pk} is {}", text("state")));
     }
+    // What EC2 had none of, how fast services were called, and what was asked of GitHub, stay until their TTL.
+    if sk == "b#offers" || ["bucket", "note"].contains(&sk) {
+        return None;
+    }
     if sk == "a#meta" {
         let alive = item["alive"]["N"].as_str().unwrap_or("0");
         return (alive != "0").then(|| format!("ledger: {pk} counts {alive} alive"));
@@ -76,6 +80,9 @@ mod tests {
         let meta = |alive: &str| json!({"pk": {"S": "fleet#x"}, "sk": {"S": "a#meta"}, "alive": {"N": alive}});
         assert_eq!(open_item(&meta("0")), None);
         assert!(open_item(&meta("2")).unwrap().contains("2 alive"));
+        let offers = json!({"pk": {"S": "fleet#x"}, "sk": {"S": "b#offers"}});
+        assert_eq!(open_item(&offers), None);
+        assert_eq!(open_item(&json!({"pk": {"S": "bucket#ec2"}, "sk": {"S": "bucket"}})), None);
         let runner = json!({"pk": {"S": "fleet#x"}, "sk": {"S": "runner#i-0"}, "state": {"S": "busy"}});
         assert_eq!(open_item(&runner).unwrap(), "ledger: fleet#x runner#i-0 busy");
     }

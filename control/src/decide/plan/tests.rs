@@ -1,9 +1,9 @@
 use super::{LARGEST_RESERVATION, Plan, left_reservations, left_runners, plan};
 use crate::{
-    decide::runners::RunnerState,
-    fleets::{Fleet, Level, tests::fleet},
+    decide::{breaker::Breaker, offers::asks_key, runners::RunnerState},
+    fleets::{Fleet, Level, Market, tests::fleet},
     ledger::{
-        Marker, Reservation, Runner, View,
+        Manual, Marker, Reservation, Runner, View,
         tests::{marker, reservation, runner},
     },
 };
@@ -122,6 +122,112 @@ fn a_reservation_and_the_runners_it_became_are_counted_once() {
     assert_eq!(count(&fleet, &both, NOW), 1);
 }
 
+/// What is wanted: what it asks for, its market, how many.
+fn wanted(plan: &Plan) -> Vec<(String, Market, u32)> {
+    plan.launches.iter().map(|it| (it.asks.join(" "), it.market, it.count)).collect()
+}
+
+fn asking(job: u64, asks: &[&str]) -> Marker {
+    Marker { asks: asks.iter().map(|&ask| ask.into()).collect(), ..marker("linux-x64", job) }
+}
+
+fn open(view: &mut View, offer: impl Into<String>, until: u64) {
+    view.offers.breakers.0.insert(offer.into(), Breaker { failures: 1, until });
+}
+
+#[test]
+fn jobs_that_ask_for_something_have_runners_of_their_own() {
+    let mut fleet = fleet("linux-x64");
+    (fleet.steering.pin, fleet.steering.max_vcpus) = (true, 8);
+    let mut view = view(1, vec![reservation("linux-x64", "r9", 1)], runners(&[RunnerState::Registered]));
+    view.queued.extend([asking(2, &["dayfly-cpu=8"]), asking(3, &["dayfly-cpu=8"]), asking(4, &["dayfly-pin=a"])]);
+    view.runners[0].asks = vec!["dayfly-cpu=8".into()];
+    let expected = [("dayfly-cpu=8", 1), ("dayfly-pin=a", 1)].map(|(asks, n)| (asks.into(), Market::OnDemand, n));
+    assert_eq!(wanted(&plan(&fleet, &view, NOW)), expected);
+    fleet.steering.max_vcpus = 4;
+    let planned = plan(&fleet, &view, NOW);
+    assert_eq!(wanted(&planned), expected[1..], "nobody may ask for that any more");
+    assert_eq!(planned.unwished.len(), 1);
+}
+
+#[test]
+fn what_ec2_has_none_of_takes_no_room() {
+    let mut fleet = Fleet { max: 1, ..fleet("linux-x64") };
+    (fleet.steering.pin, fleet.steering.markets) = (true, vec![Market::Spot]);
+    let mut view = view(0, vec![], vec![]);
+    view.queued = vec![asking(1, &["dayfly-market=spot"]), asking(2, &["dayfly-pin=a"])];
+    open(&mut view, "spot/subnet-1/c7i.large", NOW + 9000);
+    let planned = plan(&fleet, &view, NOW);
+    assert_eq!(wanted(&planned), [("dayfly-pin=a".into(), Market::OnDemand, 1)]);
+    assert_eq!((planned.unavailable, planned.available_at, planned.held_back), (1, Some(NOW + 9000), 0));
+    open(&mut view, asks_key(&["dayfly-pin=a".to_owned()]), NOW + 5000);
+    let planned = plan(&fleet, &view, NOW);
+    assert_eq!((wanted(&planned), planned.available_at), (vec![], Some(NOW + 5000)), "EC2 refused it for good");
+    assert_eq!(wanted(&plan(&fleet, &view, NOW + 9000)).len(), 1, "both are due, and one fits");
+}
+
+#[test]
+fn a_base_of_on_demand_comes_before_spot() {
+    use RunnerState::{Busy, Registered};
+    let mut fleet = fleet("linux-x64");
+    (fleet.launch.market, fleet.launch.on_demand_base) = (Market::Spot, 3);
+    fleet.steering.markets = vec![Market::Spot];
+    let plain = |n, market| (String::new(), market, n);
+    let (on_demand, spot) = (Market::OnDemand, Market::Spot);
+    assert_eq!(wanted(&plan(&fleet, &view(5, vec![], vec![]), NOW)), [plain(3, on_demand), plain(2, spot)]);
+    assert_eq!(wanted(&plan(&fleet, &view(2, vec![], vec![]), NOW)), [plain(2, on_demand)]);
+    let mut some = view(5, vec![reservation("linux-x64", "r9", 1)], runners(&[Busy, Busy]));
+    some.runners[1].market = Some(spot);
+    assert_eq!(wanted(&plan(&fleet, &some, NOW)), [plain(1, on_demand), plain(3, spot)], "two are there");
+    let mut dry = view(5, vec![], runners(&[Registered]));
+    open(&mut dry, "on-demand/subnet-1/c7i.large", NOW + 1);
+    assert_eq!(wanted(&plan(&fleet, &dry, NOW)), [plain(4, spot)], "better than nothing");
+    let mut wished = view(0, vec![], vec![]);
+    wished.queued = vec![asking(1, &["dayfly-market=spot"])];
+    assert_eq!(wanted(&plan(&fleet, &wished, NOW))[0].1, spot, "as the job asks");
+}
+
+#[test]
+fn after_a_launch_the_fleet_cools_down() {
+    let fleet = Fleet { cooldown_seconds: 30, ..fleet("linux-x64") };
+    let mut view = view(2, vec![], vec![]);
+    view.meta.reserved_at = NOW - 10_000;
+    let planned = plan(&fleet, &view, NOW);
+    assert_eq!((count(&fleet, &view, NOW), planned.cooling_until), (0, Some(NOW + 20_000)));
+    assert_eq!(count(&fleet, &view, NOW + 20_000), 2);
+    view.queued.clear();
+    assert_eq!(plan(&fleet, &view, NOW).cooling_until, None, "nothing is missing");
+}
+
+#[test]
+fn no_plan_exceeds_max_and_the_same_level_has_the_same_plan() {
+    let mut random = crate::simulation::runtime::Random::new(7);
+    for _ in 0..5000 {
+        let mut fleet = Fleet { max: random.below(12), ..fleet("linux-x64") };
+        (fleet.launch.market, fleet.launch.on_demand_base) = (Market::Spot, random.below(5));
+        fleet.launch.on_demand_fallback = random.chance(50);
+        (fleet.steering.pin, fleet.cooldown_seconds) = (true, random.below(3) * 10);
+        let states: Vec<RunnerState> = (0..random.below(8)).map(|_| RunnerState::ALL[random.pick(5)]).collect();
+        let reserved = (0..random.below(3)).map(|i| reservation("linux-x64", &format!("r{i}"), 1)).collect();
+        let mut view = view(0, reserved, runners(&states));
+        let asks: [&[&str]; 3] = [&[], &["dayfly-pin=a"], &["dayfly-cpu=3"]];
+        view.queued = (0..random.below(30)).map(|job| asking(job, asks[random.pick(3)])).collect();
+        view.meta.reserved_at = NOW - random.below(20_000);
+        for offer in ["spot/subnet-1/c7i.large", "on-demand/subnet-1/c7i.large", "asks/dayfly-pin=a"] {
+            open(&mut view, offer, NOW - 1000 + random.below(2000));
+        }
+        let planned = plan(&fleet, &view, NOW);
+        let launched: u64 = planned.launches.iter().map(|it| u64::from(it.count)).sum();
+        assert!(launched <= fleet.max.saturating_sub(view.meta.alive), "{view:?}\n{planned:?}");
+        assert!(launched + planned.held_back + planned.unavailable <= planned.demand);
+        assert!(planned.launches.iter().all(|it| it.count > 0));
+        assert_eq!(plan(&fleet, &view.clone(), NOW), planned);
+        // The order in which the ledger has the jobs is chance.
+        view.queued.reverse();
+        assert_eq!(plan(&fleet, &view, NOW), planned);
+    }
+}
+
 #[test]
 fn what_a_dead_invocation_left_is_found() {
     let mut view =
@@ -131,4 +237,38 @@ fn what_a_dead_invocation_left_is_found() {
     assert_eq!(left_runners(&view, 1_030_000).len(), 1, "the registered one is done with");
     view.runners[0].boot_deadline = 1_030_000;
     assert!(left_runners(&view, 1_030_000).is_empty(), "its instance has given up");
+}
+
+fn manual(count: u32, expires: u64) -> Manual {
+    Manual {
+        fleet: "linux-x64".into(),
+        id: "m".into(),
+        count,
+        repository: "octo-org/octo-repo".into(),
+        installation: None,
+        created_at: NOW,
+        expires,
+    }
+}
+
+#[test]
+fn what_people_ask_for_is_demand_until_it_expires() {
+    let fleet = Fleet { max: 4, ..fleet("linux-x64") };
+    let mut view = view(1, vec![], runners(&[RunnerState::Registered]));
+    view.manual = vec![manual(2, NOW / 1000 + 60)];
+    let planned = plan(&fleet, &view, NOW);
+    assert_eq!((planned.demand, planned.supply, planned.launched()), (3, 1, 2));
+    assert_eq!(planned.launches[0].target.installation, Some(77), "as the job's webhook named it");
+    view.manual = vec![manual(9, NOW / 1000 + 60)];
+    let planned = plan(&fleet, &view, NOW);
+    assert_eq!((planned.launched(), planned.held_back), (3, 6), "max holds for people too");
+    let told = planned.told(&fleet, NOW);
+    assert_eq!((told.launched, told.held_back, told.max, told.reason()), (3, 6, 4, "max"));
+    view.manual = vec![manual(9, NOW / 1000)];
+    assert_eq!(count(&fleet, &view, NOW), 0, "expired");
+
+    view.manual = vec![manual(1, NOW), manual(2, NOW)];
+    view.runners[0].boot_deadline = 1_300_000;
+    let later = |view: &View| plan(&fleet, view, 1_300_000).demand;
+    assert_eq!(later(&view), 4 - 1, "a runner that has listened for long meets one wish, once");
 }

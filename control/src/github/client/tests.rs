@@ -1,7 +1,7 @@
 //! The client against an HTTP server that answers what it is told to.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex},
 };
 
@@ -10,16 +10,17 @@ use http::{HeaderMap, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::GitHubApp;
+use super::{Client, Identity};
 use crate::{
     clock::{Clock, Millis, SystemClock},
     fleets::Target,
     github::{Deletion, Found, GitHub, GitHubError, NewRunner, jwt::AppKey, jwt::tests::PKCS1},
+    ledger::{LedgerError, Notes},
     report::Chain,
 };
 
 #[derive(Clone, Debug)]
-struct FixedClock;
+pub(crate) struct FixedClock;
 
 impl Clock for FixedClock {
     fn now(&self) -> Millis {
@@ -33,28 +34,55 @@ impl Clock for FixedClock {
     async fn sleep(&self, _: std::time::Duration) {}
 }
 
-type Answer = (u16, Vec<(&'static str, String)>, Value);
+/// The ledger's notes, shared as by processes one after the other.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Noted(Arc<Mutex<BTreeMap<String, u64>>>);
 
-/// What was asked (method, path, authorization, body) and what is to be answered.
+impl Notes for Noted {
+    async fn recall(&self, key: &str) -> Result<Option<u64>, LedgerError> {
+        if key.contains("orgs/broken") {
+            return Err(LedgerError::new("recalling", "a fault"));
+        }
+        Ok(self.0.lock().unwrap().get(key).copied())
+    }
+
+    async fn remember(&self, key: &str, value: u64, expires: u64) -> Result<(), LedgerError> {
+        assert!(expires > FixedClock.now() / 1000, "in seconds");
+        self.recall(key).await?;
+        self.0.lock().unwrap().insert(key.to_owned(), value);
+        Ok(())
+    }
+}
+
+pub(crate) type Answer = (u16, Vec<(&'static str, String)>, Value);
+
+/// What was asked (method, path, authorization, body; ETags apart) and what is to be answered.
 #[derive(Default)]
-struct Script {
+pub(crate) struct Script {
     asked: Vec<(String, String, Value)>,
+    etags: Vec<Option<String>>,
     answers: VecDeque<Answer>,
 }
 
-struct Stage {
-    app: GitHubApp<FixedClock>,
-    script: Arc<Mutex<Script>>,
+pub(crate) struct Stage {
+    pub(crate) app: Client<FixedClock, Noted>,
+    pub(crate) url: String,
+    pub(crate) script: Arc<Mutex<Script>>,
+}
+
+pub(crate) fn app_key(id: &str) -> Identity {
+    Identity::App(Box::new(AppKey::from_pem(id, &SecretString::from(PKCS1)).unwrap()))
 }
 
 /// A server under `base` that gives these answers one after the other.
-async fn stage(base: &str, answers: impl IntoIterator<Item = Answer>) -> Stage {
+pub(crate) async fn stage(base: &str, answers: impl IntoIterator<Item = Answer>) -> Stage {
     let script = Arc::new(Mutex::new(Script { answers: answers.into_iter().collect(), ..Script::default() }));
     let seen = Arc::clone(&script);
     let serve = async move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
         let mut script = seen.lock().unwrap();
         let bearer = headers["authorization"].to_str().unwrap().to_owned();
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        script.etags.push(headers.get("if-none-match").map(|etag| etag.to_str().unwrap().to_owned()));
         script.asked.push((format!("{method} {uri}"), bearer, body));
         let (status, headers, body) = script.answers.pop_front().expect("an answer for each request");
         let headers: HeaderMap =
@@ -65,39 +93,38 @@ async fn stage(base: &str, answers: impl IntoIterator<Item = Answer>) -> Stage {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}{base}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(serve)).await.unwrap() });
-    let key = AppKey::from_pem("4711", &SecretString::from(PKCS1)).unwrap();
-    Stage { app: GitHubApp::new(&url, key, FixedClock).unwrap(), script }
+    Stage { app: Client::new(&url, app_key("4711"), FixedClock, Noted::default()).unwrap(), url, script }
 }
 
 impl Stage {
-    fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.script.lock().unwrap().asked.iter().map(|(what, ..)| what.clone()).collect()
     }
 }
 
-fn target(installation: Option<u64>) -> Target {
+pub(crate) fn target(installation: Option<u64>) -> Target {
     Target { scope: "orgs/octo-org".parse().unwrap(), installation }
 }
 
-fn runner() -> NewRunner {
+pub(crate) fn runner() -> NewRunner {
     NewRunner { name: "linux-x64-i-1".into(), labels: vec!["self-hosted".into(), "linux".into()], group: 4 }
 }
 
-fn ok(status: u16, body: Value) -> Answer {
+pub(crate) fn ok(status: u16, body: Value) -> Answer {
     (status, vec![], body)
 }
 
-fn token(secret: &str) -> Answer {
+pub(crate) fn token(secret: &str) -> Answer {
     // An hour after the clock's now.
     ok(201, json!({"token": secret, "expires_at": "2026-11-18T12:06:40Z"}))
 }
 
-fn jit(id: u64) -> Answer {
+pub(crate) fn jit(id: u64) -> Answer {
     ok(201, json!({"runner": {"id": id, "name": "x", "os": "unknown"}, "encoded_jit_config": "a-jit-config"}))
 }
 
-const TOKEN: &str = "POST /app/installations/77/access_tokens";
-const JIT: &str = "POST /orgs/octo-org/actions/runners/generate-jitconfig";
+pub(crate) const TOKEN: &str = "POST /app/installations/77/access_tokens";
+pub(crate) const JIT: &str = "POST /orgs/octo-org/actions/runners/generate-jitconfig";
 
 #[tokio::test]
 async fn one_runner_is_one_call_beyond_a_token() {
@@ -228,11 +255,165 @@ async fn runners_are_found_by_their_whole_name_and_deleted() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_a_passing_failure() {
-    let key = AppKey::from_pem("4711", &SecretString::from(PKCS1)).unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let app = GitHubApp::new(&format!("http://127.0.0.1:{port}"), key, FixedClock).unwrap();
+    let url = format!("http://127.0.0.1:{port}");
+    let app = Client::new(&url, app_key("4711"), FixedClock, Noted::default()).unwrap();
     let error = app.authorize(&target(Some(77))).await.unwrap_err();
     assert!(matches!(error, GitHubError::Transient(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_installation_that_was_asked_for_is_known_to_the_next_process() {
+    let stage = stage("", [ok(200, json!({"id": 77})), token("t1"), token("t2")]).await;
+    stage.app.authorize(&target(None)).await.unwrap();
+    let notes = stage.app.notes.clone();
+    let next = Client::new(&stage.url, app_key("4711"), FixedClock, notes.clone()).unwrap();
+    // What was found counts more than what a webhook names.
+    next.authorize(&target(Some(5))).await.unwrap();
+    assert_eq!(stage.asked(), ["GET /orgs/octo-org/installation", TOKEN, TOKEN]);
+    let other = Client::new(&stage.url, app_key("4712"), FixedClock, notes).unwrap();
+    stage.script.lock().unwrap().answers.extend([token("t3")]);
+    other.authorize(&target(Some(5))).await.unwrap();
+    assert_eq!(stage.asked()[3..], ["POST /app/installations/5/access_tokens"], "another App has another installation");
+}
+
+#[tokio::test]
+async fn a_ledger_that_fails_is_done_without() {
+    let stage = stage("", [ok(200, json!({"id": 77})), token("t1")]).await;
+    let target = Target { scope: "orgs/broken".parse().unwrap(), installation: None };
+    stage.app.authorize(&target).await.unwrap();
+    assert_eq!(stage.asked(), ["GET /orgs/broken/installation", TOKEN]);
+}
+
+#[tokio::test]
+async fn a_token_of_a_persons_needs_no_installation() {
+    let stage = stage("", [jit(1), ok(401, json!({"message": "Bad credentials"}))]).await;
+    let identity = Identity::Token(SecretString::from("a-persons-token"));
+    let client = Client::new(&stage.url, identity, FixedClock, Noted::default()).unwrap();
+    client.authorize(&target(None)).await.unwrap();
+    client.jit_config(&target(Some(5)), &runner()).await.unwrap();
+    let error = client.jit_config(&target(Some(5)), &runner()).await.unwrap_err();
+    assert!(matches!(error, GitHubError::Permanent(_)), "there is no other token");
+    assert_eq!(stage.asked(), [JIT, JIT]);
+    assert_eq!(stage.script.lock().unwrap().asked[0].1, "Bearer a-persons-token");
+    assert!(!format!("{client:?} {}", Chain(&error)).contains("a-persons-token"));
+}
+
+#[tokio::test]
+async fn a_registration_token_is_used_until_it_has_ten_minutes_left() {
+    let in_an_hour =
+        || ok(201, json!({"token": "AABF3JGZDX3P5PMEXLND6TS6FCWO6", "expires_at": "2026-11-18T12:06:40Z"}));
+    // 2026-11-18T11:16:40Z is ten minutes after the clock's now.
+    let soon = ok(201, json!({"token": "SHORT", "expires_at": "2026-11-18T11:16:40Z"}));
+    let stage = stage("", [token("t1"), soon, in_an_hour()]).await;
+    let get = async || stage.app.registration_token(&target(Some(77))).await.unwrap().expose_secret().to_owned();
+    assert_eq!(get().await, "SHORT", "GitHub gave no better one");
+    for _ in 0..3 {
+        assert_eq!(get().await, "AABF3JGZDX3P5PMEXLND6TS6FCWO6");
+    }
+    let ask = "POST /orgs/octo-org/actions/runners/registration-token";
+    assert_eq!(stage.asked(), [TOKEN, ask, ask]);
+    assert!(!format!("{:?}", stage.app).contains("AABF3"), "Debug shows no secret");
+}
+
+fn groups(etag: &str, groups: &[(u64, String)]) -> Answer {
+    let listed: Vec<Value> = groups.iter().map(|(id, name)| json!({"id": id, "name": name})).collect();
+    (200, vec![("etag", etag.to_owned())], json!({"total_count": 101, "runner_groups": listed}))
+}
+
+#[tokio::test]
+async fn a_group_is_found_on_any_page_and_asked_for_once() {
+    let first: Vec<(u64, String)> = (1..=100).map(|id| (id, format!("group {id}"))).collect();
+    let second = [(101, "Größe XL".to_owned())];
+    let stage = stage("", [token("t1"), groups("\"a\"", &first), groups("\"b\"", &second)]).await;
+    let (app, at) = (&stage.app, target(Some(77)));
+    for _ in 0..3 {
+        assert_eq!(app.group(&at, "Größe XL").await.unwrap(), 101);
+    }
+    assert_eq!(app.group(&at, "group 7").await.unwrap(), 7);
+    let page = |n| format!("GET /orgs/octo-org/actions/runner-groups?per_page=100&page={n}");
+    assert_eq!(stage.asked(), [TOKEN.to_owned(), page(1), page(2)]);
+    // Missing: known for a minute, and the error tells what there is.
+    let error = app.group(&at, "gpu").await.unwrap_err();
+    let said = Chain(&error).to_string();
+    assert!(matches!(error, GitHubError::Permanent(_)), "{said}");
+    let expected =
+        "looking for a runner group at orgs/octo-org: there is no runner group \"gpu\"; there are \"group 1\", ";
+    assert!(said.starts_with(expected), "{said}");
+    assert_eq!(stage.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn groups_are_asked_for_again_by_etag_and_known_ones_outlive_a_failure() {
+    let list = [(1, "Default".to_owned()), (4, "gpu".to_owned())];
+    let unchanged = (304, vec![("etag", "\"a\"".to_owned())], Value::Null);
+    let stage =
+        stage("", [token("t1"), groups("\"a\"", &list), unchanged, ok(502, json!({})), ok(502, json!({}))]).await;
+    let (app, at) = (&stage.app, target(Some(77)));
+    let age = async || app.groups.lock().await.get_mut(&at.scope).unwrap().checked_at = Some(0);
+    assert_eq!(app.group(&at, "gpu").await.unwrap(), 4);
+    age().await;
+    assert_eq!(app.group(&at, "gpu").await.unwrap(), 4, "unchanged");
+    assert_eq!(app.group(&at, "gpu").await.unwrap(), 4, "and fresh again");
+    age().await;
+    assert_eq!(app.group(&at, "gpu").await.unwrap(), 4, "GitHub is down");
+    assert!(matches!(app.group(&at, "cpu").await, Err(GitHubError::Transient(_))), "nothing is known of this one");
+    let script = stage.script.lock().unwrap();
+    assert_eq!(
+        script.etags,
+        [None, None, Some("\"a\"".to_owned()), Some("\"a\"".to_owned()), Some("\"a\"".to_owned())]
+    );
+}
+
+#[tokio::test]
+async fn a_repository_has_the_default_group_and_an_enterprise_its_own() {
+    let stage = stage("", [ok(200, json!({"id": 77})), token("t1"), groups("\"a\"", &[(9, "big".to_owned())])]).await;
+    let at = |scope: &str| Target { scope: scope.parse().unwrap(), installation: None };
+    assert_eq!(stage.app.group(&at("repos/octo-org/octo-repo"), "default").await.unwrap(), 1);
+    assert!(matches!(stage.app.group(&at("repos/o/r"), "gpu").await, Err(GitHubError::Permanent(_))));
+    assert_eq!(stage.app.group(&at("enterprises/octo"), "big").await.unwrap(), 9);
+    let asked = stage.asked();
+    assert_eq!(asked[0], "GET /enterprises/octo/installation");
+    assert_eq!(asked[2], "GET /enterprises/octo/actions/runner-groups?per_page=100&page=1");
+}
+
+#[tokio::test]
+async fn jobs_and_runs_are_looked_up() {
+    let job = json!({"id": 7, "run_id": 5, "run_attempt": 2, "status": "in_progress", "conclusion": null,
+                     "labels": ["self-hosted"], "runner_id": 1, "runner_name": "linux-x64-i-1"});
+    let run = |head: Value| ok(200, json!({"id": 5, "event": "pull_request", "head_repository": head}));
+    let fork = json!({"full_name": "mallory/octo-repo"});
+    let stage = stage(
+        "",
+        [token("t1"), ok(200, job), run(fork), run(Value::Null), ok(404, json!({})), ok(200, json!({"id": 77}))],
+    )
+    .await;
+    let (app, at) = (&stage.app, target(Some(77)));
+    let found = app.job(&at, "octo-org/octo-repo", 7).await.unwrap();
+    assert_eq!((found.run_id, found.run_attempt, found.runner_name.as_deref()), (5, 2, Some("linux-x64-i-1")));
+    assert!(app.run(&at, "octo-org/octo-repo", 5).await.unwrap().is_of_fork("octo-org/octo-repo"));
+    assert_eq!(app.run(&at, "octo-org/octo-repo", 5).await.unwrap().head_repository, None);
+    assert!(matches!(app.job(&at, "octo-org/octo-repo", 8).await, Err(GitHubError::Permanent(_))));
+    assert_eq!(
+        stage.asked()[1..3],
+        ["GET /repos/octo-org/octo-repo/actions/jobs/7", "GET /repos/octo-org/octo-repo/actions/runs/5"]
+    );
+}
+
+#[tokio::test]
+async fn what_is_left_of_the_limit_is_known_and_one_owners_limit_is_not_anothers() {
+    let left = |n: u64| vec![("x-ratelimit-remaining", n.to_string()), ("x-ratelimit-reset", "1795003600".to_owned())];
+    let with = |(status, _, body): Answer, n| (status, left(n), body);
+    let limited = (403, left(0), json!({"message": "API rate limit exceeded"}));
+    let stage = stage("", [token("t1"), with(jit(1), 4321), limited, token("t2"), with(jit(2), 12)]).await;
+    assert_eq!(stage.app.remaining(), None);
+    stage.app.jit_config(&target(Some(77)), &runner()).await.unwrap();
+    assert_eq!(stage.app.remaining(), Some(4321));
+    let error = stage.app.jit_config(&target(Some(77)), &runner()).await.unwrap_err();
+    assert!(matches!(error, GitHubError::Limited { wait, .. } if wait.as_secs() == 3601), "{error:?}");
+    assert_eq!(stage.app.remaining(), Some(0));
+    let elsewhere = Target { scope: "orgs/other".parse().unwrap(), installation: Some(78) };
+    stage.app.jit_config(&elsewhere, &runner()).await.unwrap();
 }
 
 /// Everything that is logged, at every level, into one text.

@@ -1,4 +1,7 @@
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -31,10 +34,40 @@ fn a_token_is_signed_by_the_key_and_says_what_github_wants() {
 }
 
 #[test]
+fn a_key_may_be_wrapped_as_secrets_are() {
+    let token = |text: &str| {
+        let key = AppKey::from_pem("4711", &SecretString::from(text)).unwrap();
+        key.token(1000, "a-uuid").unwrap().expose_secret().to_owned()
+    };
+    let plain = token(PKCS1);
+    for pem in [PKCS1, PKCS8] {
+        let escaped = pem.replace('\n', "\\n");
+        let packed = STANDARD.encode(pem);
+        let in_lines: Vec<&str> = packed.as_bytes().chunks(76).map(|it| std::str::from_utf8(it).unwrap()).collect();
+        let wrapped = [
+            pem.replace('\n', "\r\n"),
+            format!("\n  {pem}\n\n"),
+            escaped.clone(),
+            pem.replace('\n', "\\r\\n"),
+            format!("\"{escaped}\""),
+            packed.clone(),
+            in_lines.join("\n"),
+            in_lines.join("\\n"),
+            STANDARD.encode(&escaped),
+        ];
+        for text in wrapped {
+            assert_eq!(token(&text), plain, "{text}");
+        }
+    }
+}
+
+#[test]
 fn other_keys_are_refused_without_being_quoted() {
     let refused = |pem: &str| AppKey::from_pem("4711", &SecretString::from(pem)).unwrap_err();
     assert_eq!(refused(""), KeyError::NotPem);
     assert_eq!(refused("MIIEow"), KeyError::NotPem);
+    assert_eq!(refused(&STANDARD.encode("no key")), KeyError::NotPem);
+    assert_eq!(refused(&STANDARD.encode([0xff, 0xfe])), KeyError::NotPem);
     assert_eq!(refused(EC), KeyError::NotRsa);
     let broken = PKCS1.replacen("MII", "MIA", 1);
     assert!(matches!(refused(&broken), KeyError::Refused(_)));

@@ -3,18 +3,22 @@ use dayfly_contract::{Grant, Job as RanJob, Kind, Lifecycle, Reason, Registratio
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::{CLEANUP_ATTEMPTS, Deps, handle};
+use super::{BUSY_ATTEMPTS, CLEANUP_ATTEMPTS, Deps, handle};
 use crate::{
     decide::runners::RunnerState,
     ledger::{
         Meta, Runner,
         tests::{instance, marker, runner},
     },
+    logging::tests::logged,
+    metrics::Metrics,
     simulation::{
         runtime::run,
         world::{self, Fault, Port, Registered},
     },
 };
+
+mod reusable;
 
 /// A world with one runner in this state, its registration and its entry at GitHub.
 fn world(state: RunnerState) -> Port {
@@ -26,6 +30,7 @@ fn world(state: RunnerState) -> Port {
         version: VERSION,
         reservation: "r1".into(),
         runner_name: "x".into(),
+        trace: None,
         grant: Grant::Jit { runner_id: 23, jit_config: SecretString::from("secret") },
     };
     port.0.parameters.borrow_mut().insert(instance(1), registration);
@@ -35,6 +40,11 @@ fn world(state: RunnerState) -> Port {
 }
 
 fn send(port: &Port, body: &Value, sender: &str, received: u32) -> usize {
+    measured(port, body, sender, received).0
+}
+
+/// How many messages are given back, and the metrics' lines.
+fn measured(port: &Port, body: &Value, sender: &str, received: u32) -> (usize, Vec<Value>) {
     let mut message = SqsMessage::default();
     message.message_id = Some("m".into());
     message.body = Some(if let Value::String(text) = body { text.clone() } else { body.to_string() });
@@ -43,8 +53,10 @@ fn send(port: &Port, body: &Value, sender: &str, received: u32) -> usize {
     let mut batch = SqsEvent::default();
     batch.records = vec![message];
     let p = || port.clone();
-    let deps = Deps { ledger: p(), github: p(), handover: p(), wake: p(), clock: p() };
-    run(handle(&deps, &batch)).batch_item_failures.len()
+    let metrics = Metrics::default();
+    let deps = Deps { ledger: p(), github: p(), handover: p(), wake: p(), metrics, clock: p() };
+    let given_back = run(handle(&deps, &batch)).batch_item_failures.len();
+    (given_back, deps.metrics.take(0).iter().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
 fn tell(port: &Port, it: &Lifecycle) -> usize {
@@ -271,4 +283,29 @@ fn failures_in_a_row_leave_the_fleet_alone_for_longer_each_time() {
     tell(&port, &finished());
     again(RunnerState::Registered);
     assert_eq!((tell(&port, &failed()), waits(&port)), (0, vec![5]), "a job was run");
+}
+
+#[test]
+fn a_dropped_message_is_a_line_and_a_count() {
+    let port = world(RunnerState::Registered);
+    let message = |change: &dyn Fn(&mut Value)| {
+        let mut message = serde_json::to_value(failed()).unwrap();
+        change(&mut message);
+        message
+    };
+    let own = format!("AROAX:{}", instance(1));
+    let cases = [
+        ("unreadable", Value::String("nonsense".into()), own.as_str()),
+        ("too_new", message(&|it| it["version"] = 9.into()), &own),
+        ("unknown_kind", message(&|it| it["kind"] = "bored".into()), &own),
+        ("no_instance", message(&|it| it["instance_id"] = "x".into()), &own),
+        ("no_fleet", message(&|it| it["fleet"] = "X!".into()), &own),
+        ("foreign", message(&|_| {}), "AROAX:i-00000000000000002"),
+    ];
+    for (reason, body, sender) in cases {
+        let mut metrics = Vec::new();
+        let lines = logged("info", || metrics = measured(&port, &body, sender, 1).1);
+        assert_eq!((lines.len(), &lines[0]["reason"]), (1, &Value::from(reason)), "{lines:?}");
+        assert_eq!((metrics.len(), &metrics[0]["Reason"]), (1, &Value::from(reason)), "{metrics:?}");
+    }
 }

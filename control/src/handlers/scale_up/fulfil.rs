@@ -1,76 +1,153 @@
 //! A reservation becomes instances, and these are written down.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures::future::join_all;
 use tracing::{error, info, warn};
 
 use super::{
     Deps, Outcome, Ports,
-    look::{Task, pause},
+    look::{AFTER_PAUSE, Task, note_error, pause, refuse},
+    pace,
     register::register,
 };
 use crate::{
     clock::Clock,
-    compute::{Compute, LaunchError, Launched},
+    compute::{Compute, LaunchError, Launched, Shortfall},
     decide::{
+        answer::{self, Answer},
+        breaker::Breakers,
+        bucket::Bucket,
         errors::{Class, TOKEN_MISMATCH},
-        events, launch,
+        events::{self, Terms},
+        launch::{self, LaunchRequest},
+        offers::{self, Choice, choose},
         runners::RunnerState,
+        wishes::Wishes,
     },
-    ledger::{ATTEMPTS, Committed, Ledger, LedgerError, Reservation, Runner, Write},
+    ledger::{ATTEMPTS, Committed, Ledger, LedgerError, Offers, Reservation, Runner, Write},
+    metrics::Metric,
     report::Chain,
 };
 
-/// How long a fleet is left alone when EC2 has no capacity for it.
-const CAPACITY_WAIT: Duration = Duration::from_secs(15);
+/// How long a fleet is left alone when EC2 gives less than was asked for and the reason may pass by itself.
+const SHORT_WAIT: Duration = Duration::from_secs(15);
 
-/// Launches what was reserved, writes it down and registers it.
+/// Launches what was reserved, writes it down and registers it. What one market does not have stays reserved and is
+/// asked for in the next, under a token of its own.
 pub(super) async fn fulfil<P: Ports>(deps: &Deps<P>, task: &Task<'_>, reservation: Reservation) -> Outcome {
-    let worked: Result<Outcome, LedgerError> = async {
-        let launched = match launch(deps, task, &reservation).await {
-            Ok(launched) => launched,
-            Err(error) => return refused(deps, task, reservation.clone(), &error).await,
-        };
-        let missing = shortfall(deps, task, &reservation, &launched).await?;
-        let Some(runners) = resolve(deps, task, &reservation, &launched.instances).await? else {
-            return Ok(Outcome::Done);
-        };
-        let missing = if runners.len() < launched.instances.len() { Outcome::Later(Duration::ZERO) } else { missing };
-        let outcomes = join_all(runners.into_iter().map(|runner| register(deps, task, runner))).await;
-        Ok(outcomes.into_iter().chain([missing]).max().unwrap_or(Outcome::Done))
-    }
-    .await;
-    match worked {
+    match answered(deps, task, &reservation).await {
         Ok(outcome) => outcome,
         Err(error) => {
             error!(fleet.name = task.fleet.name, reservation.id = reservation.id, error = %Chain(&error),
                 "Reservation {} is left to the next look", reservation.id);
             // Where this fails too, or its instances were written down after all, the lease runs out.
-            let _: Result<Committed, LedgerError> = free(deps, reservation.clone()).await;
+            let _: Result<Committed, LedgerError> = free(deps, reservation).await;
             Outcome::Again
         }
     }
 }
 
-/// The reservation's instances. Asking with the same token again after a crash gives those of the first time. Once
-/// their boot deadline is past they are only looked for: they have given up or will, and new ones are for a new plan.
-async fn launch<P: Ports>(deps: &Deps<P>, task: &Task<'_>, reservation: &Reservation) -> Result<Launched, LaunchError> {
-    let found = |instances| Launched { instances, shortfalls: Vec::new() };
-    if deps.clock.now() >= reservation.created_at + task.fleet.boot_seconds * 1000 {
-        return deps.compute.find(&reservation.id).await.map(found);
+async fn answered<P: Ports>(
+    deps: &Deps<P>,
+    task: &Task<'_>,
+    reservation: &Reservation,
+) -> Result<Outcome, LedgerError> {
+    let fleet = task.fleet;
+    // Where the fleet no longer allows what it was reserved for, nothing is launched: it is looked for.
+    let wishes = Wishes::read(reservation.asks.iter().map(String::as_str), &fleet.steering);
+    let request = wishes.as_ref().ok().map(|wishes| launch::request(&deps.deployment, fleet, wishes, reservation));
+    let request = request.filter(|_| deps.clock.now() < reservation.created_at + fleet.boot_seconds * 1000);
+    let launched = match launch(deps, task, reservation, request.as_ref()).await {
+        Ok(launched) => launched,
+        Err(Unlaunched::Paced(wait)) => {
+            let _: Committed = free(deps, reservation.clone()).await?;
+            return Ok(Outcome::Later(wait + AFTER_PAUSE));
+        }
+        Err(Unlaunched::Transient(error)) => {
+            // Perhaps it was carried out: the reservation stands, free for the next look to ask again.
+            warn!(fleet.name = fleet.name, reservation.id = reservation.id, "{}", Chain(&error));
+            // Where it changed meanwhile, somebody else has it.
+            let _: Committed = free(deps, reservation.clone()).await?;
+            return Ok(Outcome::Again);
+        }
+    };
+    let mut rest = None;
+    let mut outcome = Outcome::Done;
+    if let (Some(request), Ok(wishes)) = (&request, &wishes) {
+        let answer = answer::read(request, &launched);
+        let breakers = note(deps, task, reservation, &answer).await?;
+        rest = next_group(deps, task, reservation, wishes, &answer, &breakers);
+        if rest.is_none() {
+            outcome = shortfall(deps, task, reservation, wishes, &answer, &launched, &breakers).await?;
+        }
+    } else if launched.instances.len() < reservation.count as usize {
+        // They were looked for, and some are gone.
+        outcome = Outcome::Later(Duration::ZERO);
     }
-    let request = launch::request(&deps.deployment, task.fleet, reservation);
+    let Some(runners) = resolve(deps, task, reservation, &launched.instances, rest.as_ref()).await? else {
+        return Ok(Outcome::Done);
+    };
+    if runners.len() < launched.instances.len() {
+        outcome = outcome.max(Outcome::Later(Duration::ZERO));
+    }
+    let registered = join_all(runners.into_iter().map(|runner| register(deps, task, runner)));
+    let rest = async {
+        match rest {
+            Some(rest) => Box::pin(fulfil(deps, task, Reservation { version: rest.version + 1, ..rest })).await,
+            None => Outcome::Done,
+        }
+    };
+    let (registered, rest) = futures::join!(registered, rest);
+    Ok(registered.into_iter().chain([rest, outcome]).max().unwrap_or(Outcome::Done))
+}
+
+/// Why nothing is known of a launch.
+enum Unlaunched {
+    /// It was not its turn.
+    Paced(Duration),
+    /// It failed on the way.
+    Transient(LaunchError),
+}
+
+/// The reservation's instances. Asking with the same token again after a crash gives those of the first time. Without a
+/// request they are only looked for: once their boot deadline is past they have given up or will, and new ones are for a
+/// new plan.
+async fn launch<P: Ports>(
+    deps: &Deps<P>,
+    task: &Task<'_>,
+    reservation: &Reservation,
+    request: Option<&LaunchRequest>,
+) -> Result<Launched, Unlaunched> {
+    let token = reservation.token();
+    let find = async || {
+        let found = deps.compute.find(&token).await.map_err(Unlaunched::Transient)?;
+        Ok(Launched { instances: found, ..Launched::default() })
+    };
+    let Some(request) = request else { return find().await };
+    // An instance that can't be registered soon is money for nothing; so GitHub's turn comes before the launch too.
+    pace::take(deps, Bucket::Ec2, 1).await.map_err(Unlaunched::Paced)?;
+    pace::take(deps, Bucket::GitHub, request.count).await.map_err(Unlaunched::Paced)?;
     let started = deps.clock.now();
-    match deps.compute.launch(&request).await {
+    match deps.compute.launch(request).await {
         // The fleet has changed since a first request was sent under this token.
-        Err(error) if error.code.as_deref() == Some(TOKEN_MISMATCH) => {
-            deps.compute.find(&reservation.id).await.map(found)
+        Err(error) if error.code.as_deref() == Some(TOKEN_MISMATCH) => find().await,
+        Err(error) => {
+            let code = error.code.clone().unwrap_or_else(|| "unknown".to_owned());
+            measure_error(deps, task, &code);
+            if error.class == Class::Transient {
+                return Err(Unlaunched::Transient(error));
+            }
+            let reason = Chain(&error).to_string();
+            let whole = Shortfall { class: error.class, code, reason, pool: None, zone: None };
+            Ok(Launched { shortfalls: vec![whole], ..Launched::default() })
         }
         Ok(launched) => {
+            measure(deps, task, reservation, &launched);
             info!(
                 fleet.name = task.fleet.name,
                 reservation.id = reservation.id,
+                launch.market = request.market.name(),
                 launch.asked = reservation.count,
                 launch.came = launched.instances.len(),
                 duration_ms = deps.clock.now().saturating_sub(started),
@@ -80,8 +157,88 @@ async fn launch<P: Ports>(deps: &Deps<P>, task: &Task<'_>, reservation: &Reserva
             );
             Ok(launched)
         }
-        Err(error) => Err(error),
     }
+}
+
+/// Counts what came of a launch, and what did not.
+fn measure<P: Ports>(deps: &Deps<P>, task: &Task<'_>, reservation: &Reservation, launched: &Launched) {
+    let fleet = [("Fleet", task.fleet.name.as_str())];
+    let came = u64::try_from(launched.instances.len()).unwrap_or_default();
+    deps.metrics.add(Metric::InstancesAsked, u64::from(reservation.count), &fleet);
+    deps.metrics.add(Metric::InstancesLaunched, came, &fleet);
+    for it in &launched.shortfalls {
+        match &it.pool {
+            Some(pool) if it.class == Class::Capacity => {
+                let zone = it.zone.as_deref().unwrap_or(&pool.subnet);
+                let offer = [("InstanceType", pool.instance_type.as_deref().unwrap_or_default()), ("Zone", zone)];
+                deps.metrics.add(Metric::CapacityErrors, 1, &offer);
+            }
+            _ => measure_error(deps, task, &it.code),
+        }
+    }
+}
+
+/// Counts what EC2 refused, by its code.
+fn measure_error<P: Ports>(deps: &Deps<P>, task: &Task<'_>, code: &str) {
+    deps.metrics.add(Metric::LaunchErrors, 1, &[("Fleet", &task.fleet.name), ("Reason", code)]);
+}
+
+/// Notes which offers failed and which worked; answers the breakers as they are then. In the good case that is no call.
+async fn note<P: Ports>(
+    deps: &Deps<P>,
+    task: &Task<'_>,
+    reservation: &Reservation,
+    answer: &Answer,
+) -> Result<Breakers, LedgerError> {
+    let mut failed = answer.failed.clone();
+    if answer.class == Some(Class::Permanent) && !reservation.asks.is_empty() {
+        // Perhaps no other job asks for that: the fleet goes on without these.
+        failed.insert(offers::asks_key(&reservation.asks));
+    }
+    let mut offers: Offers = task.offers.clone();
+    for attempt in 1..=ATTEMPTS {
+        let chance = u64::try_from(deps.clock.random() % u128::from(u64::MAX)).unwrap_or_default();
+        if !offers.breakers.hear(&answer.worked, &failed, deps.clock.now(), chance) {
+            return Ok(offers.breakers);
+        }
+        if deps.ledger.commit(vec![Write::PutOffers(offers.clone())]).await? == Committed::Yes {
+            let names: BTreeSet<&str> = failed.iter().map(String::as_str).collect();
+            if !names.is_empty() {
+                let names = names.into_iter().collect::<Vec<_>>().join(" ");
+                warn!(fleet.name = task.fleet.name, offers = names, "EC2 has none of these; they are left out for now");
+            }
+            return Ok(offers.breakers);
+        }
+        deps.clock.sleep(deps.clock.jitter(attempt)).await;
+        offers = deps.ledger.offers(&task.fleet.name).await?;
+    }
+    Err(LedgerError::new(
+        format!("noting the offers of {}", task.fleet.name),
+        format!("the ledger changed under {ATTEMPTS} attempts"),
+    ))
+}
+
+/// The reservation of what did not come for want of capacity, where another market may be asked for it.
+fn next_group<P: Ports>(
+    deps: &Deps<P>,
+    task: &Task<'_>,
+    reservation: &Reservation,
+    wishes: &Wishes,
+    answer: &Answer,
+    breakers: &Breakers,
+) -> Option<Reservation> {
+    let market = reservation.market.unwrap_or(task.fleet.launch.market);
+    let next = offers::next_market(task.fleet, wishes, market).filter(|_| answer.class == Some(Class::Capacity))?;
+    let Choice::Ask { market, without } = choose(task.fleet, wishes, next, breakers, deps.clock.now()) else {
+        return None;
+    };
+    Some(Reservation {
+        group: reservation.group + 1,
+        count: answer.missing,
+        market: Some(market),
+        without,
+        ..reservation.clone()
+    })
 }
 
 /// Gives up the lease of `reservation`.
@@ -89,84 +246,73 @@ async fn free<P: Ports>(deps: &Deps<P>, reservation: Reservation) -> Result<Comm
     deps.ledger.commit(vec![Write::PutReservation(Reservation { lease_until: 0, ..reservation })]).await
 }
 
-/// A launch that was refused as a whole.
-async fn refused<P: Ports>(
-    deps: &Deps<P>,
-    task: &Task<'_>,
-    reservation: Reservation,
-    error: &LaunchError,
-) -> Result<Outcome, LedgerError> {
-    let fleet = task.fleet;
-    match error.class {
-        Class::Transient => {
-            // Perhaps it was carried out: the reservation stands, free for the next look to ask again.
-            warn!(fleet.name = fleet.name, reservation.id = reservation.id, "{}", Chain(error));
-            // Where it changed meanwhile, somebody else has it.
-            let _: Committed = free(deps, reservation).await?;
-            Ok(Outcome::Again)
-        }
-        Class::Capacity => {
-            warn!(fleet.name = fleet.name, reservation.id = reservation.id, "{}", Chain(error));
-            resolve(deps, task, &reservation, &[]).await?;
-            pause(deps, fleet, CAPACITY_WAIT).await
-        }
-        Class::Permanent => {
-            error!(fleet.name = fleet.name, reservation.id = reservation.id, "{}", Chain(error));
-            resolve(deps, task, &reservation, &[]).await?;
-            Ok(Outcome::Done)
-        }
-    }
-}
-
-/// What follows from fewer instances than were reserved: the best hope among the reasons counts.
+/// What follows from fewer instances than were reserved, where no other market is left to ask.
 async fn shortfall<P: Ports>(
     deps: &Deps<P>,
     task: &Task<'_>,
     reservation: &Reservation,
+    wishes: &Wishes,
+    answer: &Answer,
     launched: &Launched,
+    breakers: &Breakers,
 ) -> Result<Outcome, LedgerError> {
-    let missing = usize::try_from(reservation.count).unwrap_or(0).saturating_sub(launched.instances.len());
+    let (fleet, missing) = (task.fleet, answer.missing);
     if missing == 0 {
         return Ok(Outcome::Done);
     }
     let reasons: Vec<&str> = launched.shortfalls.iter().map(|it| it.reason.as_str()).collect();
-    let reasons = reasons.join("; ");
-    let fleet = task.fleet;
-    match launched.shortfalls.iter().map(|it| it.class).min() {
+    let (reasons, id) = (reasons.join("; "), &reservation.id);
+    let now = deps.clock.now();
+    let until = |until: u64| Outcome::Later(Duration::from_millis(until.saturating_sub(now)) + AFTER_PAUSE);
+    match answer.class {
         // They were looked for, and some are gone.
         None => Ok(Outcome::Later(Duration::ZERO)),
-        Some(Class::Permanent) => {
-            error!(
-                fleet.name = fleet.name,
-                reservation.id = reservation.id,
-                reasons,
-                "{missing} instances did not come"
-            );
-            Ok(Outcome::Done)
+        Some(Class::Transient) => {
+            warn!(fleet.name = fleet.name, reservation.id = id, reasons, "{missing} instances did not come");
+            pause(deps, fleet, SHORT_WAIT).await
         }
-        Some(Class::Transient | Class::Capacity) => {
-            warn!(
-                fleet.name = fleet.name,
-                reservation.id = reservation.id,
-                reasons,
-                "{missing} instances did not come"
-            );
-            pause(deps, fleet, CAPACITY_WAIT).await
+        Some(Class::Capacity) => {
+            warn!(fleet.name = fleet.name, reservation.id = id, reasons, "{missing} instances did not come");
+            match choose(fleet, wishes, offers::first_market(fleet, wishes), breakers, now) {
+                Choice::Wait(back) => Ok(until(back)),
+                // Others are left than those that failed, which are left out from now on.
+                Choice::Ask { .. } => Ok(Outcome::Later(AFTER_PAUSE)),
+            }
+        }
+        Some(Class::Permanent) => {
+            error!(fleet.name = fleet.name, reservation.id = id, reasons, "{missing} instances did not come");
+            let code = launched.shortfalls.first().map_or("unknown", |it| it.code.as_str());
+            if reservation.asks.is_empty() {
+                return refuse(deps, task, code, &reasons).await;
+            }
+            note_error(deps, task, code, &reasons, Duration::ZERO).await?;
+            Ok(breakers.open(&offers::asks_key(&reservation.asks), now).map_or(Outcome::Done, until))
         }
     }
 }
 
-/// Writes the reservation's instances down as runners. None where another invocation has done so.
+/// Writes the reservation's instances down as runners, and `rest` in its place. None where another invocation has done so.
 async fn resolve<P: Ports>(
     deps: &Deps<P>,
     task: &Task<'_>,
     reservation: &Reservation,
     instances: &[String],
+    rest: Option<&Reservation>,
 ) -> Result<Option<Vec<Runner>>, LedgerError> {
     let mut gone = Vec::new();
     for attempt in 1..=ATTEMPTS {
-        let boot = task.fleet.boot_seconds;
-        let (writes, runners) = events::resolved(reservation, instances, &gone, boot, task.lease_until);
+        let terms = Terms {
+            boot_seconds: task.fleet.boot_seconds,
+            lease_until: task.lease_until,
+            reusable: !task.fleet.ephemeral,
+            now: deps.clock.now(),
+        };
+        let (mut writes, runners) = events::resolved_in_part(reservation, instances, &gone, terms, rest);
+        // Not where the meta item changes anyway: a transaction touches an item once. The next launch does it then.
+        let free = writes.iter().any(|it| matches!(it, Write::Free { .. }));
+        if task.refusals.is_some() && !instances.is_empty() && !free {
+            writes.push(Write::Recover { fleet: reservation.fleet.clone() });
+        }
         if deps.ledger.commit(writes).await? == Committed::Yes {
             return Ok(Some(runners));
         }

@@ -1,4 +1,5 @@
-//! One runner gets its registration: a JIT config from GitHub, handed over to its instance.
+//! One runner gets its registration, handed over to its instance: a JIT config from GitHub, or a token by which a
+//! reusable one registers itself.
 
 use std::time::Duration;
 
@@ -8,21 +9,23 @@ use tracing::{error, info, warn};
 use super::{
     Deps, Outcome, Ports,
     look::{Task, pause, refused},
+    pace,
 };
 use crate::{
     clock::{Clock, Millis},
-    decide::{events, runners::RunnerState},
-    fleets::Target,
-    github::{GitHub, GitHubError, Jit, NewRunner},
+    compute::Compute,
+    decide::{asks, bucket::Bucket, events, runners::RunnerState},
+    fleets::{self, Fleet, RunnerGroup, Target},
+    github::{Deletion, GitHub, GitHubError, Jit, NewRunner},
     handover::{Handover, HandoverError},
     ledger::{ATTEMPTS, Committed, Ledger, LedgerError, Runner, Write},
+    metrics::Metric,
     report::Chain,
 };
 
 /// No registration is begun when less time is left; it is two calls.
 const TIME_NEEDED: Millis = 3000;
-/// How long a fleet is left alone when GitHub refuses its runners for good: their instances give up by themselves, and
-/// launching others at once would only repeat it.
+/// How long a fleet is left alone when its runners are refused for good: launching others at once would only repeat it.
 const REFUSED_WAIT: Duration = Duration::from_mins(5);
 /// How long a runner may take from claiming its registration to being online: on a cold disk, .NET alone takes 20 s.
 const START_TIME: Duration = Duration::from_mins(1);
@@ -36,6 +39,8 @@ enum Failed {
     Handover(#[from] HandoverError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    #[error("SSM takes no more for {} ms", .0.as_millis())]
+    Paced(Duration),
     #[error("the invocation ends too soon")]
     OutOfTime,
     #[error("runner {0} was registered by a killed invocation and may be starting")]
@@ -49,7 +54,7 @@ pub(super) async fn register<P: Ports>(deps: &Deps<P>, task: &Task<'_>, runner: 
     let Some(scope) = runner.scope.clone() else { return Outcome::Done };
     let target = task.fleet.target(scope, runner.installation);
     match hand_over(deps, task, &target, &runner).await {
-        Ok(runner_id) => match note(deps, &target, runner, runner_id).await {
+        Ok(runner_id) => match note(deps, task, &target, runner, runner_id).await {
             Ok(()) => Outcome::Done,
             Err(failed) => {
                 warn!(fleet.name = task.fleet.name, "{}", Chain(&failed));
@@ -63,53 +68,54 @@ pub(super) async fn register<P: Ports>(deps: &Deps<P>, task: &Task<'_>, runner: 
     }
 }
 
-/// Registers at GitHub and hands over; answers GitHub's id of the runner.
-async fn hand_over<P: Ports>(deps: &Deps<P>, task: &Task<'_>, target: &Target, runner: &Runner) -> Result<u64, Failed> {
+/// Registers at GitHub and hands over; answers GitHub's id of the runner, where it has one already.
+async fn hand_over<P: Ports>(
+    deps: &Deps<P>,
+    task: &Task<'_>,
+    target: &Target,
+    runner: &Runner,
+) -> Result<Option<u64>, Failed> {
     let fleet = task.fleet;
+    // Before anything is made at GitHub: a registration that SSM does not take in time is one that nobody will use.
+    if fleet.handover == fleets::Handover::Ssm {
+        pace::take(deps, Bucket::Ssm, 1).await.map_err(Failed::Paced)?;
+    }
     if deps.clock.now() + TIME_NEEDED > task.deadline {
         return Err(Failed::OutOfTime);
     }
-    let name = names::runner_name(&fleet.name, &runner.instance);
-    let new = NewRunner { name, labels: fleet.labels.clone(), group: fleet.github.runner_group_id };
     let started = deps.clock.now();
-    let Jit { runner_id, config } = match deps.github.jit_config(target, &new).await {
-        Err(GitHubError::NameTaken { name }) => {
-            // Only after a crash. Whoever registered it got further or did not.
-            let Some(found) = deps.github.find_runner(target, &name).await? else {
-                return Err(GitHubError::NameTaken { name }.into());
-            };
-            if found.online || deps.handover.exists(&runner.instance).await? {
-                return Ok(found.id);
-            }
-            // Offline, and its registration is not there: it was never handed over, or it was claimed and the runner
-            // is starting just now. Only one that is found so twice is the former.
-            if runner.runner_id != Some(found.id) {
-                return Err(Failed::Starting(found.id));
-            }
-            deps.github.delete_runner(target, found.id).await?;
-            deps.github.jit_config(target, &new).await?
-        }
-        other => other?,
+    let granted = if runner.reuse.is_some() {
+        by_token(deps, fleet, target, runner).await?
+    } else {
+        by_jit_config(deps, fleet, target, runner).await?
     };
-    let registration = Registration {
-        version: VERSION,
-        reservation: runner.reservation.clone(),
-        runner_name: new.name,
-        grant: Grant::Jit { runner_id, jit_config: config },
+    let grant = match granted {
+        Granted::Now(grant) => grant,
+        Granted::Before(runner_id) => return Ok(runner_id),
     };
-    match deps.handover.put(&runner.instance, &registration).await {
-        // Of a registration that GitHub no longer knows.
-        Err(HandoverError::Exists { .. }) => {
-            deps.handover.delete(&runner.instance).await?;
-            deps.handover.put(&runner.instance, &registration).await?;
+    let runner_name = names::runner_name(&fleet.name, &runner.instance);
+    let (reservation, trace) = (runner.reservation.clone(), runner.trace.clone());
+    let registration = Registration { version: VERSION, reservation, runner_name, trace, grant };
+    let runner_id = registration.runner_id();
+    match put(deps, task, runner, &registration).await {
+        Err(error @ HandoverError::Permanent(_)) => {
+            // Nobody will be this runner.
+            if let Some(id) = runner_id
+                && let Err(error) = deps.github.delete_runner(target, id).await
+            {
+                warn!(fleet.name = fleet.name, runner.id = id, "Runner {id} is left to GitHub: {}", Chain(&error));
+            }
+            return Err(error.into());
         }
         other => other?,
     }
+    deps.metrics.add(Metric::Registrations, 1, &[("Fleet", &fleet.name)]);
     info!(
         fleet.name = fleet.name,
         instance.id = runner.instance,
         runner.id = runner_id,
         runner.name = registration.runner_name,
+        runner.reusable = runner.reuse.is_some(),
         duration_ms = deps.clock.now().saturating_sub(started),
         since_reserved_ms = deps.clock.now().saturating_sub(runner.launched_at),
         "Registered {}",
@@ -118,9 +124,129 @@ async fn hand_over<P: Ports>(deps: &Deps<P>, task: &Task<'_>, target: &Target, r
     Ok(runner_id)
 }
 
+/// What lets a runner in at GitHub.
+enum Granted {
+    /// This, which is to be handed over.
+    Now(Grant),
+    /// What a killed invocation has handed over; with GitHub's id of the runner, where it is known.
+    Before(Option<u64>),
+}
+
+/// What the runner is at GitHub: its fleet's labels, and what its job asked for.
+fn labels(fleet: &Fleet, runner: &Runner) -> Vec<String> {
+    asks::labels(fleet, &runner.asks)
+}
+
+/// An ephemeral runner is made at GitHub, under a name that may be taken.
+async fn by_jit_config<P: Ports>(
+    deps: &Deps<P>,
+    fleet: &Fleet,
+    target: &Target,
+    runner: &Runner,
+) -> Result<Granted, Failed> {
+    let group = match &fleet.github.runner_group {
+        RunnerGroup::Id(id) => *id,
+        RunnerGroup::Name(name) => deps.github.group(target, name).await?,
+    };
+    let name = names::runner_name(&fleet.name, &runner.instance);
+    let new = NewRunner { name, labels: labels(fleet, runner), group };
+    let Jit { runner_id, config } = match deps.github.jit_config(target, &new).await {
+        Err(GitHubError::NameTaken { name }) => {
+            // Only after a crash. Whoever registered it got further or did not.
+            let Some(found) = deps.github.find_runner(target, &name).await? else {
+                return Err(GitHubError::NameTaken { name }.into());
+            };
+            if found.online || deps.handover.exists(fleet.handover, &runner.instance).await? {
+                return Ok(Granted::Before(Some(found.id)));
+            }
+            // Offline, and its registration is not there: it was never handed over, or it was claimed and the runner
+            // is starting just now. Only one that is found so twice is the former.
+            if runner.runner_id != Some(found.id) {
+                return Err(Failed::Starting(found.id));
+            }
+            if deps.github.delete_runner(target, found.id).await? == Deletion::Busy {
+                return Ok(Granted::Before(Some(found.id)));
+            }
+            deps.github.jit_config(target, &new).await?
+        }
+        other => other?,
+    };
+    Ok(Granted::Now(Grant::Jit { runner_id, jit_config: config }))
+}
+
+/// A reusable runner registers itself, and takes the place of a stale one of its name (`--replace`).
+async fn by_token<P: Ports>(
+    deps: &Deps<P>,
+    fleet: &Fleet,
+    target: &Target,
+    runner: &Runner,
+) -> Result<Granted, Failed> {
+    if is_taken_over(runner) {
+        // A second token would lie about in the store for as long as the instance lives.
+        if deps.handover.exists(fleet.handover, &runner.instance).await? {
+            return Ok(Granted::Before(None));
+        }
+        let name = names::runner_name(&fleet.name, &runner.instance);
+        if let Some(found) = deps.github.find_runner(target, &name).await? {
+            return Ok(Granted::Before(Some(found.id)));
+        }
+    }
+    let registration_token = deps.github.registration_token(target).await?;
+    let runner_group = match &fleet.github.runner_group {
+        RunnerGroup::Name(name) => Some(name.clone()),
+        // The default one; `config.sh` knows groups by their names alone, and the fleets' reader sees to that.
+        RunnerGroup::Id(_) => None,
+    };
+    let (url, labels) = (deps.github.runner_url(&target.scope), labels(fleet, runner));
+    Ok(Granted::Now(Grant::Token { registration_token, url, labels, runner_group }))
+}
+
+/// Whether another invocation has begun to register `runner`: it was written down as version 1, and again by whoever
+/// took it over.
+fn is_taken_over(runner: &Runner) -> bool {
+    runner.version > 1
+}
+
+/// Puts `registration` in place of any that is there.
+async fn put<P: Ports>(
+    deps: &Deps<P>,
+    task: &Task<'_>,
+    runner: &Runner,
+    registration: &Registration,
+) -> Result<(), HandoverError> {
+    let by = task.fleet.handover;
+    let mut tried = false;
+    loop {
+        let error = match deps.handover.put(by, &runner.instance, registration).await {
+            // Its first answer got lost.
+            Err(HandoverError::Exists { .. }) if tried => return Ok(()),
+            // Of a registration that GitHub no longer knows.
+            Err(HandoverError::Exists { .. }) => {
+                deps.handover.delete(&runner.instance).await?;
+                return deps.handover.put(by, &runner.instance, registration).await;
+            }
+            Err(error @ HandoverError::Transient(_)) => error,
+            other => return other,
+        };
+        // Others of the account may write too: then it takes another turn, as long as there is time.
+        let paced = by == fleets::Handover::Ssm && deps.limits.rate(Bucket::Ssm).is_some();
+        let in_time = deps.clock.now() + TIME_NEEDED <= task.deadline;
+        if !paced || !in_time || pace::take(deps, Bucket::Ssm, 1).await.is_err() {
+            return Err(error);
+        }
+        tried = true;
+    }
+}
+
 /// Notes in the ledger that the runner is registered. Where its instance has no use for that any more, it is taken
 /// back.
-async fn note<P: Ports>(deps: &Deps<P>, target: &Target, runner: Runner, runner_id: u64) -> Result<(), Failed> {
+async fn note<P: Ports>(
+    deps: &Deps<P>,
+    task: &Task<'_>,
+    target: &Target,
+    runner: Runner,
+    runner_id: Option<u64>,
+) -> Result<(), Failed> {
     let (fleet, instance) = (runner.fleet.clone(), runner.instance.clone());
     let mut now_is = Some(runner);
     for attempt in 1..=ATTEMPTS {
@@ -129,16 +255,21 @@ async fn note<P: Ports>(deps: &Deps<P>, target: &Target, runner: Runner, runner_
             None | Some(RunnerState::Gone | RunnerState::Spent) => true,
             // It has a job: by this registration, or by an earlier one that a killed invocation handed over, and then
             // nobody claims this one.
-            Some(RunnerState::Busy) => deps.handover.exists(&instance).await?,
+            Some(RunnerState::Busy) => deps.handover.exists(task.fleet.handover, &instance).await?,
             Some(RunnerState::Launched | RunnerState::Registered) => false,
         };
         if unwanted {
             warn!(fleet.name = fleet, instance.id = instance, "Took back a registration that {instance} does not need");
             deps.handover.delete(&instance).await?;
-            deps.github.delete_runner(target, runner_id).await?;
+            // A reusable one without an id has not registered; who has a job did so by an earlier token.
+            if let Some(id) = runner_id.filter(|_| !is_busy_reusable(now_is.as_ref())) {
+                deps.github.delete_runner(target, id).await?;
+            }
             return Ok(());
         }
-        let Some(write) = now_is.and_then(|runner| events::registered(runner, runner_id)) else { return Ok(()) };
+        let Some(write) = now_is.and_then(|runner| events::registered(runner, runner_id, deps.clock.now())) else {
+            return Ok(());
+        };
         if deps.ledger.commit(vec![write]).await? == Committed::Yes {
             return Ok(());
         }
@@ -149,7 +280,28 @@ async fn note<P: Ports>(deps: &Deps<P>, target: &Target, runner: Runner, runner_
     Ok(())
 }
 
-/// Leaves the runner to the next look, or to itself.
+fn is_busy_reusable(runner: Option<&Runner>) -> bool {
+    runner.is_some_and(|it| it.state == RunnerState::Busy && it.reuse.is_some())
+}
+
+/// Ends the instance of a runner that can't be registered, and gives its place in the fleet back. The ledger comes first:
+/// whoever is killed in between leaves an instance that ends itself at its claim deadline, and nothing that is counted;
+/// and where the runner has changed meanwhile, its instance is not ended.
+async fn end<P: Ports>(deps: &Deps<P>, runner: Runner) -> Result<(), LedgerError> {
+    let (fleet, instance) = (runner.fleet.clone(), runner.instance.clone());
+    if deps.ledger.commit(events::given_up(runner)).await? == Committed::Conflict {
+        return Ok(());
+    }
+    match deps.compute.terminate(std::slice::from_ref(&instance)).await {
+        Ok(()) => warn!(fleet.name = fleet, instance.id = instance, "Ended {instance}, which can't be registered"),
+        Err(error) => {
+            error!(fleet.name = fleet, instance.id = instance, error = %Chain(&error), "{instance} is left to itself");
+        }
+    }
+    Ok(())
+}
+
+/// Leaves the runner to the next look, or ends its instance. What may pass is tried until the runner's boot deadline.
 async fn give_up<P: Ports>(
     deps: &Deps<P>,
     task: &Task<'_>,
@@ -168,17 +320,26 @@ async fn give_up<P: Ports>(
     }
     let for_good =
         matches!(failed, Failed::GitHub(GitHubError::Permanent(_)) | Failed::Handover(HandoverError::Permanent(_)));
-    // For good: the instance gives up at its claim deadline, so nobody is to try again before its boot deadline.
-    let lease_until = if for_good { runner.boot_deadline } else { 0 };
-    let left = Write::PutRunner(Runner { lease_until, ..runner });
-    // Where it changed meanwhile, it has ended or somebody else has it.
-    let _: Committed = deps.ledger.commit(vec![left]).await?;
     if for_good {
+        deps.metrics.refused("registration");
         error!(fleet.name = fleet.name, instance.id = instance, "{}", Chain(failed));
+    }
+    if for_good && !is_taken_over(&runner) {
+        end(deps, runner).await?;
+    } else {
+        // What was begun by a killed invocation may have come further than can be seen from here, and have a job. It is
+        // not ended; if it has no registration it gives up at its claim deadline, so nobody is to try again.
+        let lease_until = if for_good { runner.boot_deadline } else { 0 };
+        let left = Write::PutRunner(Runner { lease_until, ..runner });
+        // Where it changed meanwhile, it has ended or somebody else has it.
+        let _: Committed = deps.ledger.commit(vec![left]).await?;
+    }
+    if for_good {
         return pause(deps, fleet, REFUSED_WAIT).await;
     }
     match failed {
         Failed::GitHub(error) => refused(deps, fleet, error).await,
+        Failed::Paced(wait) => Ok(Outcome::Later(*wait)),
         Failed::Handover(_) | Failed::Ledger(_) | Failed::OutOfTime | Failed::Starting(_) => {
             warn!(fleet.name = fleet.name, instance.id = instance, "{}", Chain(failed));
             Ok(Outcome::Again)

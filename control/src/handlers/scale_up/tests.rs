@@ -1,38 +1,54 @@
+mod offers;
+
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 
 use super::{Deps, handle};
 use crate::{
-    decide::{errors::Class, runners::RunnerState},
-    fleets::{Fleets, tests::fleet},
+    decide::{bucket::Limits, errors::Class, runners::RunnerState},
+    fleets::{
+        Fleet,
+        tests::{fleet, fleets},
+    },
     ledger::{
         Marker, Reservation, Runner,
         tests::{instance, marker},
     },
+    metrics::Metrics,
     simulation::{
         runtime::run,
-        world::{self, Fault, Port, Registered},
+        world::{self, Fault, Port},
     },
     wake::WakeUp,
 };
 
-fn deps(port: &Port) -> Deps<Port> {
+mod kills;
+mod registration;
+
+pub(super) fn deps(port: &Port) -> Deps<Port> {
+    deps_of(port, fleet("linux-x64"))
+}
+
+/// With this fleet, and another.
+fn deps_of(port: &Port, of: Fleet) -> Deps<Port> {
     let p = || port.clone();
     Deps {
         deployment: "demo".into(),
-        fleets: Fleets(vec![fleet("linux-x64"), fleet("other")]),
+        fleets: fleets([of, fleet("other")]),
+        limits: Limits::NONE,
         ledger: p(),
         compute: p(),
         github: p(),
         handover: p(),
         wake: p(),
+        metrics: Metrics::default(),
         clock: p(),
     }
 }
 
 /// A world with so many queued jobs.
-fn world(queued: u64) -> Port {
+pub(super) fn world(queued: u64) -> Port {
     let port = world::world(1);
     let now = port.0.now.get();
     for id in 1..=queued {
@@ -42,7 +58,7 @@ fn world(queued: u64) -> Port {
     port
 }
 
-fn message(id: usize, body: String) -> SqsMessage {
+pub(super) fn message(id: usize, body: String) -> SqsMessage {
     let mut message = SqsMessage::default();
     (message.message_id, message.receipt_handle) = (Some(id.to_string()), Some(format!("r{id}")));
     message.body = Some(body);
@@ -50,15 +66,19 @@ fn message(id: usize, body: String) -> SqsMessage {
     message
 }
 
-fn wake_up(fleet: &str) -> String {
+pub(super) fn wake_up(fleet: &str) -> String {
     serde_json::to_string(&WakeUp::new(fleet)).unwrap()
+}
+
+fn batch(bodies: &[String]) -> SqsEvent {
+    let mut batch = SqsEvent::default();
+    batch.records = bodies.iter().enumerate().map(|(i, body)| message(i, body.clone())).collect();
+    batch
 }
 
 /// Handles wake-ups for these; answers the ids of those given back.
 fn look(port: &Port, bodies: &[String]) -> Vec<String> {
-    let mut batch = SqsEvent::default();
-    batch.records = bodies.iter().enumerate().map(|(i, body)| message(i, body.clone())).collect();
-    let response = run(handle(&deps(port), &batch, port.0.now.get() + 30_000));
+    let response = run(handle(&deps(port), &batch(bodies), port.0.now.get() + 30_000));
     response.batch_item_failures.into_iter().map(|it| it.item_identifier).collect()
 }
 
@@ -88,7 +108,7 @@ fn later(port: &Port) -> Vec<u64> {
     port.0.sent.borrow_mut().drain(..).map(|it| (it.visible_at - port.0.now.get()) / 1000).collect()
 }
 
-fn pass(port: &Port, seconds: u64) {
+pub(super) fn pass(port: &Port, seconds: u64) {
     port.0.now.set(port.0.now.get() + seconds * 1000);
 }
 
@@ -130,14 +150,15 @@ fn a_transient_failure_gives_one_message_back_and_the_same_reservation_is_asked_
 }
 
 #[test]
-fn no_capacity_releases_the_reservation_and_pauses_the_fleet() {
+fn no_capacity_releases_the_reservation_and_is_waited_for() {
     let port = world(2);
     port.0.fault("compute.launch", Fault::Ec2(Class::Capacity, "InsufficientInstanceCapacity"));
     assert!(wake(&port).is_empty());
-    assert_eq!((alive(&port), later(&port)), (0, vec![16]));
+    let waits = later(&port);
+    assert!(alive(&port) == 0 && matches!(waits[..], [16..=19]), "{waits:?}");
     assert!(wake(&port).is_empty());
-    assert_eq!((port.0.called("compute.launch"), later(&port)), (1, vec![16]), "not asked again before");
-    pass(&port, 16);
+    assert_eq!((port.0.called("compute.launch"), later(&port)), (1, waits), "not asked again before");
+    pass(&port, 19);
     wake(&port);
     assert_eq!(runners(&port, RunnerState::Registered), 2);
 }
@@ -147,27 +168,40 @@ fn what_comes_is_taken_and_the_rest_is_asked_for_later() {
     let port = world(3);
     port.0.fault("compute.launch", Fault::Short(1, Class::Capacity));
     assert!(wake(&port).is_empty());
-    assert_eq!((alive(&port), runners(&port, RunnerState::Registered), later(&port)), (1, 1, vec![16]));
-    pass(&port, 16);
+    assert_eq!((alive(&port), runners(&port, RunnerState::Registered)), (1, 1));
+    assert!(matches!(later(&port)[..], [16..=19]));
+    pass(&port, 19);
     wake(&port);
     assert_eq!((alive(&port), runners(&port, RunnerState::Registered)), (3, 3));
 }
 
 #[test]
-fn a_permanent_failure_is_released_and_not_repeated() {
+fn a_permanent_failure_is_released_told_and_repeated_ever_more_seldom() {
     let port = world(1);
-    port.0.fault("compute.launch", Fault::Ec2(Class::Permanent, "InvalidAMIID.NotFound"));
+    let told = || port.0.ledger.borrow().view("linux-x64").meta.last_error;
+    for (fault, code, wait) in [
+        (Fault::Ec2(Class::Permanent, "InvalidAMIID.NotFound"), "InvalidAMIID.NotFound", 31),
+        (Fault::Short(0, Class::Permanent), "Short", 61),
+        (Fault::Ec2(Class::Permanent, "UnauthorizedOperation"), "UnauthorizedOperation", 121),
+    ] {
+        port.0.fault("compute.launch", fault);
+        assert!(wake(&port).is_empty());
+        assert_eq!((alive(&port), later(&port)), (0, vec![wait]));
+        let error = told().unwrap();
+        assert_eq!((error.code.as_str(), error.at), (code, port.0.now.get()));
+        let asked = port.0.called("compute.launch");
+        assert!(wake(&port).is_empty());
+        assert_eq!((port.0.called("compute.launch"), later(&port)), (asked, vec![wait]), "not before");
+        pass(&port, wait);
+    }
     assert!(wake(&port).is_empty());
-    assert_eq!((alive(&port), later(&port)), (0, vec![]));
-    port.0.fault("compute.launch", Fault::Short(0, Class::Permanent));
-    assert!(wake(&port).is_empty());
-    assert_eq!((alive(&port), later(&port)), (0, vec![]));
+    assert_eq!((runners(&port, RunnerState::Registered), told()), (1, None), "it is well again");
 }
 
 #[test]
 fn nothing_is_launched_where_github_will_not_have_it() {
     for (fault, given_back, waits) in [
-        (Fault::GitHubPermanent, 0, vec![]),
+        (Fault::GitHubPermanent, 0, vec![31]),
         (Fault::GitHubTransient, 1, vec![]),
         (Fault::GitHubLimited(40), 0, vec![41]),
     ] {
@@ -175,44 +209,9 @@ fn nothing_is_launched_where_github_will_not_have_it() {
         port.0.fault("github.authorize", fault.clone());
         assert_eq!(wake(&port).len(), given_back, "{fault:?}");
         assert_eq!((port.0.called("compute.launch"), alive(&port), later(&port)), (0, 0, waits), "{fault:?}");
+        let told = port.0.ledger.borrow().view("linux-x64").meta.last_error.map(|it| it.code);
+        assert_eq!(told.as_deref(), matches!(fault, Fault::GitHubPermanent).then_some("GitHub"));
     }
-}
-
-#[test]
-fn an_error_in_one_runner_leaves_the_others_alone() {
-    for (call, fault) in [
-        ("github.jit_config", Fault::GitHubTransient),
-        ("github.jit_config", Fault::GitHubLimited(40)),
-        ("handover.put", Fault::HandoverTransient),
-    ] {
-        let port = world(3);
-        port.0.fault(call, fault.clone());
-        wake(&port);
-        assert_eq!(
-            (runners(&port, RunnerState::Registered), runners(&port, RunnerState::Launched)),
-            (2, 1),
-            "{fault:?}"
-        );
-        pass(&port, 45);
-        wake(&port);
-        // A registration that was made and not handed over is found by its name, twice, before it is made anew.
-        pass(&port, 60);
-        wake(&port);
-        assert_eq!(runners(&port, RunnerState::Registered), 3, "{fault:?}");
-        assert_eq!((port.0.parameters.borrow().len(), port.0.runners.borrow().len()), (3, 3), "{fault:?}");
-        assert_eq!(port.0.called("compute.launch"), 1, "{fault:?}");
-    }
-}
-
-#[test]
-fn a_runner_that_github_refuses_for_good_is_left_to_itself_and_the_fleet_waits() {
-    let port = world(1);
-    port.0.fault("github.jit_config", Fault::GitHubPermanent);
-    assert!(wake(&port).is_empty());
-    assert_eq!(later(&port), [301]);
-    pass(&port, 200);
-    wake(&port);
-    assert_eq!((port.0.called("compute.launch"), port.0.called("github.jit_config")), (1, 1));
 }
 
 /// A runner that a killed invocation left without noting its registration.
@@ -230,55 +229,6 @@ fn left(port: &Port, runner_id: Option<u64>) -> Runner {
     ledger.metas.insert("linux-x64".into(), crate::ledger::Meta { rev: 1, alive: 1, ..Default::default() });
     ledger.runners.insert(("linux-x64".into(), instance(1)), it.clone());
     it
-}
-
-fn at_github(port: &Port, online: bool) {
-    let it = Registered { id: 23, online, busy: false, labels: vec![] };
-    port.0.runners.borrow_mut().insert(format!("linux-x64-{}", instance(1)), it);
-}
-
-fn state(port: &Port) -> (RunnerState, Option<u64>) {
-    let it = port.0.ledger.borrow().runner("linux-x64", &instance(1)).unwrap();
-    (it.state, it.runner_id)
-}
-
-#[test]
-fn a_name_that_is_taken_is_looked_at() {
-    let online = world(0);
-    left(&online, None);
-    at_github(&online, true);
-    assert!(wake(&online).is_empty());
-    assert_eq!(state(&online), (RunnerState::Registered, Some(23)), "it claimed its registration");
-
-    let starting = world(0);
-    left(&starting, None);
-    at_github(&starting, false);
-    assert!(wake(&starting).is_empty());
-    assert_eq!(
-        (state(&starting), later(&starting)),
-        ((RunnerState::Launched, Some(23)), vec![60]),
-        "it may be starting"
-    );
-    wake(&starting);
-    assert_eq!(starting.0.called("github.jit_config"), 1, "nobody touches it meanwhile");
-    pass(&starting, 60);
-    assert!(wake(&starting).is_empty());
-    let (state, id) = state(&starting);
-    assert!(state == RunnerState::Registered && id != Some(23), "it was never handed over: {id:?}");
-    assert_eq!((starting.0.runners.borrow().len(), starting.0.parameters.borrow().len()), (1, 1));
-}
-
-#[test]
-fn a_registration_that_waits_to_be_claimed_is_noted() {
-    let port = world(1);
-    wake(&port);
-    let (key, mut it) = port.0.ledger.borrow().runners.iter().next().map(|(k, v)| (k.clone(), v.clone())).unwrap();
-    let id = it.runner_id.take();
-    (it.state, it.lease_until) = (RunnerState::Launched, 0);
-    port.0.ledger.borrow_mut().runners.insert(key.clone(), it);
-    wake(&port);
-    assert_eq!(port.0.ledger.borrow().runners[&key].runner_id, id);
-    assert_eq!(port.0.called("handover.put"), 1);
 }
 
 fn reserved(port: &Port, created_ago: u64) {
@@ -328,16 +278,6 @@ fn without_the_ledger_the_message_goes_back() {
         assert!(wake(&port).is_empty(), "{call}");
         assert_eq!((alive(&port), runners(&port, RunnerState::Registered)), (1, 1), "{call}");
     }
-}
-
-#[test]
-fn no_registration_is_begun_at_the_end_of_an_invocation() {
-    let port = world(1);
-    let mut batch = SqsEvent::default();
-    batch.records = vec![message(0, wake_up("linux-x64"))];
-    let response = run(handle(&deps(&port), &batch, port.0.now.get() + 2000));
-    assert_eq!(response.batch_item_failures.len(), 1);
-    assert_eq!((port.0.called("github.jit_config"), runners(&port, RunnerState::Launched)), (0, 1));
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::fmt;
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 
-/// The webhook secret, ready to verify with. `Debug` does not show it.
-pub struct WebhookKey(hmac::Key);
+/// The webhook's secrets, ready to verify with. `Debug` does not show them.
+pub struct WebhookKey(Vec<hmac::Key>);
 
 impl fmt::Debug for WebhookKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,15 +29,25 @@ pub enum BadSignature {
 }
 
 impl WebhookKey {
-    /// The key that `secret` makes.
+    /// The keys that `secrets` make: each line is one, and any of them will do. So a secret can be changed at GitHub and
+    /// here one after the other. GitHub's form takes no line ends, so none is part of a secret.
     #[must_use]
-    pub fn new(secret: &SecretString) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes()))
+    pub fn new(secrets: &SecretString) -> Self {
+        let lines = secrets.expose_secret().lines().filter(|line| !line.is_empty());
+        Self(lines.map(|line| hmac::Key::new(hmac::HMAC_SHA256, line.as_bytes())).collect())
     }
 
-    /// Verifies `signature` in constant time.
+    /// Whether there is no secret at all: then no delivery is taken to be GitHub's.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Verifies `signature` in constant time: with every key, whichever it is that fits.
     pub fn verify(&self, signature: &Signature, body: &[u8]) -> Result<(), BadSignature> {
-        hmac::verify(&self.0, body, &signature.0).map_err(|_| BadSignature::Wrong)
+        let fits = |key| hmac::verify(key, body, &signature.0).is_ok();
+        // `|` and no `any`: that would stop at the first.
+        if self.0.iter().fold(false, |found, key| found | fits(key)) { Ok(()) } else { Err(BadSignature::Wrong) }
     }
 }
 
@@ -97,6 +107,34 @@ mod tests {
         assert_eq!(verify(&key(), PUBLISHED, b"Hello, World?"), Err(BadSignature::Wrong));
         let other = WebhookKey::new(&SecretString::from("it's a Secret to Everybody"));
         assert_eq!(verify(&other, PUBLISHED, body), Err(BadSignature::Wrong));
+    }
+
+    #[test]
+    fn either_of_two_secrets_will_do() {
+        let (good, other) = ("It's a Secret to Everybody", "another secret, the next one");
+        for secrets in [
+            format!("{good}\n{other}"),
+            format!("{other}\n{good}"),
+            format!("{good}\r\n{other}\r\n"),
+            format!("\n{other}\n\n{good}\n"),
+        ] {
+            let key = WebhookKey::new(&SecretString::from(secrets.as_str()));
+            assert_eq!(verify(&key, PUBLISHED, b"Hello, World!"), Ok(()), "{secrets:?}");
+            assert_eq!(verify(&key, PUBLISHED, b"Hello, World?"), Err(BadSignature::Wrong), "{secrets:?}");
+        }
+        let both_others = WebhookKey::new(&SecretString::from(format!("{other}\n{other}2")));
+        assert_eq!(verify(&both_others, PUBLISHED, b"Hello, World!"), Err(BadSignature::Wrong));
+    }
+
+    #[test]
+    fn an_empty_line_is_no_secret() {
+        // HMAC-SHA256 with an empty key, of an empty body: anybody can make it.
+        let anybodys = "sha256=b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad";
+        for secrets in ["", "\n", "\r\n\n", "It's a Secret to Everybody\n\n"] {
+            let key = WebhookKey::new(&SecretString::from(secrets));
+            assert_eq!(key.is_empty(), !secrets.contains("Secret"));
+            assert_eq!(verify(&key, anybodys, b""), Err(BadSignature::Wrong), "{secrets:?}");
+        }
     }
 
     #[test]

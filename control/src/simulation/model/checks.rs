@@ -10,7 +10,7 @@ impl Model {
         if self.checked.replace(ledger.changes) == ledger.changes {
             return Ok(());
         }
-        for fleet in &self.setting.fleets.0 {
+        for fleet in &self.setting.fleets.fleets {
             let alive = ledger.view(&fleet.name).meta.alive;
             if alive != ledger.counted(&fleet.name) {
                 return Err(self.dump(&format!(
@@ -32,6 +32,9 @@ impl Model {
         let wrong = |what: &str| Err(self.dump(what));
         if let Some((id, _)) = self.jobs.iter().find(|(_, job)| job.runs != 1) {
             return wrong(&format!("job {id} did not run once"));
+        }
+        if !self.port.0.asked_open.borrow().is_empty() {
+            return wrong("offers were asked for though their breakers were open");
         }
         if ledger.jobs.len() != self.jobs.len() || ledger.jobs.values().any(|job| job.state != JobState::Done) {
             return wrong("the ledger has jobs that are not done");

@@ -1,14 +1,17 @@
 //! GitHub and the instances: jobs that are queued and run, instances that boot, claim, listen, run and end.
 
-use dayfly_contract::{Job as ContractJob, Kind, Lifecycle, Reason, names};
+use dayfly_contract::{Grant, Job as ContractJob, Kind, Lifecycle, Phase, Reason, Registration, names};
 use serde_json::json;
 
 use super::{Message, Model, delivery};
-use crate::decide::jobs::JobState;
+use crate::{decide::jobs::JobState, simulation::world::Registered};
 
 pub(super) const CLAIM_DEADLINE: u64 = 120_000;
-/// After so long without a job, GitHub takes a JIT runner away.
+/// After so long without a job, GitHub takes a JIT runner away, and a reusable one asks to retire.
 pub(super) const IDLE_LIMIT: u64 = 600_000;
+
+/// How long control may take to delete a retiring runner.
+const RETIRE: u64 = 60_000;
 
 pub(super) struct Job {
     pub(super) labels: Vec<&'static str>,
@@ -20,9 +23,33 @@ pub(super) struct Job {
 pub(super) enum Life {
     Booting { until: u64 },
     Claiming { since: u64 },
-    Starting { until: u64, registration: (String, u64) },
-    Listening { since: u64, registration: (String, u64) },
-    Running { until: u64, job: u64, registration: (String, u64) },
+    Starting { until: u64, claim: Claim },
+    Listening { since: u64, claim: Claim },
+    Running { until: u64, job: u64, claim: Claim },
+    Retiring { until: u64, claim: Claim },
+}
+
+/// What an instance claimed.
+#[derive(Clone)]
+pub(super) struct Claim {
+    reservation: String,
+    /// The runner's id at GitHub; 0 before it has one.
+    id: u64,
+    /// The labels that a reusable runner registers with.
+    reusable: Option<Vec<String>>,
+    /// The job it ran last.
+    last: Option<u64>,
+}
+
+impl Claim {
+    fn of(it: Registration) -> Self {
+        let id = it.runner_id().unwrap_or_default();
+        let reusable = match it.grant {
+            Grant::Jit { .. } => None,
+            Grant::Token { labels, .. } => Some(labels),
+        };
+        Self { reservation: it.reservation, id, reusable, last: None }
+    }
 }
 
 pub(super) struct Instance {
@@ -34,9 +61,13 @@ impl Model {
     /// GitHub tells of job `id`, late and perhaps twice.
     pub(super) fn tell(&mut self, id: u64, action: &str) {
         let job = &self.jobs[&id];
+        let runners = self.port.0.runners.borrow();
+        let id_at_github = job.runner.as_ref().and_then(|name| runners.get(name)).map(|it| it.id);
+        drop(runners);
         let body = json!({
             "action": action,
-            "workflow_job": {"id": id, "run_id": 1, "run_attempt": 1, "labels": job.labels, "runner_name": job.runner},
+            "workflow_job": {"id": id, "run_id": 1, "run_attempt": 1, "labels": job.labels, "runner_name": job.runner,
+                             "runner_id": id_at_github},
             "repository": {"full_name": "octo-org/octo-repo"},
             "installation": {"id": 77},
         });
@@ -55,41 +86,54 @@ impl Model {
             let instance = self.instances.get_mut(&id).unwrap();
             let name = names::runner_name(&instance.fleet, &id);
             let id_at_github = self.port.0.runners.borrow().get(&name).map(|it| it.id);
-            let is_known = |registration: &(String, u64)| id_at_github == Some(registration.1);
+            let is_known = |claim: &Claim| id_at_github == Some(claim.id);
             match &instance.life {
                 Life::Booting { until } if *until <= now => instance.life = Life::Claiming { since: *until },
                 Life::Claiming { since } => {
                     let claimed = self.port.0.parameters.borrow_mut().remove(&id);
                     if let Some(it) = claimed {
-                        let id = it.runner_id().unwrap_or_default();
-                        let registration = (it.reservation, id);
-                        instance.life = Life::Starting { until: now + 3000, registration };
+                        instance.life = Life::Starting { until: now + 3000, claim: Claim::of(it) };
                     } else if since + CLAIM_DEADLINE <= now {
-                        self.end(&id, Kind::Failed, Reason::RegistrationMissing, None, None);
+                        self.end(&id, Kind::Failed, Reason::RegistrationMissing, None);
                     } else {
                         continue;
                     }
                 }
-                Life::Starting { until, registration } if *until <= now => {
-                    let registration = registration.clone();
-                    if is_known(&registration) {
-                        self.port.0.runners.borrow_mut().get_mut(&name).unwrap().online = true;
-                        instance.life = Life::Listening { since: now, registration };
+                Life::Starting { until, claim } if *until <= now => {
+                    let (claim, known) = (claim.clone(), is_known(claim));
+                    self.listen(&id, &name, claim, known);
+                }
+                Life::Listening { claim, .. } if !is_known(claim) => {
+                    let claim = claim.clone();
+                    self.end(&id, Kind::Finished, Reason::RunnerExited, Some(&claim));
+                }
+                Life::Listening { since, claim } if since + IDLE_LIMIT <= now => {
+                    let claim = claim.clone();
+                    if claim.reusable.is_some() {
+                        self.say(&id, Kind::Retire, &claim);
+                        self.live(&id, Life::Retiring { until: now + RETIRE, claim });
                     } else {
-                        self.end(&id, Kind::Failed, Reason::RunnerFailed, Some(registration), None);
+                        self.port.0.runners.borrow_mut().retain(|_, it| it.id != claim.id);
+                        self.end(&id, Kind::Finished, Reason::RunnerExited, Some(&claim));
                     }
                 }
-                Life::Listening { since, registration } if !is_known(registration) || since + IDLE_LIMIT <= now => {
-                    let registration = registration.clone();
-                    self.port.0.runners.borrow_mut().retain(|_, it| it.id != registration.1);
-                    self.end(&id, Kind::Finished, Reason::RunnerExited, Some(registration), None);
+                Life::Retiring { until, claim } if !is_known(claim) || *until <= now => {
+                    let claim = claim.clone();
+                    self.end(&id, Kind::Finished, Reason::Idle, Some(&claim));
                 }
-                Life::Running { until, job, registration } if *until <= now => {
-                    let (job, registration) = (*job, registration.clone());
-                    self.port.0.runners.borrow_mut().retain(|_, it| it.id != registration.1);
+                Life::Running { until, job, claim } if *until <= now => {
+                    let (job, claim) = (*job, Claim { last: Some(*job), ..claim.clone() });
                     self.jobs.get_mut(&job).unwrap().state = JobState::Done;
-                    self.tell(job, "completed");
-                    self.end(&id, Kind::Finished, Reason::JobDone, Some(registration), Some(job));
+                    if claim.reusable.is_some() {
+                        self.port.0.runners.borrow_mut().get_mut(&name).unwrap().busy = false;
+                        self.tell(job, "completed");
+                        self.say(&id, Kind::JobCompleted, &claim);
+                        self.live(&id, Life::Listening { since: now, claim });
+                    } else {
+                        self.port.0.runners.borrow_mut().retain(|_, it| it.id != claim.id);
+                        self.tell(job, "completed");
+                        self.end(&id, Kind::Finished, Reason::JobDone, Some(&claim));
+                    }
                 }
                 _ => continue,
             }
@@ -98,20 +142,56 @@ impl Model {
         false
     }
 
-    /// An instance ends and says so, perhaps twice.
-    fn end(&mut self, id: &str, kind: Kind, reason: Reason, registration: Option<(String, u64)>, job: Option<u64>) {
-        self.note(|| format!("{id} ends: {reason:?}, job {job:?}"));
-        let instance = self.instances.remove(id).unwrap();
+    fn live(&mut self, id: &str, life: Life) {
+        self.instances.get_mut(id).unwrap().life = life;
+    }
+
+    /// The runner connects to GitHub: a reusable one registers first, in place of any of its name.
+    fn listen(&mut self, id: &str, name: &str, mut claim: Claim, known: bool) {
+        if let Some(labels) = claim.reusable.clone() {
+            claim.id = self.random.below(1 << 40) + 1;
+            let it = Registered { id: claim.id, online: false, busy: false, labels };
+            self.note(|| format!("{name} registers itself as {}", it.id));
+            self.port.0.runners.borrow_mut().insert(name.to_owned(), it);
+        } else if !known {
+            return self.end(id, Kind::Failed, Reason::RunnerFailed, Some(&claim));
+        }
+        self.port.0.runners.borrow_mut().get_mut(name).unwrap().online = true;
+        if claim.reusable.is_some() {
+            self.say(id, Kind::Listening, &claim);
+        }
+        let since = self.now();
+        self.live(id, Life::Listening { since, claim });
+    }
+
+    /// An instance ends and says so.
+    fn end(&mut self, id: &str, kind: Kind, reason: Reason, claim: Option<&Claim>) {
+        self.note(|| format!("{id} ends: {reason:?}, job {:?}", claim.and_then(|claim| claim.last)));
+        let fleet = self.instances.remove(id).unwrap().fleet;
         self.port.0.dead.borrow_mut().insert(id.to_owned());
-        let mut it = Lifecycle::new(kind, id, &instance.fleet);
-        it.reason = Some(reason);
-        (it.reservation, it.runner_id) = registration.map_or((None, None), |(it, id)| (Some(it), Some(id)));
-        it.job = job.map(|job| ContractJob {
+        let it = Lifecycle { reason: Some(reason), ..Lifecycle::new(kind, id, &fleet) };
+        self.send(it, claim);
+    }
+
+    /// An instance tells something on its way.
+    fn say(&mut self, id: &str, kind: Kind, claim: &Claim) {
+        let mut it = Lifecycle::new(kind, id, &self.instances[id].fleet);
+        if kind == Kind::JobCompleted {
+            it.timeline.set(Phase::JobEnded, self.now());
+        }
+        self.send(it, Some(claim));
+    }
+
+    /// A message, perhaps twice.
+    fn send(&mut self, mut it: Lifecycle, claim: Option<&Claim>) {
+        it.reservation = claim.map(|claim| claim.reservation.clone());
+        it.runner_id = claim.filter(|claim| claim.reusable.is_none()).map(|claim| claim.id);
+        it.job = claim.and_then(|claim| claim.last).map(|job| ContractJob {
             name: format!("job {job}"),
             result: Some("Succeeded".into()),
             ..ContractJob::default()
         });
-        let (body, sender) = (serde_json::to_string(&it).unwrap(), format!("AROAX:{id}"));
+        let (body, sender) = (serde_json::to_string(&it).unwrap(), format!("AROAX:{}", it.instance_id));
         for _ in 0..if self.random.chance(20) { 2 } else { 1 } {
             let visible_at = self.now() + self.random.below(5_000);
             self.endings.push(Message { body: body.clone(), sender: sender.clone(), visible_at, received: 0 });
@@ -132,8 +212,8 @@ impl Model {
         let id = listening[self.random.pick(listening.len())].clone();
         let instance = &self.instances[&id];
         let name = names::runner_name(&instance.fleet, &id);
-        let Life::Listening { registration, .. } = &instance.life else { return false };
-        let known = self.port.0.runners.borrow().get(&name).filter(|it| it.id == registration.1).cloned();
+        let Life::Listening { claim, .. } = &instance.life else { return false };
+        let known = self.port.0.runners.borrow().get(&name).filter(|it| it.id == claim.id).cloned();
         let Some(labels) = known.map(|it| it.labels) else { return false };
         let fits =
             |job: &Job| job.state == JobState::Queued && job.labels.iter().all(|it| labels.contains(&(*it).into()));
@@ -150,8 +230,8 @@ impl Model {
         it.runner = Some(name.clone());
         self.port.0.runners.borrow_mut().get_mut(&name).unwrap().busy = true;
         let instance = self.instances.get_mut(&id).unwrap();
-        let Life::Listening { registration, .. } = &instance.life else { unreachable!() };
-        instance.life = Life::Running { until, job, registration: registration.clone() };
+        let Life::Listening { claim, .. } = &instance.life else { unreachable!() };
+        instance.life = Life::Running { until, job, claim: claim.clone() };
         self.tell(job, "in_progress");
         true
     }

@@ -46,6 +46,7 @@ pub(super) async fn hand_over(cloud: &Cloud, machine: &Machine, grant: Grant) ->
         version: VERSION,
         reservation: uuid::Uuid::new_v4().to_string(),
         runner_name: name(machine),
+        trace: None,
         grant,
     };
     let parameter = format!("{}/{}", cloud.outputs.registration_prefix, machine.id());

@@ -34,7 +34,8 @@ pub(super) async fn bad_webhooks_change_nothing(cloud: Arc<Cloud>) -> Result<()>
         Case::new("not json", &sign("not json"), 400),
         Case::new(&without_id, &sign(&without_id), 400),
         Case::new(&huge, &sign(&huge), 413),
-        Case { event: "check_run", ..Case::new(&payload, &good, 202) },
+        Case { event: "push", ..Case::new(&payload, &good, 202) },
+        Case { event: "check_run", ..Case::new(&payload, &good, 400) },
         // The fixture's labels are those of no fleet.
         Case::new(PAYLOAD, &sign(PAYLOAD), 202),
     ];

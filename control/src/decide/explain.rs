@@ -1,0 +1,166 @@
+//! Why a job has a runner, or none.
+
+use super::{jobs::JobState, runners::RunnerState};
+use crate::{
+    clock::{Millis, seconds},
+    ledger::{Job, View},
+};
+
+/// What can be said of `job`, whose fleet's level is `view`: a sentence each, the most telling first. GitHub gives a
+/// job to any runner that fits, so of a queued job only its fleet as a whole can be told.
+#[must_use]
+pub fn explain(job: &Job, view: &View, now: Millis) -> Vec<String> {
+    match (job.state, &job.runner_name) {
+        (JobState::Waiting, _) => {
+            vec!["It waits at GitHub for an approval or a concurrency group: no runner is wanted yet.".to_owned()]
+        }
+        (JobState::Queued, _) => queued(job, view, now),
+        (state, Some(runner)) => {
+            let has = if state == JobState::Done { "had" } else { "has" };
+            let mut said = vec![format!("It {has} the runner {runner}.")];
+            if !runner.starts_with(&format!("{}-i-", job.fleet)) {
+                said.push(format!("That is none of fleet {}: GitHub gives a job to any runner that fits.", job.fleet));
+            }
+            said
+        }
+        (JobState::Done, None) => {
+            vec!["It ended without a runner: it was cancelled, or nobody took it in time.".to_owned()]
+        }
+        (JobState::Running, None) => vec!["It runs, and GitHub did not say on which runner.".to_owned()],
+    }
+}
+
+fn queued(job: &Job, view: &View, now: Millis) -> Vec<String> {
+    let fleet = &job.fleet;
+    let mut said = Vec::new();
+    let Some(marker) = view.queued.iter().find(|it| it.job == job.id) else {
+        return vec![format!(
+            "It is not among the queued jobs of fleet {fleet} any more: GitHub gives up a job after a day."
+        )];
+    };
+    if marker.expires <= seconds(now) {
+        said.push("It counts no longer: GitHub gives up a job that no runner took within a day.".to_owned());
+    }
+    let on_the_way =
+        view.runners.iter().filter(|it| it.state == RunnerState::Launched && it.boot_deadline > now).count();
+    let reserved: u64 = view.reservations.iter().map(|it| u64::from(it.count)).sum();
+    let listening =
+        view.runners.iter().filter(|it| it.state == RunnerState::Registered && it.boot_deadline > now).count();
+    let ahead = view.queued.iter().filter(|it| (it.queued_at, it.job) < (marker.queued_at, marker.job)).count();
+    said.push(format!(
+        "Fleet {fleet} has {reserved} instances reserved, {on_the_way} launched, and {listening} registered that may \
+         take it; {ahead} of its jobs were queued before."
+    ));
+    if view.meta.paused_until > now {
+        let failures = match view.meta.failures {
+            0 => String::new(),
+            n => format!(" after {n} failures one after the other"),
+        };
+        let wait = (view.meta.paused_until - now).div_ceil(1000);
+        said.insert(0, format!("Fleet {fleet} is left alone for another {wait} s{failures}."));
+    }
+    let open: Vec<&str> = view.offers.breakers.0.iter().filter(|it| it.1.until > now).map(|it| it.0.as_str()).collect();
+    if !open.is_empty() {
+        said.push(format!(
+            "Not asked of EC2 at present, since it has none of these or refused them: {}.",
+            open.join(", ")
+        ));
+    }
+    match &view.meta.last_plan {
+        Some(plan) if plan.held_back > 0 && plan.at >= marker.queued_at => {
+            let (alive, max) = (view.meta.alive, plan.max);
+            said.insert(0, format!("Fleet {fleet} is full: {alive} instances are alive and its max is {max}."));
+        }
+        Some(_) => {}
+        None => said.push(format!("Nothing was ever launched for fleet {fleet}: is scale-up woken?")),
+    }
+    if let Some(error) = &view.meta.last_error {
+        let (code, message, times) = (&error.code, &error.message, error.count);
+        said.insert(0, format!("Fleet {fleet} was refused for good, {times} times in a row: {code}: {message}"));
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{JobState, RunnerState, explain};
+    use crate::{
+        decide::breaker::{Breaker, Breakers},
+        ledger::{
+            Job, LastError, LastPlan, Meta, Runner, View,
+            tests::{job, marker, reservation, runner},
+        },
+    };
+
+    const NOW: u64 = 1_020_000;
+
+    fn view() -> View {
+        View { queued: vec![marker("linux-x64", 3), marker("linux-x64", 7)], ..View::default() }
+    }
+
+    fn last(held_back: u64) -> LastPlan {
+        let (demand, supply, launched) = (9, 0, 9 - held_back);
+        LastPlan { at: NOW, demand, supply, launched, held_back, max: 4, paused_until: 0 }
+    }
+
+    #[test]
+    fn a_queued_job_is_told_by_its_fleet() {
+        let level = View {
+            reservations: vec![reservation("linux-x64", "r", 2)],
+            runners: vec![
+                Runner { state: RunnerState::Registered, ..runner("linux-x64", 1) },
+                runner("linux-x64", 2),
+                Runner { boot_deadline: NOW, ..runner("linux-x64", 3) },
+            ],
+            meta: Meta { last_plan: Some(last(0)), ..Meta::default() },
+            ..view()
+        };
+        let one = "Fleet linux-x64 has 2 instances reserved, 1 launched, and 1 registered that may take it; \
+                   1 of its jobs were queued before.";
+        assert_eq!(explain(&job(7, "linux-x64"), &level, NOW), [one]);
+    }
+
+    #[test]
+    fn what_holds_a_job_up_comes_first() {
+        let first = |view: &View| explain(&job(7, "linux-x64"), view, NOW).remove(0);
+        let full = View { meta: Meta { alive: 4, last_plan: Some(last(5)), ..Meta::default() }, ..view() };
+        assert_eq!(first(&full), "Fleet linux-x64 is full: 4 instances are alive and its max is 4.");
+        let meta = Meta { paused_until: NOW + 4500, failures: 2, last_plan: Some(last(0)), ..Meta::default() };
+        let paused = View { meta, ..view() };
+        assert_eq!(
+            first(&paused),
+            "Fleet linux-x64 is left alone for another 5 s after 2 failures one after the other."
+        );
+        let error = LastError { code: "InvalidAMIID.NotFound".into(), message: "no ami-0".into(), at: NOW, count: 3 };
+        let refused = View { meta: Meta { last_error: Some(error), ..paused.meta }, ..view() };
+        assert_eq!(
+            first(&refused),
+            "Fleet linux-x64 was refused for good, 3 times in a row: InvalidAMIID.NotFound: no ami-0"
+        );
+        let mut dry = view();
+        let breaker = |until| Breaker { failures: 1, until };
+        let breakers = [("spot/subnet-1/a".to_owned(), breaker(NOW + 1)), ("spot/subnet-1/b".to_owned(), breaker(NOW))];
+        dry.offers.breakers = Breakers(breakers.into());
+        let said = explain(&job(7, "linux-x64"), &dry, NOW);
+        assert!(said[1].ends_with("or refused them: spot/subnet-1/a."), "{said:?}");
+        let never = explain(&job(7, "linux-x64"), &view(), NOW);
+        assert!(never[1].ends_with("is scale-up woken?"), "{never:?}");
+        assert!(first(&View::default()).contains("not among the queued jobs"));
+        let mut old = view();
+        old.queued[1].expires = NOW / 1000;
+        assert!(first(&old).starts_with("It counts no longer"));
+    }
+
+    #[test]
+    fn other_jobs_are_told_by_their_state() {
+        let said = |state, runner: Option<&str>| {
+            let job = Job { state, runner_name: runner.map(str::to_owned), ..job(7, "linux-x64") };
+            explain(&job, &View::default(), NOW).join(" ")
+        };
+        assert!(said(JobState::Waiting, None).contains("approval"));
+        assert_eq!(said(JobState::Running, Some("linux-x64-i-1")), "It has the runner linux-x64-i-1.");
+        assert!(said(JobState::Done, Some("big-i-1")).contains("none of fleet linux-x64"));
+        assert!(said(JobState::Done, None).contains("without a runner"));
+        assert!(said(JobState::Running, None).contains("did not say"));
+    }
+}

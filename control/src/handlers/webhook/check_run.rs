@@ -1,0 +1,127 @@
+//! `check_run` events, for hooks that have only those. For GitHub Actions a check run's id is its job's id; the rest of
+//! the job is asked for.
+
+use dayfly_contract::{Fields, Problems};
+use serde_json::Value;
+use tracing::warn;
+
+use super::{
+    Deps, Ports, asking, forks,
+    payload::{self, BadPayload, Origin},
+};
+use crate::{
+    decide::{events::JobEvent, jobs::JobState},
+    fleets::Fleet,
+    ledger::{Job, Ledger},
+    report::{BoxError, Chain},
+};
+
+/// The App whose check runs are jobs.
+const ACTIONS: &str = "github-actions";
+
+/// What a `check_run` event tells.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct CheckRun {
+    /// The job's id.
+    pub(super) id: u64,
+    kind: Kind,
+    /// Whether the payload says that it is a fork's.
+    fork: bool,
+    pub(super) origin: Origin,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The job is there and waits for a runner.
+    Queued,
+    /// It has ended.
+    Completed,
+}
+
+/// Reads the payload of a `check_run` delivery; none where it says nothing of a job.
+pub(super) fn read(value: &Value) -> Result<Option<CheckRun>, BadPayload> {
+    let mut problems = Problems::default();
+    let mut root = Fields::of(value, "", &mut problems);
+    let action = root.text("action", "a text", |action| !action.is_empty());
+    let repository = root.object("repository").text("full_name", "\"owner/repo\"", payload::is_full_name);
+    let mut run = root.object("check_run");
+    let id = run.number("id", 1..=u64::MAX);
+    let status = run.text("status", "a text", |status| !status.is_empty());
+    problems.or(()).map_err(BadPayload::BadFields)?;
+    let run = &value["check_run"];
+    let app = [&run["app"], &run["check_suite"]["app"]].into_iter().find_map(|app| app["slug"].as_str());
+    let kind = match (action.as_str(), status.as_str()) {
+        _ if app != Some(ACTIONS) => return Ok(None),
+        ("created", "queued") => Kind::Queued,
+        ("completed", _) => Kind::Completed,
+        _ => return Ok(None),
+    };
+    let origin = payload::origin(value, &repository);
+    Ok(Some(CheckRun { id, kind, fork: forks::told_by_check_run(value), origin }))
+}
+
+/// The job's event, as if it had come as `workflow_job`; none where nothing is to be done. GitHub is asked only where
+/// the ledger does not know enough.
+pub(super) async fn job_event<P: Ports>(deps: &Deps<P>, it: &CheckRun) -> Result<Option<JobEvent>, BoxError> {
+    // No fleet would take it, whatever its labels.
+    let repository = it.origin.repository.as_str();
+    let admitted = deps.fleets.admission.bar(repository, false).is_none();
+    let takes = |fleet: &Fleet| fleet.reaches(repository) && fleet.admission.bar(repository, false).is_none();
+    if !admitted || !deps.fleets.fleets.iter().any(takes) {
+        return Ok(None);
+    }
+    match (deps.ledger.job(it.id).await?, it.kind) {
+        // Told again, or by `workflow_job` before.
+        (Some(job), Kind::Queued) => Ok(Some(again(job, JobState::Queued, it))),
+        (None, Kind::Queued) => {
+            let job = asking::job(deps, &it.origin, it.id).await?;
+            Ok(job.state().map(|state| JobEvent {
+                state,
+                id: it.id,
+                labels: job.labels,
+                asks: Vec::new(),
+                repository: it.origin.repository.clone(),
+                run_id: job.run_id,
+                run_attempt: job.run_attempt,
+                installation: it.origin.target.installation,
+                runner_name: job.runner_name.filter(|name| !name.is_empty()),
+                runner_id: job.runner_id.filter(|id| *id > 0),
+                waited_ms: None,
+                public_fork: it.fork,
+            }))
+        }
+        (None, Kind::Completed) => Ok(None),
+        (Some(mut job), Kind::Completed) => {
+            // Nobody has told which runner had it, and that runner is not to stand in for another job.
+            if job.runner_name.is_none() && job.state != JobState::Done {
+                match asking::job(deps, &it.origin, it.id).await {
+                    Ok(told) => job.runner_name = told.runner_name.filter(|name| !name.is_empty()),
+                    // The job is done all the same.
+                    Err(error) => {
+                        warn!(job.id = it.id, error = %Chain(&error), "Job {} ended on an unknown runner", it.id);
+                    }
+                }
+            }
+            Ok(Some(again(job, JobState::Done, it)))
+        }
+    }
+}
+
+/// The event that tells of a known job that it is `state`.
+fn again(job: Job, state: JobState, it: &CheckRun) -> JobEvent {
+    JobEvent {
+        state,
+        id: job.id,
+        labels: job.labels,
+        asks: Vec::new(),
+        repository: job.repository,
+        run_id: job.run_id,
+        run_attempt: job.run_attempt,
+        installation: it.origin.target.installation.or(job.installation),
+        runner_name: job.runner_name,
+        runner_id: None,
+        waited_ms: None,
+        // Whoever took it has decided about that.
+        public_fork: false,
+    }
+}

@@ -1,0 +1,42 @@
+//! Two more ports of the world: notes in the ledger, and the user's bus.
+
+use super::world::Port;
+use crate::{
+    bus::{Bus, BusError},
+    handlers::webhook,
+    ledger::{LedgerError, Notes},
+};
+
+impl webhook::Ports for Port {
+    type Ledger = Self;
+    type GitHub = Self;
+    type Wake = Self;
+    type Bus = Self;
+    type Clock = Self;
+}
+
+impl Notes for Port {
+    async fn recall(&self, key: &str) -> Result<Option<u64>, LedgerError> {
+        let fault = self.0.call("notes.recall").await;
+        let found = self.0.notes.borrow().get(key).copied();
+        fault.map_or(Ok(found), |_| Err(LedgerError::new("recalling a note", "a fault")))
+    }
+
+    async fn remember(&self, key: &str, value: u64, _: u64) -> Result<(), LedgerError> {
+        if self.0.call("notes.remember").await.is_some() {
+            return Err(LedgerError::new("remembering a note", "a fault"));
+        }
+        self.0.notes.borrow_mut().insert(key.to_owned(), value);
+        Ok(())
+    }
+}
+
+impl Bus for Port {
+    async fn put(&self, detail_type: &str, detail: String) -> Result<(), BusError> {
+        if self.0.call("bus.put").await.is_some() {
+            return Err(BusError { detail_type: detail_type.to_owned(), source: "a fault".into() });
+        }
+        self.0.published.borrow_mut().push((detail_type.to_owned(), detail));
+        Ok(())
+    }
+}
