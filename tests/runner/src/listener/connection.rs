@@ -3,7 +3,11 @@
 //! It only reports. A poll may hang for as long as the server likes; whoever listens to the reports is free meanwhile.
 
 use std::{
-    sync::mpsc::Sender,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::Sender,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -14,11 +18,28 @@ use crate::server::{Message, Server, ServerError};
 /// The real one tries every 30 s to get its session back.
 const CONFLICT_WAIT: Duration = Duration::from_secs(30);
 
+/// Says that the listener closes its session itself: the poll that ends with it is then no session lost, and none is opened
+/// that would keep a runner online that has gone.
+#[derive(Clone, Debug, Default)]
+pub struct Closing(Arc<AtomicBool>);
+
+impl Closing {
+    /// From here on no session is opened. To be said before the session is closed.
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    fn begun(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
 /// Starts the thread. It ends with the process, or when nobody takes its reports.
-pub fn start(server: Server, agent_id: String, conflict: Duration, to: Sender<Report>) {
+pub fn start(server: Server, agent_id: String, conflict: Duration, closing: Closing, to: Sender<Report>) {
     thread::spawn(move || {
         while let Some(session) = open(&server, &agent_id, conflict, &to)
             && poll(&server, &session, &to) == Polled::SessionLost
+            && !closing.begun()
         {}
     });
 }

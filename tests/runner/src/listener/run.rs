@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     assignment::Running,
-    connection,
+    connection::{self, Closing},
     core::{Action, Ending, Event, Mode, State, step},
     exit,
     report::Report,
@@ -42,6 +42,7 @@ struct Listener {
     diag: Diag,
     monitor: Monitor,
     session: String,
+    closing: Closing,
     mode: Mode,
     to: Sender<Report>,
     next: Option<Box<Job>>,
@@ -58,7 +59,8 @@ pub(super) fn run(root: Root, settings: Settings, input: Input) -> anyhow::Resul
     let signal_to = to.clone();
     signals::watch(move |_| drop(signal_to.send(Report::Event(Event::Signal)))).context("watching for signals")?;
     let server = Server::new(&settings.runner.server_url, settings.token.clone());
-    connection::start(server.clone(), settings.runner.agent_id.clone(), knobs.conflict, to.clone());
+    let closing = Closing::default();
+    connection::start(server.clone(), settings.runner.agent_id.clone(), knobs.conflict, closing.clone(), to.clone());
     let mode = Mode {
         once: settings.runner.ephemeral || input.flag("once") || exit::is_hosted(&input.env),
         disable_update: settings.runner.disable_update,
@@ -77,7 +79,7 @@ pub(super) fn run(root: Root, settings: Settings, input: Input) -> anyhow::Resul
     let monitor = Monitor::connect(settings.runner.monitor_socket_address.as_deref());
     let (next, running, worker_code, last) = (None, None, None, None);
     let mut listener =
-        Listener { root, settings, input, server, diag, monitor, session, mode, to, next, running, worker_code, last };
+        Listener { root, settings, input, server, diag, monitor, session, closing, mode, to, next, running, worker_code, last };
     let ending = listener.drive(&reports);
     Ok(listener.end(ending))
 }
@@ -272,6 +274,7 @@ impl Listener {
             Ending::VersionRefused => complain(&words::version_refused()),
             Ending::Broken => complain("An error occurred: the server's answer makes no sense; see _diag."),
             Ending::Stopped | Ending::JobDone | Ending::Updating | Ending::Refreshed => {
+                self.closing.begin();
                 if let Err(error) = self.server.close_session(&self.session) {
                     // Usual for an ephemeral runner: the server has taken it off already.
                     self.diag.info(&format!("closing the session: {error}"));

@@ -21,6 +21,8 @@ pub(crate) struct Seen {
     pub(crate) queue: VecDeque<Value>,
     pub(crate) session: Option<u64>,
     pub(crate) sessions_opened: u64,
+    /// How long the answer to closing a session takes, at most: until another is opened.
+    pub(crate) slow_close: Duration,
     pub(crate) deleted: bool,
     pub(crate) ephemeral: bool,
     /// Every connection is closed without an answer.
@@ -126,8 +128,10 @@ impl Server {
             }
             ("DELETE", ["session", _]) => {
                 seen.session = None;
-                drop(seen);
+                let (opened, slow) = (seen.sessions_opened, seen.slow_close);
                 self.seen.1.notify_all();
+                // The poll has its 409 before this call has its answer.
+                drop(self.seen.1.wait_timeout_while(seen, slow, |seen| seen.sessions_opened == opened).unwrap());
                 (204, String::new())
             }
             ("GET", ["message", session]) => {

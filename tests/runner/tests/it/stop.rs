@@ -25,6 +25,17 @@ fn an_idle_runner_stops_within_a_second() {
 }
 
 #[test]
+fn whoever_leaves_opens_no_session_anew() {
+    let world = World::new().configured();
+    world.server.change(|seen| seen.slow_close = Duration::from_millis(300));
+    let mut runner = world.run().listening();
+    runner.signal(Signal::SIGTERM);
+    assert_eq!(runner.code(), 0);
+    let seen = world.server.seen();
+    assert_eq!((seen.session, seen.sessions_opened), (None, 1));
+}
+
+#[test]
 fn a_signal_cancels_the_running_job() {
     for group in [false, true] {
         let world = World::new().configured();
