@@ -126,8 +126,8 @@ async fn launch<P: Ports>(
     };
     let Some(request) = request else { return find().await };
     // An instance that can't be registered soon is money for nothing; so GitHub's turn comes before the launch too.
-    pace::take(deps, Bucket::Ec2, 1).await.map_err(Unlaunched::Paced)?;
-    pace::take(deps, Bucket::GitHub, request.count).await.map_err(Unlaunched::Paced)?;
+    pace::take(deps, task, Bucket::Ec2, 1).await.map_err(Unlaunched::Paced)?;
+    pace::take(deps, task, Bucket::GitHub, request.count).await.map_err(Unlaunched::Paced)?;
     let started = deps.clock.now();
     match deps.compute.launch(request).await {
         // The fleet has changed since a first request was sent under this token.

@@ -9,10 +9,10 @@ use tracing::{error, info, warn};
 use super::{
     Deps, Outcome, Ports,
     look::{Task, pause, refused},
-    pace,
+    pace::{self, TIME_NEEDED},
 };
 use crate::{
-    clock::{Clock, Millis},
+    clock::Clock,
     compute::Compute,
     decide::{asks, bucket::Bucket, events, runners::RunnerState},
     fleets::{self, Fleet, RunnerGroup, Target},
@@ -23,8 +23,6 @@ use crate::{
     report::Chain,
 };
 
-/// No registration is begun when less time is left; it is two calls.
-const TIME_NEEDED: Millis = 3000;
 /// How long a fleet is left alone when its runners are refused for good: launching others at once would only repeat it.
 const REFUSED_WAIT: Duration = Duration::from_mins(5);
 /// How long a runner may take from claiming its registration to being online: on a cold disk, .NET alone takes 20 s.
@@ -76,12 +74,12 @@ async fn hand_over<P: Ports>(
     runner: &Runner,
 ) -> Result<Option<u64>, Failed> {
     let fleet = task.fleet;
-    // Before anything is made at GitHub: a registration that SSM does not take in time is one that nobody will use.
-    if fleet.handover == fleets::Handover::Ssm {
-        pace::take(deps, Bucket::Ssm, 1).await.map_err(Failed::Paced)?;
-    }
     if deps.clock.now() + TIME_NEEDED > task.deadline {
         return Err(Failed::OutOfTime);
+    }
+    // Before anything is made at GitHub: a registration that SSM does not take in time is one that nobody will use.
+    if fleet.handover == fleets::Handover::Ssm {
+        pace::take(deps, task, Bucket::Ssm, 1).await.map_err(Failed::Paced)?;
     }
     let started = deps.clock.now();
     let granted = if runner.reuse.is_some() {
@@ -231,7 +229,7 @@ async fn put<P: Ports>(
         // Others of the account may write too: then it takes another turn, as long as there is time.
         let paced = by == fleets::Handover::Ssm && deps.limits.rate(Bucket::Ssm).is_some();
         let in_time = deps.clock.now() + TIME_NEEDED <= task.deadline;
-        if !paced || !in_time || pace::take(deps, Bucket::Ssm, 1).await.is_err() {
+        if !paced || !in_time || pace::take(deps, task, Bucket::Ssm, 1).await.is_err() {
             return Err(error);
         }
         tried = true;

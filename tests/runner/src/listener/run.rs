@@ -78,8 +78,22 @@ pub(super) fn run(root: Root, settings: Settings, input: Input) -> anyhow::Resul
     diag.info(&format!("session open, agent {}, once {}", settings.runner.agent_id, mode.once));
     let monitor = Monitor::connect(settings.runner.monitor_socket_address.as_deref());
     let (next, running, worker_code, last) = (None, None, None, None);
-    let mut listener =
-        Listener { root, settings, input, server, diag, monitor, session, closing, mode, to, next, running, worker_code, last };
+    let mut listener = Listener {
+        root,
+        settings,
+        input,
+        server,
+        diag,
+        monitor,
+        session,
+        closing,
+        mode,
+        to,
+        next,
+        running,
+        worker_code,
+        last,
+    };
     let ending = listener.drive(&reports);
     Ok(listener.end(ending))
 }

@@ -5,7 +5,11 @@ use super::{
     alive, deps, later, pass, runners, wake_up, world,
 };
 use crate::{
-    decide::{bucket::Limits, errors::Class, runners::RunnerState},
+    decide::{
+        bucket::{Bucket, Limits},
+        errors::Class,
+        runners::RunnerState,
+    },
     fleets::{Fleet, Instances, Market, tests::fleet, tests::fleets},
     ledger::{Marker, tests::marker},
     simulation::{
@@ -35,10 +39,15 @@ fn wake(port: &Port, fleet: &Fleet) -> usize {
 }
 
 fn paced(port: &Port, fleet: &Fleet, limits: Limits) -> usize {
+    paced_for(port, fleet, limits, 30_000)
+}
+
+/// The same in `time` ms.
+fn paced_for(port: &Port, fleet: &Fleet, limits: Limits, time: u64) -> usize {
     let mut batch = aws_lambda_events::sqs::SqsEvent::default();
     batch.records = vec![super::message(0, wake_up("linux-x64"))];
     let deps = deps_of(port, fleet.clone(), limits);
-    run(handle(&deps, &batch, port.0.now.get() + 30_000)).batch_item_failures.len()
+    run(handle(&deps, &batch, port.0.now.get() + time)).batch_item_failures.len()
 }
 
 fn dry(port: &Port, offers: &[&str]) {
@@ -211,6 +220,19 @@ fn a_burst_goes_at_the_pace_that_github_allows() {
     assert_eq!(port.0.called("compute.launch"), 4);
     assert_eq!(port.0.launched.borrow().values().map(Vec::len).sum::<usize>(), 100);
     assert!(port.0.called("ledger.take") < 20, "for a reservation, not for a runner");
+}
+
+#[test]
+fn no_turn_is_taken_that_there_is_no_time_to_use() {
+    let (fleet, port) = (spot(), world(12));
+    let limits = Limits { ssm: 1, ..Limits::NONE };
+    // Of 12 registrations, one a second: those that are due within the 5 s that are left when 3 are needed for the last.
+    paced_for(&port, &fleet, limits, 8000);
+    let registered = runners(&port, RunnerState::Registered);
+    assert!((3..=6).contains(&registered), "{registered}");
+    let full = port.0.ledger.borrow().buckets[&Bucket::Ssm];
+    let owed = (full / 1000).saturating_sub(port.0.now.get());
+    assert!(owed <= 1000, "turns were taken by nobody: the next comes after {owed} ms");
 }
 
 #[test]
