@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::core::report::Teller;
 use crate::core::{Event, State, step};
 use crate::effects::{Effects, Events, World};
+use crate::logging::LogHandle;
 use crate::memory::Memory;
 use crate::settings::Settings;
 use crate::watchdog::Watchdog;
@@ -32,6 +33,8 @@ pub struct Parts {
     pub sources: Vec<Source>,
     /// systemd's watchdog, which this loop feeds.
     pub watchdog: Watchdog,
+    /// What is logged.
+    pub logs: LogHandle,
 }
 
 /// Begins to tell events.
@@ -39,7 +42,7 @@ pub type Source = Box<dyn FnOnce(Events) + Send>;
 
 /// Lives the agent's life from `state` on and answers its exit code.
 pub async fn run(parts: Parts, mut state: State) -> u8 {
-    let Parts { world, teller, memory, clock, settings, mut stops, sources, watchdog } = parts;
+    let Parts { world, teller, memory, clock, settings, mut stops, sources, watchdog, logs } = parts;
     let (events, mut inbox) = unbounded_channel();
     let mut effects = Effects::new(world, memory.clone(), teller, clock, settings.end_limit, events.clone());
     for source in sources {
@@ -47,7 +50,7 @@ pub async fn run(parts: Parts, mut state: State) -> u8 {
     }
     let mut event = Event::Began;
     loop {
-        let code = handle(event, &mut state, &mut effects, &memory, &clock);
+        let code = handle(event, &mut state, &mut effects, &memory, &clock, &logs);
         watchdog.status(state.name());
         if let Some(code) = code {
             watchdog.stopping();
@@ -74,9 +77,20 @@ pub(crate) async fn hunger(watchdog: &Watchdog) {
     }
 }
 
-fn handle(event: Event, state: &mut State, effects: &mut Effects, memory: &Memory, clock: &Clock) -> Option<u8> {
+fn handle(
+    event: Event,
+    state: &mut State,
+    effects: &mut Effects,
+    memory: &Memory,
+    clock: &Clock,
+    logs: &LogHandle,
+) -> Option<u8> {
     debug!(event = ?event, "An event");
     let (next, actions) = step(state.clone(), event, clock.uptime());
+    // Also of an agent that takes over.
+    if let Some(trace) = next.facts.claimed.as_ref().and_then(|claimed| claimed.trace.as_deref()) {
+        logs.belongs_to(trace);
+    }
     if next.name() != state.name() {
         info!(from = state.name(), to = next.name(), "The agent is {}", next.name());
     }

@@ -21,7 +21,7 @@ use crate::driver::{self, Parts};
 use crate::effects::{Registrations, World};
 use crate::errors::chain;
 use crate::install::Objects;
-use crate::logging::FilterHandle;
+use crate::logging::LogHandle;
 use crate::memory::Memory;
 use crate::runner::{LocalRunner, Plan};
 use crate::settings::Settings;
@@ -48,8 +48,8 @@ pub struct Beginning {
     pub network: Network,
     /// Mistakes in both.
     pub problems: Problems,
-    /// The log filter.
-    pub filter: FilterHandle,
+    /// What is logged.
+    pub logs: LogHandle,
     /// systemd's watchdog.
     pub watchdog: Watchdog,
 }
@@ -64,7 +64,7 @@ pub async fn live(beginning: Beginning) -> ExitCode {
             return ExitCode::from(EXIT_NOT_ENDED);
         }
     };
-    let Beginning { clock, settings, network, mut problems, filter, watchdog } = beginning;
+    let Beginning { clock, settings, network, mut problems, logs, watchdog } = beginning;
     let memory = Memory::of(&settings.state_dir);
     // Where the folder's name was refused already, the default that stands in for it is nobody's wish.
     if !problems.0.iter().any(|problem| problem.path == "DAYFLY_STATE_DIR")
@@ -109,7 +109,7 @@ pub async fn live(beginning: Beginning) -> ExitCode {
         }
     };
     if settings.log.is_none() {
-        filter.set(&booted.config.log);
+        logs.set(&booted.config.log);
     }
     memory.keep(&booted.identity, &booted.config);
     let goes_on = state.is_some();
@@ -127,7 +127,8 @@ pub async fn live(beginning: Beginning) -> ExitCode {
     }
     let sources = sources(imds.clone(), clock, &booted.config, &plan);
     let world = build(&imds, &network, booted, plan, &settings).await;
-    let code = driver::run(Parts { world, teller, memory, clock, settings, stops, sources, watchdog }, state).await;
+    let code =
+        driver::run(Parts { world, teller, memory, clock, settings, stops, sources, watchdog, logs }, state).await;
     info!(code, "The agent ends");
     ExitCode::from(code)
 }

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     harden::no_core_dumps();
     // The log comes first: mistakes in the settings are to be logged, by the filter that is one of them. The file is
     // dropped last.
-    let (filter, _file) = match &settings.log_file {
+    let (logs, _file) = match &settings.log_file {
         Some(path) => logging::start_with_file(settings.log.as_deref(), path),
         None => (logging::start(settings.log.as_deref()), None),
     };
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     // One thread: the machine belongs to the job.
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
-            let code = runtime.block_on(live(Beginning { clock, settings, network, problems, filter, watchdog }));
+            let code = runtime.block_on(live(Beginning { clock, settings, network, problems, logs, watchdog }));
             // The loop has ended all it began; a call that hangs is not waited for.
             runtime.shutdown_timeout(Duration::from_millis(100));
             code

@@ -17,6 +17,7 @@ use dayfly_agent::core::report::Teller;
 use dayfly_agent::core::{Ending, Event, Exit, Limits, RunnerId, Saying, Stage, State};
 use dayfly_agent::driver::{self, Parts};
 use dayfly_agent::effects::{Events, Machine, Outbox, Registrations, Terminator, Unusable, World};
+use dayfly_agent::logging;
 use dayfly_agent::memory::Memory;
 use dayfly_agent::settings::Settings;
 use dayfly_agent::telling::Post;
@@ -220,6 +221,7 @@ fn run_from(outside: Outside, state: State) -> Run {
         stops,
         sources: vec![],
         watchdog: Watchdog::new(|_| None, 0),
+        logs: logging::subscriber(None, std::io::sink).1,
     };
     Run { outside, stop, folder, code: tokio::spawn(driver::run(parts, state)) }
 }

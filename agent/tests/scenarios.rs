@@ -137,7 +137,13 @@ fn read_event(text: &str, state: &State, now: Uptime) -> Result<Event> {
         "claimed" => {
             let ephemeral = argument != "reusable";
             let runner_id = ephemeral.then_some(23);
-            Event::Claimed(Claimed { reservation: "r-1".to_owned(), runner_id, runner_name: "x".to_owned(), ephemeral })
+            Event::Claimed(Claimed {
+                reservation: "r-1".to_owned(),
+                runner_id,
+                runner_name: "x".to_owned(),
+                ephemeral,
+                trace: None,
+            })
         }
         "claim-trouble" => Event::ClaimTrouble(argument),
         "claim-refused" => Event::ClaimRefused(argument),

@@ -201,6 +201,9 @@ pub struct Claimed {
     pub runner_name: String,
     /// Whether it is for one job.
     pub ephemeral: bool,
+    /// The trace that the instance was launched in, for log lines alone.
+    #[serde(default)]
+    pub trace: Option<String>,
 }
 
 /// A process, told apart from a later one with the same number by when it started.

@@ -27,7 +27,13 @@ pub(crate) fn limits() -> Limits {
 
 fn claimed(ephemeral: bool) -> Event {
     let runner_id = ephemeral.then_some(1);
-    Event::Claimed(Claimed { reservation: "r".to_owned(), runner_id, runner_name: "n".to_owned(), ephemeral })
+    Event::Claimed(Claimed {
+        reservation: "r".to_owned(),
+        runner_id,
+        runner_name: "n".to_owned(),
+        ephemeral,
+        trace: None,
+    })
 }
 
 /// One of each event, with the arguments that differ.

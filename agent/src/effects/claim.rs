@@ -102,6 +102,7 @@ fn read(text: &SecretString) -> Result<Taken, Refused> {
         runner_id: registration.runner_id(),
         runner_name: registration.runner_name.clone(),
         ephemeral: matches!(registration.grant, Grant::Jit { .. }),
+        trace: registration.trace.clone(),
     };
     Ok(Taken { claimed, registration })
 }

@@ -4,8 +4,10 @@
 //! below that, and an answer of SSM is a secret.
 
 mod file;
+mod traced;
 
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use tracing::{Level, Metadata, Subscriber, warn};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
@@ -15,6 +17,8 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Registry, fmt, reload};
 
+use traced::Traced;
+
 pub use file::LogFile;
 
 /// What a log filter may be, for error messages.
@@ -22,16 +26,24 @@ pub const FILTER: &str = "a log filter such as \"info\" or \"dayfly_agent=debug\
 
 const DEFAULT: &str = "info";
 
-/// Changes the filter once the config is known.
+/// Changes the lines once more is known.
 #[derive(Clone, Debug)]
-pub struct FilterHandle(reload::Handle<EnvFilter, Registry>);
+pub struct LogHandle {
+    filter: reload::Handle<EnvFilter, Registry>,
+    trace: Arc<OnceLock<String>>,
+}
 
-impl FilterHandle {
+impl LogHandle {
+    /// From here on each line names `trace` as its `trace.id`. The first trace stays.
+    pub fn belongs_to(&self, trace: &str) {
+        self.trace.get_or_init(|| trace.to_owned());
+    }
+
     /// Sets the filter to `text`, which [`is_filter`] has accepted; else nothing changes.
     pub fn set(&self, text: &str) {
         if let Ok(filter) = EnvFilter::try_new(text) {
             // Fails only when the subscriber is gone, and then nobody logs.
-            let _gone = self.0.reload(filter);
+            let _gone = self.filter.reload(filter);
         }
     }
 }
@@ -43,7 +55,7 @@ pub fn is_filter(text: &str) -> bool {
 }
 
 /// Starts logging to standard output, by `filter` or else at `info`.
-pub fn start(filter: Option<&str>) -> FilterHandle {
+pub fn start(filter: Option<&str>) -> LogHandle {
     let (subscriber, handle) = subscriber(filter, std::io::stdout);
     install(subscriber);
     handle
@@ -51,7 +63,7 @@ pub fn start(filter: Option<&str>) -> FilterHandle {
 
 /// Like [`start`], and to the file `path` too. One that can't be opened is told once and gone without: its place is
 /// taken by none. The file is to be dropped last of all.
-pub fn start_with_file(filter: Option<&str>, path: &Path) -> (FilterHandle, Option<LogFile>) {
+pub fn start_with_file(filter: Option<&str>, path: &Path) -> (LogHandle, Option<LogFile>) {
     match LogFile::open(path) {
         Ok((lines, file)) => {
             let (subscriber, handle) = subscriber(filter, std::io::stdout.and(lines));
@@ -73,17 +85,18 @@ fn install(subscriber: impl Subscriber + Send + Sync) {
 }
 
 /// A subscriber that writes JSON lines to `writer`.
-pub fn subscriber<M>(filter: Option<&str>, writer: M) -> (impl Subscriber + Send + Sync, FilterHandle)
+pub fn subscriber<M>(filter: Option<&str>, writer: M) -> (impl Subscriber + Send + Sync, LogHandle)
 where
     M: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = filter.and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new(DEFAULT));
     let (filter, handle) = reload::Layer::new(filter);
-    let layer = json(writer).with_filter(filter.and(filter_fn(capped)));
-    (tracing_subscriber::registry().with(layer), FilterHandle(handle))
+    let trace = Arc::new(OnceLock::new());
+    let layer = json(writer, Arc::clone(&trace)).with_filter(filter.and(filter_fn(capped)));
+    (tracing_subscriber::registry().with(layer), LogHandle { filter: handle, trace })
 }
 
-fn json<S, M>(writer: M) -> impl Layer<S>
+fn json<S, M>(writer: M, trace: Arc<OnceLock<String>>) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     M: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -96,6 +109,7 @@ where
         // It would be told on standard error, which is gone when the journal is, and panic.
         .log_internal_errors(false)
         .with_writer(writer)
+        .map_event_format(|lines| Traced::new(lines, trace))
 }
 
 fn capped(metadata: &Metadata<'_>) -> bool {
@@ -130,7 +144,7 @@ mod tests {
         }
     }
 
-    fn log(filter: Option<&str>, write: impl FnOnce(&FilterHandle)) -> String {
+    fn log(filter: Option<&str>, write: impl FnOnce(&LogHandle)) -> String {
         let lines = Lines::default();
         let (subscriber, handle) = subscriber(filter, {
             let lines = lines.clone();
@@ -150,6 +164,20 @@ mod tests {
         });
         assert!(text.contains("ours") && text.contains("a hint"), "{text}");
         assert!(!text.contains("theirs"), "{text}");
+    }
+
+    #[test]
+    fn lines_name_their_trace_once_it_is_known() {
+        let text = log(None, |logs| {
+            tracing::info!("before");
+            logs.belongs_to("1-\"a");
+            logs.belongs_to("another");
+            tracing::info!(job.name = "x", "after");
+        });
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((&lines[0]["message"], lines[0].get("trace.id")), (&"before".into(), None));
+        let after = (&lines[1]["message"], &lines[1]["job.name"], &lines[1]["trace.id"]);
+        assert_eq!(after, (&"after".into(), &"x".into(), &"1-\"a".into()));
     }
 
     #[test]

@@ -30,6 +30,26 @@ async fn a_running_job_is_adopted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_lines_of_every_agent_name_the_trace_of_the_launch() {
+    let mut document = registration();
+    document["trace"] = "1-5759e988-bd862e3fe1be46a994272793".into();
+    let script = Script { registration: Some(document.to_string()), ..usual() };
+    let mut world = World::new(script, LONG_JOB).await;
+    world.start().wait_for_log("Running job: build").await;
+    kill(&mut world).await;
+    world.start().wait_for_log("is adopted").await;
+    std::fs::write(world.runner_directory().join("go"), "").unwrap();
+    world.ended().await;
+    let lines: Vec<serde_json::Value> = world.log().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let named = |line: &&serde_json::Value| line["trace.id"] == document["trace"];
+    for said in ["The runner was started", "is adopted", "EC2 terminates the instance"] {
+        let line = lines.iter().find(|line| line["message"].as_str().is_some_and(|text| text.contains(said)));
+        assert!(line.as_ref().is_some_and(named), "{said}: {}", world.log());
+    }
+    assert!(!lines.first().as_ref().is_some_and(named), "nothing is known at the start");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_blocks_the_metadata_service_is_adopted() {
     let mut world = World::new(usual(), LONG_JOB).await;
     world.start().wait_for_log("Running job: build").await;

@@ -157,8 +157,24 @@ impl Aws {
 
     /// Every item of a DynamoDB table.
     pub(crate) async fn items(&self, table: &str) -> Result<Vec<Value>> {
-        let page = self.call("dynamodb", "DynamoDB_20120810.Scan", &json!({ "TableName": table })).await?;
-        Ok(page["Items"].as_array().cloned().unwrap_or_default())
+        let mut items = Vec::new();
+        let mut scan = json!({ "TableName": table });
+        loop {
+            let page = self.call("dynamodb", "DynamoDB_20120810.Scan", &scan).await?;
+            items.extend(page["Items"].as_array().into_iter().flatten().cloned());
+            match page.get("LastEvaluatedKey") {
+                Some(last) => scan["ExclusiveStartKey"] = last.clone(),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    /// How many runners the ledger counts for a fleet.
+    pub(crate) async fn alive(&self, table: &str, fleet: &str) -> Result<u64> {
+        let key = json!({ "pk": { "S": format!("fleet#{fleet}") }, "sk": { "S": "a#meta" } });
+        let get = json!({ "TableName": table, "Key": key, "ProjectionExpression": "alive" });
+        let found = self.call("dynamodb", "DynamoDB_20120810.GetItem", &get).await?;
+        Ok(found["Item"]["alive"]["N"].as_str().and_then(|alive| alive.parse().ok()).unwrap_or(0))
     }
 
     /// Takes a runner out of the ledger as if it had ended.

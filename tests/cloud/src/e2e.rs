@@ -88,7 +88,7 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
             test!(many::fifty_jobs_with_each_function_killed),
             test!(many::one_job_with_scale_up_killed_between_its_writes),
             test!(many::one_call_to_github_per_runner),
-            test!(storm::sixty_jobs_over_five_fleets),
+            test!(storm::two_hundred_jobs_over_five_fleets),
         ]),
     }
     tests

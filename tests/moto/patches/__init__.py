@@ -26,6 +26,7 @@ MENDS = (
     "s3_policy_conditions",
     "s3_upload_ids",
     "dynamodb_transactions",
+    "dynamodb_answers",
 )
 
 _installed = False

@@ -1,11 +1,11 @@
 //! Everything at once: many jobs over several fleets while webhooks, EC2, GitHub, SSM and the functions themselves fail.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use laptop_github::{Chaos, Fault, JobSpec};
+use laptop_github::{Chaos, Delivery, Fault, JobSpec};
 use laptop_lambda::After;
 use serde_json::json;
 
@@ -16,16 +16,16 @@ use crate::leftovers;
 use crate::life;
 
 /// Jobs of each fleet.
-const JOBS: usize = 12;
+const JOBS: usize = 40;
 const LIMIT: Duration = Duration::from_mins(12);
 /// How long a webhook is missing before somebody asks for it again.
 const MISSED: Duration = Duration::from_secs(5);
 
-pub(super) async fn sixty_jobs_over_five_fleets(cloud: Arc<Cloud>) -> Result<()> {
+pub(super) async fn two_hundred_jobs_over_five_fleets(cloud: Arc<Cloud>) -> Result<()> {
     trouble(&cloud).await?;
     let before = cloud.github.deliveries().len();
     let jobs = queue(&cloud, specs())?;
-    let mut watch = Watch { again: BTreeSet::new(), since: Instant::now(), most: BTreeMap::new() };
+    let mut watch = Watch { asked: BTreeMap::new(), since: Instant::now(), most: BTreeMap::new() };
     let end = Instant::now() + LIMIT;
     loop {
         watch.look(&cloud, before).await?;
@@ -67,7 +67,7 @@ async fn trouble(cloud: &Cloud) -> Result<()> {
     cloud.github.add_fault(at_times(0.03, Fault { status: Some(403), headers: wait, ..Fault::of("POST", route) }))?;
     cloud.github.add_fault(at_times(0.2, Fault { delay_ms: 1000, ..Fault::of("POST", route) }))?;
     cloud.github.set_chaos(Chaos { copies: 2, shuffle_ms: 1000, seed: 11, lost_percent: 5, ..Chaos::default() })?;
-    for calls in 1..=12 {
+    for calls in 1..=20 {
         cloud.lambda.kill_once(&cloud.outputs.functions["scale-up"], After::Calls(calls));
     }
     Ok(())
@@ -81,32 +81,40 @@ fn specs() -> impl Iterator<Item = JobSpec> {
 }
 
 struct Watch {
-    /// Deliveries that were asked for again.
-    again: BTreeSet<u64>,
+    /// How often a webhook was asked for again, by its GUID.
+    asked: BTreeMap<String, usize>,
     since: Instant,
     /// The most instances of each fleet that the ledger counted.
-    most: BTreeMap<String, u64>,
+    most: BTreeMap<&'static str, u64>,
 }
 
 impl Watch {
     /// Looks at the ledger, and asks GitHub for lost webhooks again from time to time, as `reconcile` will.
     async fn look(&mut self, cloud: &Cloud, before: usize) -> Result<()> {
-        for item in cloud.aws.items(&cloud.outputs.table).await? {
-            let fleet = item["pk"]["S"].as_str().and_then(|pk| pk.strip_prefix("fleet#"));
-            let alive = item["alive"]["N"].as_str().and_then(|alive| alive.parse::<u64>().ok());
-            if let (Some(fleet), Some(alive)) = (fleet, alive) {
-                let most = self.most.entry(fleet.to_owned()).or_default();
-                *most = alive.max(*most);
-            }
+        for (fleet, ..) in STORM_FLEETS {
+            let alive = cloud.aws.alive(&cloud.outputs.table, fleet).await?;
+            let most = self.most.entry(fleet).or_default();
+            *most = alive.max(*most);
         }
         if self.since.elapsed() < MISSED {
             return Ok(());
         }
         self.since = Instant::now();
-        for delivery in cloud.github.deliveries().iter().skip(before) {
-            if !delivery.succeeded() && !delivery.redelivery && self.again.insert(delivery.id) {
-                ensure!(cloud.github.redeliver(delivery.id), "delivery {} can't be sent again", delivery.id);
+        let mut webhooks: BTreeMap<String, Vec<Delivery>> = BTreeMap::new();
+        for delivery in cloud.github.deliveries().into_iter().skip(before) {
+            webhooks.entry(delivery.guid.clone()).or_default().push(delivery);
+        }
+        for (guid, tried) in webhooks {
+            if tried.iter().any(Delivery::succeeded) {
+                continue;
             }
+            // What was asked for is waited for.
+            let asked = self.asked.entry(guid).or_default();
+            if tried.iter().filter(|delivery| delivery.redelivery).count() < *asked {
+                continue;
+            }
+            *asked += 1;
+            ensure!(cloud.github.redeliver(tried[0].id), "delivery {} can't be sent again", tried[0].id);
         }
         Ok(())
     }
