@@ -221,7 +221,7 @@ fn run_from(outside: Outside, state: State) -> Run {
         stops,
         sources: vec![],
         watchdog: Watchdog::new(|_| None, 0),
-        logs: logging::subscriber(None, std::io::sink).1,
+        logs: logging::subscriber(None, io::sink).1,
     };
     Run { outside, stop, folder, code: tokio::spawn(driver::run(parts, state)) }
 }

@@ -32,6 +32,11 @@ def sender_id(access_key: str) -> str:
     return f"{RUNNER_ROLE_ID}:i-{instance.group(1).lower()}" if instance else OTHER
 
 
+def access_key() -> str:
+    """The access key of the request at hand."""
+    return _access_key.get()
+
+
 def current_sender_id() -> str:
     """The user id of whoever made the request at hand."""
     return sender_id(_access_key.get())

@@ -66,18 +66,22 @@ class Calls:
     """The counts since the start or the last reset."""
 
     def __init__(self) -> None:
-        self._counts: collections.Counter[str] = collections.Counter()
+        self._counts: collections.Counter[tuple[str, str]] = collections.Counter()
         self._lock = threading.Lock()
 
-    def add(self, name: str) -> None:
-        """Counts one call."""
+    def add(self, name: str, by: str) -> None:
+        """Counts one call that was made with the access key `by`."""
         with self._lock:
-            self._counts[name] += 1
+            self._counts[name, by] += 1
 
-    def counts(self) -> dict[str, int]:
-        """All counts, by name."""
+    def counts(self, by: str | None = None) -> dict[str, int]:
+        """All counts, or those of one access key, by name."""
+        counts: collections.Counter[str] = collections.Counter()
         with self._lock:
-            return dict(sorted(self._counts.items()))
+            for (name, key), count in self._counts.items():
+                if by is None or key == by:
+                    counts[name] += count
+        return dict(sorted(counts.items()))
 
     def reset(self) -> None:
         """Starts again at none."""

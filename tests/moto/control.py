@@ -9,7 +9,8 @@
     POST /_laptop/rate                      {"operation": "ssm.PutParameter", "per_second": 3}: of anybody; 0 for any
     POST /_laptop/cut                       {"operation": "s3.GetObject", "bytes": 1000, "times": 3}: so many answers to
                                             instances break off after so many bytes
-    GET  /_laptop/calls                     {"ec2.CreateFleet": 3, ...}
+    POST /_laptop/delay                     {"operation": "ssm.*", "millis": 12}: of anybody; 0 for none
+    GET  /_laptop/calls                     {"ec2.CreateFleet": 3, ...}; `?by=KEY` for those of one access key
     POST /_laptop/calls/reset
     POST /_laptop/recording/stop            ends what `--record` began
 
@@ -31,6 +32,7 @@ import locks
 import states
 from calls import Calls
 from cut import Cut
+from delay import Delay
 from patches.ec2_capacity import CAPACITY
 from tape import Tape
 from throttle import Throttle
@@ -47,11 +49,12 @@ class Refused(Exception):
 class Control:
     """The WSGI application of the channel."""
 
-    def __init__(self, calls: Calls, tape: Tape | None, throttle: Throttle, cut: Cut) -> None:
+    def __init__(self, calls: Calls, tape: Tape | None, throttle: Throttle, cut: Cut, delay: Delay) -> None:
         self._calls = calls
         self._tape = tape
         self._throttle = throttle
         self._cut = cut
+        self._delay = delay
         self._routes: list[tuple[str, re.Pattern[str], Callable[..., Response]]] = [
             ("GET", re.compile(r"^/_laptop/instances$"), self._instances),
             ("POST", re.compile(r"^/_laptop/instances/([^/]+)/state$"), self._state),
@@ -61,6 +64,7 @@ class Control:
             ("POST", re.compile(r"^/_laptop/throttle$"), self._set_throttle),
             ("POST", re.compile(r"^/_laptop/rate$"), self._set_rate),
             ("POST", re.compile(r"^/_laptop/cut$"), self._set_cut),
+            ("POST", re.compile(r"^/_laptop/delay$"), self._set_delay),
             ("GET", re.compile(r"^/_laptop/calls$"), self._get_calls),
             ("POST", re.compile(r"^/_laptop/calls/reset$"), self._reset_calls),
             ("POST", re.compile(r"^/_laptop/recording/stop$"), self._stop_recording),
@@ -142,8 +146,13 @@ class Control:
         self._cut.set(_operation(wanted), _count(wanted, "bytes"), _count(wanted, "times"))
         return Response(status=204)
 
-    def _get_calls(self, _request: Request) -> Response:
-        return _json(self._calls.counts())
+    def _set_delay(self, request: Request) -> Response:
+        wanted = _body(request)
+        self._delay.set(_operation(wanted), _count(wanted, "millis"))
+        return Response(status=204)
+
+    def _get_calls(self, request: Request) -> Response:
+        return _json(self._calls.counts(request.args.get("by")))
 
     def _reset_calls(self, _request: Request) -> Response:
         self._calls.reset()

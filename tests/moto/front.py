@@ -18,6 +18,7 @@ import locks
 from calls import Calls, operation
 from control import Control
 from cut import Cut
+from delay import Delay
 from tape import Tape
 from throttle import Throttle
 
@@ -33,7 +34,8 @@ class Front:
         self._tape = tape
         self._throttle = Throttle()
         self._cut = Cut()
-        self._control = Control(self.calls, tape, self._throttle, self._cut)
+        self._delay = Delay()
+        self._control = Control(self.calls, tape, self._throttle, self._cut, self._delay)
         self._moto = DomainDispatcherApplication(create_backend_app)
 
     @property
@@ -71,8 +73,9 @@ class Front:
             environ.get("HTTP_X_AMZ_TARGET", ""),
             body,
         )
-        self.calls.add(name)
         token = caller.enter(environ.get("HTTP_AUTHORIZATION", ""))
+        self.calls.add(name, caller.access_key())
+        self._delay.keep(name)
         try:
             refusal = self._throttle.refusal(name)
             if refusal:

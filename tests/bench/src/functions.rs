@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use laptop::{Cloud, artifacts, paths, ui};
+use laptop::{Cloud, LABELS, artifacts, job, leftovers, paths, ui, wait_for};
 use serde_json::json;
+
+use crate::cpu::Cpu;
 
 /// Invocations at once, so that each has a cold start of its own.
 const COLD: usize = 10;
@@ -38,7 +40,47 @@ pub(crate) async fn measure(cloud: &Cloud) -> Result<String> {
         row("refused delivery, p99 ms", |it| it.slow),
         row("peak memory, MB", |it| it.memory),
     ];
-    Ok(ui::table(&["function", "webhook", "does nothing", "ratio"], &rows))
+    let table = ui::table(&["function", "webhook", "does nothing", "ratio"], &rows);
+    Ok(format!("{table}\n{}", accepted(cloud).await?))
+}
+
+/// Deliveries that are written to the ledger, one after the other: the ends of jobs that no fleet has.
+#[expect(clippy::cast_precision_loss, reason = "small counts, shown per delivery")]
+async fn accepted(cloud: &Cloud) -> Result<String> {
+    let name = &cloud.outputs.functions["webhook"];
+    cloud.github.queue_job(job("told", &LABELS, "true"))?;
+    let mut payload = wait_for("the end of a job", Duration::from_mins(1), || {
+        let deliveries = cloud.github.deliveries();
+        let completed = deliveries.into_iter().find(|delivery| delivery.action.as_deref() == Some("completed"));
+        completed.map(|delivery| delivery.request_payload).ok_or_else(|| "none was told".to_owned())
+    })
+    .await?;
+    leftovers::wait_for_none(cloud, Duration::from_mins(1)).await?;
+    let known = cloud.lambda.stats()[name].durations.len();
+    cloud.aws.reset_calls().await?;
+    let cpu = Cpu::of(&cloud.lambda.processes());
+    for number in 0..WARM {
+        payload["workflow_job"]["id"] = (59_000_000_000_u64 + number as u64).into();
+        let answer = cloud.lambda.invoke(name, &cloud.delivery(&payload.to_string())).await?;
+        let status = &answer.json()?["statusCode"];
+        anyhow::ensure!(status == 200 || status == 202, "not accepted: {status}");
+    }
+    let cpu = Cpu::of(&cloud.lambda.processes()).since(&cpu);
+    let calls = cloud.aws.calls_of_functions().await?;
+    let mut warm = cloud.lambda.stats()[name].durations[known..].to_vec();
+    warm.sort_unstable();
+    let each = |what: Duration| format!("{:.2}", what.as_secs_f64() * 1000.0 / WARM as f64);
+    let rows = [
+        vec!["p50 ms, moto's time included".to_owned(), format!("{:.2}", millis(warm[warm.len() / 2]))],
+        vec!["p99 ms, moto's time included".to_owned(), format!("{:.2}", millis(warm[warm.len() * 99 / 100]))],
+        vec!["CPU each, ms (peer: 2.2)".to_owned(), each(cpu)],
+        vec!["AWS calls each".to_owned(), format!("{:.1}", calls.values().sum::<u64>() as f64 / WARM as f64)],
+    ];
+    Ok(ui::table(&["accepted delivery", "webhook"], &rows))
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
 }
 
 /// A function is asked for what it refuses at once: the way in and out, without the ledger.
@@ -54,7 +96,6 @@ async fn function(cloud: &Cloud, name: &str) -> Result<Measured> {
     let stats = &stats[name];
     let mut warm: Vec<Duration> = stats.durations[colds..].to_vec();
     warm.sort_unstable();
-    let millis = |duration: Duration| duration.as_secs_f64() * 1000.0;
     #[expect(clippy::cast_precision_loss, reason = "bytes of memory, shown in MB")]
     let memory = stats.max_memory as f64 / 1e6;
     Ok(Measured {

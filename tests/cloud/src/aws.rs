@@ -1,6 +1,8 @@
 //! The few AWS calls with which a run looks for leftovers, and one that a bench makes: moto's JSON protocols by plain
 //! HTTP, unsigned.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use serde_json::{Value, json};
@@ -17,6 +19,7 @@ pub struct Aws {
 pub(crate) struct Instance {
     pub(crate) id: String,
     pub(crate) state: String,
+    pub(crate) tags: BTreeMap<String, String>,
 }
 
 /// A client that takes no detour: everything it talks to is on this machine, whatever proxy the environment names.
@@ -101,6 +104,46 @@ impl Aws {
         Ok(())
     }
 
+    /// Keeps calls of `operation`, such as `ssm.PutParameter`, or `dynamodb.*` for a whole service, for so long; 0 for no
+    /// longer.
+    pub async fn delay(&self, operation: &str, millis: u32) -> Result<()> {
+        let url = format!("{}/_laptop/delay", self.endpoint);
+        let body = json!({ "operation": operation, "millis": millis });
+        self.http.post(&url).json(&body).send().await?.error_for_status().context("delaying")?;
+        Ok(())
+    }
+
+    /// How often functions have called what since [`Self::reset_calls`]: `{"ec2.CreateFleet": 1}`.
+    pub async fn calls_of_functions(&self) -> Result<BTreeMap<String, u64>> {
+        self.control(&format!("calls?by={}", laptop_lambda::ACCESS_KEY)).await
+    }
+
+    /// Begins to count anew.
+    pub async fn reset_calls(&self) -> Result<()> {
+        let url = format!("{}/_laptop/calls/reset", self.endpoint);
+        self.http.post(&url).send().await?.error_for_status().context("resetting the counts")?;
+        Ok(())
+    }
+
+    /// When what happened to the runners of a fleet, by the ledger, in ms since 1970: an entry per runner, what by when.
+    pub async fn histories(&self, table: &str, fleet: &str) -> Result<Vec<BTreeMap<String, u64>>> {
+        let items = self.items(table).await?;
+        let of_fleet = |item: &&Value| {
+            item["pk"]["S"] == format!("fleet#{fleet}")
+                && item["sk"]["S"].as_str().is_some_and(|sk| sk.starts_with("runner#"))
+        };
+        let history = |item: &Value| -> BTreeMap<String, u64> {
+            let entries = item["history"]["L"].as_array().into_iter().flatten();
+            entries
+                .filter_map(|entry| {
+                    let entry = &entry["M"];
+                    Some((entry["what"]["S"].as_str()?.to_owned(), entry["at"]["N"].as_str()?.parse().ok()?))
+                })
+                .collect()
+        };
+        Ok(items.iter().filter(of_fleet).map(history).collect())
+    }
+
     /// Launches an instance from a launch template, with other user-data; answers its id.
     pub(crate) async fn run_instance(&self, template: &str, user_data: &str) -> Result<String> {
         let user_data = base64::engine::general_purpose::STANDARD.encode(user_data);
@@ -167,14 +210,6 @@ impl Aws {
                 None => return Ok(items),
             }
         }
-    }
-
-    /// How many runners the ledger counts for a fleet.
-    pub(crate) async fn alive(&self, table: &str, fleet: &str) -> Result<u64> {
-        let key = json!({ "pk": { "S": format!("fleet#{fleet}") }, "sk": { "S": "a#meta" } });
-        let get = json!({ "TableName": table, "Key": key, "ProjectionExpression": "alive" });
-        let found = self.call("dynamodb", "DynamoDB_20120810.GetItem", &get).await?;
-        Ok(found["Item"]["alive"]["N"].as_str().and_then(|alive| alive.parse().ok()).unwrap_or(0))
     }
 
     /// Takes a runner out of the ledger as if it had ended.

@@ -41,6 +41,9 @@ pub(crate) const STORM_FLEETS: [(&str, &str, u64); 5] = [
     ("storm-reusable", "reusable", 10),
 ];
 
+/// Fleets that the bench launches a hundred runners at once of: name, label, and how registrations are handed over.
+pub const BURST_FLEETS: [(&str, &str, &str); 2] = [("burst-s3", "burst-s3", "s3"), ("burst-ssm", "burst-ssm", "ssm")];
+
 /// Where moto listens, where that is free.
 const MOTO_PORT: u16 = 5577;
 /// Where the GitHub emulator listens, where that is free.
@@ -130,6 +133,21 @@ impl Cloud {
         };
         ui.done("EC2", what, begun.elapsed());
         Ok(Self { aws, github, lambda, ec2, outputs, folder: folder.to_owned(), webhook_secret: secret, moto })
+    }
+
+    /// The webhook function's event of a `workflow_job` delivery with this body, signed as GitHub signs it.
+    #[must_use]
+    pub fn delivery(&self, body: &str) -> serde_json::Value {
+        let headers = json!({
+            "content-type": "application/json",
+            "x-github-event": "workflow_job",
+            "x-github-delivery": uuid::Uuid::new_v4().to_string(),
+            "x-hub-signature-256": laptop_github::signature(&self.webhook_secret, body.as_bytes()),
+        });
+        json!({
+            "version": "2.0", "rawPath": "/webhook", "headers": headers, "body": body, "isBase64Encoded": false,
+            "requestContext": { "http": { "method": "POST", "path": "/webhook" } },
+        })
     }
 
     /// Base URL of AWS.
@@ -241,6 +259,13 @@ fn variables(endpoint: &str, github: &str, control_zip: &Path, secret: &SecretSt
     ];
     for ((name, label, max), more) in STORM_FLEETS.into_iter().zip(own) {
         fleets[name] = storm(&["self-hosted", label], max, more);
+    }
+    for (name, label, handover) in BURST_FLEETS {
+        fleets[name] =
+            fleet(&["self-hosted", label], "on-demand", json!({ "claim_seconds": 300, "idle_seconds": 300 }));
+        fleets[name]["handover"] = handover.into();
+        fleets[name]["max"] = 200.into();
+        fleets[name]["boot_seconds"] = 600.into();
     }
     json!({
         "endpoint": endpoint,

@@ -22,7 +22,7 @@ pub async fn wait_for_none(cloud: &Cloud, limit: Duration) -> Result<()> {
 }
 
 /// Everything that is left right now, a line each.
-pub(crate) async fn look(cloud: &Cloud) -> Result<Vec<String>> {
+pub async fn look(cloud: &Cloud) -> Result<Vec<String>> {
     let mut left = Vec::new();
     for instance in cloud.aws.instances().await? {
         if instance.state != "terminated" {
@@ -59,6 +59,10 @@ fn open_item(item: &serde_json::Value) -> Option<String> {
     if sk == "b#offers" || ["bucket", "note"].contains(&sk) {
         return None;
     }
+    // Stands until its TTL for an instance that gave up before, or was told of after, the ledger knew it.
+    if sk.starts_with("runner#") && text("state") == "gone" && item["expires"]["N"].is_string() {
+        return None;
+    }
     if sk == "a#meta" {
         let alive = item["alive"]["N"].as_str().unwrap_or("0");
         return (alive != "0").then(|| format!("ledger: {pk} counts {alive} alive"));
@@ -85,5 +89,9 @@ mod tests {
         assert_eq!(open_item(&json!({"pk": {"S": "bucket#ec2"}, "sk": {"S": "bucket"}})), None);
         let runner = json!({"pk": {"S": "fleet#x"}, "sk": {"S": "runner#i-0"}, "state": {"S": "busy"}});
         assert_eq!(open_item(&runner).unwrap(), "ledger: fleet#x runner#i-0 busy");
+        let mut gone = json!({"pk": {"S": "fleet#x"}, "sk": {"S": "runner#i-0"}, "state": {"S": "gone"}});
+        assert!(open_item(&gone).is_some(), "it would stand for ever");
+        gone["expires"] = json!({"N": "1795000000"});
+        assert_eq!(open_item(&gone), None);
     }
 }

@@ -17,10 +17,12 @@ pub mod life;
 mod moto;
 pub mod paths;
 pub mod program;
+mod redeliver;
 pub mod stop;
 mod terraform;
 pub mod ui;
 
 pub use aws::Aws;
-pub use cloud::{Cloud, LABELS, job, wait_for};
+pub use cloud::{BURST_FLEETS, Cloud, LABELS, job, wait_for};
+pub use redeliver::Redeliveries;
 pub use terraform::Outputs;

@@ -23,7 +23,7 @@ pub(crate) struct Terraform {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Outputs {
     /// The ledger's table.
-    pub(crate) table: String,
+    pub table: String,
     /// The bucket.
     pub(crate) bucket: String,
     /// The queue of wake-ups.

@@ -10,6 +10,7 @@ mod poll;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -110,6 +111,8 @@ struct Inner {
     /// Whether the last poll found nothing to do or to wait for.
     settled: watch::Sender<bool>,
     poll: Duration,
+    /// Whether instances stay pending.
+    held: AtomicBool,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -153,6 +156,7 @@ impl Ec2Host {
             events: broadcast::Sender::new(4096),
             settled: watch::Sender::new(false),
             poll: config.poll,
+            held: AtomicBool::new(false),
             tasks: Mutex::default(),
         });
         tasks.push(tokio::spawn(poll::run(Arc::clone(&inner))));
@@ -189,6 +193,11 @@ impl Ec2Host {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Whether instances stay pending from now on, with no machine: those that are there are not touched.
+    pub fn hold_boots(&self, hold: bool) {
+        self.inner.held.store(hold, Ordering::SeqCst);
     }
 
     /// The metadata service: notices, faults, request logs.

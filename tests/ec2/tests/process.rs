@@ -57,6 +57,22 @@ async fn a_running_machine_is_told_and_terminated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn instances_stay_pending_while_boots_are_held() {
+    let setup = start("").await;
+    setup.host.hold_boots(true);
+    let held = setup.moto.launch(7, "off");
+    let ended = setup.moto.launch(8, "off");
+    setup.moto.set(&ended, "shutting-down");
+    // Seen by the same look or a later one.
+    setup.moto.wait_state(&ended, "terminated").await;
+    assert!(setup.host.machine(&held).is_none());
+    setup.host.hold_boots(false);
+    setup.moto.wait_state(&held, "terminated").await;
+    assert!(setup.host.machine(&held).is_some());
+    setup.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_ignores_sigterm_is_killed_with_all_its_children() {
     let script =
         "trap '' TERM; setsid sleep 1000 & env -i setsid sleep 1001 & echo ready; while :; do sleep 0.05; done";

@@ -49,6 +49,7 @@ pub use answer::{Answer, Outcome};
 pub use chaos::After;
 pub use config::{Config, Speed};
 pub use host::{Activity, Found, LambdaHost, Leftovers};
+pub use sandbox::ACCESS_KEY;
 pub use stats::FunctionStats;
 
 /// Locks, whoever panicked before: what is guarded here is never left half-changed.

@@ -166,11 +166,14 @@ struct Measured {
     max_memory: u64,
 }
 
+/// The access key of all functions, by which their calls are told from those of others.
+pub const ACCESS_KEY: &str = "FUNCTION";
+
 /// All variables of a process. Source: Lambda developer guide, "Defined runtime environment variables".
 fn environment(function: &Function, folder: &Path, api: &str, ground: &Ground) -> BTreeMap<String, String> {
     let region = arn_part(&function.arn, 3);
     let fixed = [
-        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
         ("AWS_DEFAULT_REGION", region),
         ("AWS_LAMBDA_FUNCTION_NAME", &function.name),
         ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use laptop_github::{Chaos, Delivery, Fault, JobSpec};
+use dayfly_contract::names;
+use laptop_github::{Chaos, Fault, JobSpec};
 use laptop_lambda::After;
 use serde_json::json;
 
@@ -14,21 +15,19 @@ use super::{ended, queue};
 use crate::cloud::{Cloud, STORM_FLEETS, job};
 use crate::leftovers;
 use crate::life;
+use crate::redeliver::Redeliveries;
 
 /// Jobs of each fleet.
 const JOBS: usize = 40;
 const LIMIT: Duration = Duration::from_mins(12);
-/// How long a webhook is missing before somebody asks for it again.
-const MISSED: Duration = Duration::from_secs(5);
 
 pub(super) async fn two_hundred_jobs_over_five_fleets(cloud: Arc<Cloud>) -> Result<()> {
     trouble(&cloud).await?;
-    let before = cloud.github.deliveries().len();
+    let mut watch = Watch { again: Redeliveries::from_now(&cloud), most: BTreeMap::new() };
     let jobs = queue(&cloud, specs())?;
-    let mut watch = Watch { asked: BTreeMap::new(), since: Instant::now(), most: BTreeMap::new() };
     let end = Instant::now() + LIMIT;
     loop {
-        watch.look(&cloud, before).await?;
+        watch.look(&cloud).await?;
         let open = jobs.iter().filter(|id| cloud.github.job(**id).is_none_or(|job| job.completed_at.is_none())).count();
         if open == 0 {
             break;
@@ -43,10 +42,15 @@ pub(super) async fn two_hundred_jobs_over_five_fleets(cloud: Arc<Cloud>) -> Resu
         let most = watch.most.get(fleet).copied().unwrap_or_default();
         ensure!((1..=max).contains(&most), "{fleet} had up to {most} instances, and its max is {max}");
     }
+    let pending = cloud.lambda.kills_pending(&cloud.outputs.functions["scale-up"]);
+    ensure!(pending == 0, "scale-up was killed in fewer places than it was to be: {pending} are left");
+    let items = cloud.aws.items(&cloud.outputs.table).await?;
+    let refused = |item: &serde_json::Value| item["pk"]["S"] == "fleet#storm-spot" && item["sk"]["S"] == "b#offers";
+    ensure!(items.iter().any(refused), "EC2 had all that it was asked for");
     // Webhooks of the last jobs are still missing.
     let end = Instant::now() + Duration::from_mins(2);
     while !leftovers::look(&cloud).await?.is_empty() && Instant::now() < end {
-        watch.look(&cloud, before).await?;
+        watch.look(&cloud).await?;
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     leftovers::wait_for_none(&cloud, Duration::from_secs(1)).await
@@ -81,41 +85,27 @@ fn specs() -> impl Iterator<Item = JobSpec> {
 }
 
 struct Watch {
-    /// How often a webhook was asked for again, by its GUID.
-    asked: BTreeMap<String, usize>,
-    since: Instant,
-    /// The most instances of each fleet that the ledger counted.
-    most: BTreeMap<&'static str, u64>,
+    /// Asks for lost webhooks again, as `reconcile` will.
+    again: Redeliveries,
+    /// The most instances of each fleet that EC2 had at a time.
+    most: BTreeMap<String, u64>,
 }
 
 impl Watch {
-    /// Looks at the ledger, and asks GitHub for lost webhooks again from time to time, as `reconcile` will.
-    async fn look(&mut self, cloud: &Cloud, before: usize) -> Result<()> {
-        for (fleet, ..) in STORM_FLEETS {
-            let alive = cloud.aws.alive(&cloud.outputs.table, fleet).await?;
+    /// Looks at EC2, and asks GitHub for lost webhooks again from time to time.
+    async fn look(&mut self, cloud: &Cloud) -> Result<()> {
+        let mut alive: BTreeMap<String, u64> = BTreeMap::new();
+        for mut instance in cloud.aws.instances().await? {
+            if ["pending", "running"].contains(&instance.state.as_str())
+                && let Some(fleet) = instance.tags.remove(names::TAG_FLEET)
+            {
+                *alive.entry(fleet).or_default() += 1;
+            }
+        }
+        for (fleet, alive) in alive {
             let most = self.most.entry(fleet).or_default();
             *most = alive.max(*most);
         }
-        if self.since.elapsed() < MISSED {
-            return Ok(());
-        }
-        self.since = Instant::now();
-        let mut webhooks: BTreeMap<String, Vec<Delivery>> = BTreeMap::new();
-        for delivery in cloud.github.deliveries().into_iter().skip(before) {
-            webhooks.entry(delivery.guid.clone()).or_default().push(delivery);
-        }
-        for (guid, tried) in webhooks {
-            if tried.iter().any(Delivery::succeeded) {
-                continue;
-            }
-            // What was asked for is waited for.
-            let asked = self.asked.entry(guid).or_default();
-            if tried.iter().filter(|delivery| delivery.redelivery).count() < *asked {
-                continue;
-            }
-            *asked += 1;
-            ensure!(cloud.github.redeliver(tried[0].id), "delivery {} can't be sent again", tried[0].id);
-        }
-        Ok(())
+        self.again.look(cloud)
     }
 }

@@ -1,6 +1,7 @@
 //! Looks at moto again and again, and carries out what `decide` says.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 use tracing::{debug, info, warn};
@@ -52,7 +53,9 @@ async fn look(host: &Arc<Inner>, instances: Vec<Facts>) {
         let told = match next {
             Step::Nothing => Ok(()),
             Step::Boot => {
-                boot(host, facts);
+                if !host.held.load(Ordering::SeqCst) {
+                    boot(host, facts);
+                }
                 Ok(())
             }
             Step::TellRunning => host.moto.tell_state(&id, "running", "").await,
