@@ -26,7 +26,8 @@ locals {
     },
     {
       DAYFLY_GITHUB_URL = nonsensitive(var.github.api_url)
-      # Not of parameters that are not ours: a key that changes there is read with the next start.
+      # Not of parameters that are not ours: a key that changes there is read with the next start, or once GitHub refuses
+      # the old one.
       GITHUB_KEY_VERSION = join(",", concat(
         aws_ssm_parameter.app_key[*].version, values(aws_ssm_parameter.more_app_keys)[*].version, aws_ssm_parameter.github_token[*].version,
       ))

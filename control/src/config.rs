@@ -53,7 +53,7 @@ pub struct Config {
     pub webhook_secret_parameter: String,
     /// How to be known at GitHub.
     pub github: GitHubConfig,
-    /// EventBridge bus that GitHub's `workflow_job` events are put on; none for no bus.
+    /// EventBridge bus that GitHub's events about jobs are put on; none for no bus.
     pub event_bus: Option<String>,
     /// SSM path under which registrations are handed over.
     pub registration_prefix: String,
@@ -128,6 +128,10 @@ const VARIABLES: [(&str, &[Role]); 17] = [
     ("DAYFLY_EVENT_BUS", &[]),
     ("DAYFLY_LOG", &[]),
 ];
+
+/// Variables that name where a secret is. It is easily put there itself, so their values are never shown.
+const BESIDE_SECRETS: [&str; 3] =
+    ["DAYFLY_WEBHOOK_SECRET_PARAMETER", "DAYFLY_GITHUB_APPS", "DAYFLY_GITHUB_TOKEN_PARAMETER"];
 
 impl Config {
     /// Reads the configuration from environment variables. Variables that do not start with `DAYFLY_` are passed over,
@@ -241,7 +245,7 @@ impl Reader<'_> {
             Some(value) if good(value) => value.clone(),
             None if !required => String::new(),
             Some(value) => {
-                self.problems.0.push(Problem::new(name, format!("\"{value}\""), allowed));
+                self.problems.0.push(Problem::new(name, shown(name, value), allowed));
                 String::new()
             }
             None => {
@@ -271,6 +275,15 @@ impl Reader<'_> {
                 self.problems.0.push(Problem::new(name, "a variable of this name", allowed));
             }
         }
+    }
+}
+
+/// A wrong value as the error has it.
+fn shown(name: &str, value: &str) -> String {
+    if BESIDE_SECRETS.contains(&name) {
+        format!("{} characters that are not shown, as they may be a secret", value.chars().count())
+    } else {
+        format!("\"{value}\"")
     }
 }
 

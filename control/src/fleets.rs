@@ -15,7 +15,7 @@ pub use admission::{Admission, Bar};
 pub use launch::{Handover, Image, Instances, Launch, Market, Range, Requirements, SpotAllocation};
 pub use matching::{Matching, Steering, Ties};
 pub use pattern::Pattern;
-pub use target::{BadScope, Scope, Target};
+pub use target::{BadScope, OutOfReach, Owner, Scope, Target};
 pub use unknown::unknown_fields;
 pub use warnings::Warning;
 

@@ -72,6 +72,31 @@ fn match_says_why_no_fleet_takes_a_job() {
 }
 
 #[test]
+fn match_does_not_ask_whose_a_job_is_where_nobody_says() {
+    let mut document: Value = serde_json::from_str(TERRAFORM).unwrap();
+    document["repositories"] = json!(["octo-org/*"]);
+    document["fleets"][0]["github"] = json!({"level": "organization", "owner": "octo-org"});
+    let document = document.to_string();
+    let output = fleets(&["match", "-", "--labels", "linux"], &document);
+    let (code, stdout, stderr) = told(&output);
+    assert_eq!((code, stdout), (Some(0), "linux-x64\n"), "{stderr}");
+    assert!(stderr.starts_with("whose jobs a fleet takes is not looked at without --repository\n"), "{stderr}");
+    for (more, repository) in [(&[][..], Value::Null), (&["--repository", "octo-org/a"], json!("octo-org/a"))] {
+        let output = fleets(&[&["match", "-", "--labels", "linux", "--json"], more].concat(), &document);
+        let answer: Value = serde_json::from_str(told(&output).1).unwrap();
+        assert_eq!((&answer["fleet"], &answer["repository"]), (&json!("linux-x64"), &repository));
+    }
+    for (more, whose) in [
+        (&["--personal"][..], "its runners are for organizations, and the repository is a person's"),
+        (&["--repository", "other/a"], "the repository is not among the repositories of the document"),
+    ] {
+        let output = fleets(&[&["match", "-", "--labels", "linux"], more].concat(), &document);
+        let (code, _, stderr) = told(&output);
+        assert!(code == Some(1) && stderr.contains(&format!("linux-x64: admission: {whose}\n")), "{stderr}");
+    }
+}
+
+#[test]
 fn check_tells_mistakes_and_warnings() {
     let output = fleets(&["check", "-"], TERRAFORM);
     assert_eq!(told(&output), (Some(0), "3 fleets, no mistakes\n", ""));

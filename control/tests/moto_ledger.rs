@@ -16,13 +16,16 @@ use dayfly_contract::{Kind, Lifecycle};
 use dayfly_control::{
     decide::{
         bucket::{Bucket, Limits, Taken},
+        doubt::Why,
         events::{self, JobEvent, Terms},
         jobs::JobState,
         plan::plan,
         runners::RunnerState,
     },
     fleets::{Fleet, Fleets},
-    ledger::{Committed, LastError, Ledger, LedgerError, Notes, Reservation, Runner, Write, dynamo::DynamoLedger},
+    ledger::{
+        Committed, Doubt, LastError, Ledger, LedgerError, Notes, Reservation, Runner, Write, dynamo::DynamoLedger,
+    },
 };
 use futures::future::try_join_all;
 use serde_json::json;
@@ -324,6 +327,47 @@ async fn a_note_is_recalled_by_whoever_comes_later() {
         assert_eq!(ledger.recall(key).await.unwrap(), Some(value));
     }
     assert_eq!(ledger.recall("installation#1001#orgs/octo").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn of_twenty_that_claim_a_note_one_gets_it_and_after_its_time_another() {
+    let moto = server::start();
+    let ledger = &moto.ledger("claims").await;
+    let now = NOW / 1000;
+    for (at, expected) in [(now, 1), (now + 4, 0), (now + 5, 1), (now + 9, 0)] {
+        let claims = (0..20).map(|_| ledger.claim("asking-fork#o/r#5", at, at + 5));
+        let got = try_join_all(claims).await.unwrap().into_iter().filter(|it| *it).count();
+        assert_eq!(got, expected, "{} s later", at - now);
+    }
+    assert!(ledger.claim("asking-fork#o/r#6", now, now + 5).await.unwrap());
+    ledger.remember("asking-fork#o/r#6", 1, now + 5).await.unwrap();
+    assert_eq!(ledger.recall("asking-fork#o/r#6").await.unwrap(), Some(1));
+}
+
+#[tokio::test]
+async fn a_doubt_is_seen_with_the_level_and_goes_with_its_job() {
+    let moto = server::start();
+    let ledger = &moto.ledger("doubts").await;
+    let waiting = |id| events::job_event(&event(id, JobState::Waiting, None), None, "linux-x64", None, NOW).writes;
+    let doubt = |job, why| Doubt { fleet: "linux-x64".into(), job, why, since: NOW, ask_at: NOW + 1, expires: NOW };
+    let doubts = [
+        doubt(7, Why::Held),
+        doubt(8, Why::Fork { otherwise: None }),
+        doubt(9, Why::Fork { otherwise: Some("b".into()) }),
+    ];
+    for it in &doubts {
+        let writes = waiting(it.job).into_iter().chain([Write::PutDoubt(it.clone())]).collect();
+        assert_eq!(ledger.commit(writes).await.unwrap(), Committed::Yes);
+        let again = waiting(it.job).into_iter().chain([Write::DropDoubt { fleet: it.fleet.clone(), job: it.job }]);
+        assert_eq!(ledger.commit(again.collect()).await.unwrap(), Committed::Conflict, "the job has changed");
+    }
+    let view = ledger.view("linux-x64").await.unwrap();
+    assert_eq!((view.doubts, view.queued.len()), (doubts.to_vec(), 0));
+    let drop = vec![Write::DropDoubt { fleet: "linux-x64".into(), job: 7 }];
+    for _ in 0..2 {
+        assert_eq!(ledger.commit(drop.clone()).await.unwrap(), Committed::Yes, "or it is gone already");
+    }
+    assert_eq!(ledger.view("linux-x64").await.unwrap().doubts, doubts[1..]);
 }
 
 #[tokio::test]

@@ -15,34 +15,41 @@ const KEPT: [(&str, &[&str]); 5] = [
     ("installation", &["id"]),
 ];
 
+/// Of each kind of event: its object, what of it is long and told elsewhere, and the ids that are never left out.
+const OBJECTS: [(&str, &str, &[&str]); 2] = [
+    ("workflow_job", "steps", &["id", "run_id", "run_attempt", "status"]),
+    ("check_run", "output", &["id", "status", "conclusion", "head_sha"]),
+];
+
 /// The detail of the event: `payload` as it is, where that fits. Else with `"dayfly_cut": true`, first without the job's
-/// steps, then with the ids and names of everything around the job, then with the job's ids alone.
+/// steps or the check run's output, then with the ids and names of everything around it, then with its own ids alone.
 #[must_use]
 pub fn detail(payload: &Value) -> String {
     let whole = payload.to_string();
     if whole.len() <= LARGEST {
         return whole;
     }
+    let found = OBJECTS.into_iter().find(|(object, ..)| payload.get(*object).is_some());
+    let (object, long, ids) = found.unwrap_or(OBJECTS[0]);
     let mut cut = payload.clone();
-    if let Some(job) = cut.get_mut("workflow_job").and_then(Value::as_object_mut) {
-        job.remove("steps");
+    if let Some(inner) = cut.get_mut(object).and_then(Value::as_object_mut) {
+        inner.remove(long);
     }
     cut["dayfly_cut"] = json!(true);
-    let stepless = cut.to_string();
-    if stepless.len() <= LARGEST {
-        return stepless;
+    let shortened = cut.to_string();
+    if shortened.len() <= LARGEST {
+        return shortened;
     }
     let mut around =
         Map::from_iter([("dayfly_cut".to_owned(), json!(true)), ("action".to_owned(), cut["action"].take())]);
     around
         .extend(KEPT.iter().filter_map(|(name, fields)| Some(((*name).to_owned(), only(payload.get(*name)?, fields)))));
-    around.insert("workflow_job".to_owned(), cut["workflow_job"].take());
+    around.insert(object.to_owned(), cut[object].take());
     let named = Value::Object(around.clone()).to_string();
     if named.len() <= LARGEST {
         return named;
     }
-    around
-        .insert("workflow_job".to_owned(), only(&payload["workflow_job"], &["id", "run_id", "run_attempt", "status"]));
+    around.insert(object.to_owned(), only(&payload[object], ids));
     Value::Object(around).to_string()
 }
 
@@ -99,5 +106,19 @@ mod tests {
         assert_eq!(cut["workflow_job"].get("name"), None);
         assert_eq!(cut["installation"]["id"], payload["installation"]["id"]);
         assert_eq!(cut["dayfly_cut"], json!(true));
+    }
+    #[test]
+    fn a_check_run_loses_its_output_first() {
+        let payload: Value = serde_json::from_str(include_str!("../../testdata/check_run.created.json")).unwrap();
+        let mut long = payload.clone();
+        long["check_run"]["output"]["text"] = large();
+        let mut expected = payload.clone();
+        expected["check_run"].as_object_mut().unwrap().remove("output");
+        expected["dayfly_cut"] = json!(true);
+        assert_eq!(read(&detail(&long)), expected);
+        long["check_run"]["name"] = large();
+        let cut = read(&detail(&long));
+        assert_eq!((&cut["check_run"]["id"], &cut["action"]), (&payload["check_run"]["id"], &payload["action"]));
+        assert_eq!((cut["check_run"].get("name"), cut.get("workflow_job")), (None, None));
     }
 }

@@ -94,6 +94,34 @@ fn every_mistake_is_told_at_once() {
 }
 
 #[test]
+fn a_secret_in_place_of_its_parameters_name_is_not_shown() {
+    let pem = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpQIBAAKCAQEA\n-----END RSA PRIVATE KEY-----\n";
+    let cases = [
+        (Role::Webhook, "DAYFLY_WEBHOOK_SECRET_PARAMETER", "It's a Secret to Everybody"),
+        (Role::ScaleUp, "DAYFLY_GITHUB_APPS", "Iv23li=MIIEpQIBAAKCAQEA"),
+        (Role::ScaleUp, "DAYFLY_GITHUB_APPS", pem),
+        (Role::Lifecycle, "DAYFLY_GITHUB_TOKEN_PARAMETER", "ghp_16C7e42F292c6912E7710c838347Ae178B4a"),
+    ];
+    for (role, name, secret) in cases {
+        let mut wrong = variables(role);
+        if name == "DAYFLY_GITHUB_TOKEN_PARAMETER" {
+            wrong.remove("DAYFLY_GITHUB_APPS");
+        }
+        wrong.insert(name.to_owned(), secret.to_owned());
+        let told = mistakes(&wrong);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with(&format!("{name}: found {} characters that are not shown", secret.len())),
+            "{}",
+            told[0]
+        );
+        for part in secret.split_whitespace().chain(secret.split('=')) {
+            assert!(part.len() < 4 || !told[0].contains(part), "{}", told[0]);
+        }
+    }
+}
+
+#[test]
 fn registrations_may_go_by_s3_and_a_key_of_ones_own() {
     let read = |more: &[(&str, &str)]| {
         let mut all = variables(Role::ScaleUp);

@@ -129,7 +129,7 @@ pub fn job_event(event: &JobEvent, job: Option<Job>, fleet: &str, runner: Option
 /// be gone before anybody asks why the job had one.
 fn tell(job: &mut Job, state: JobState, event: &JobEvent, runner: Option<&Runner>, now: Millis) {
     let detail = match (state, &event.runner_name) {
-        (JobState::Waiting, _) => format!("for an approval or a concurrency group; fleet {}", job.fleet),
+        (JobState::Waiting, _) => format!("no runner is wanted yet; fleet {}", job.fleet),
         (JobState::Queued, _) => format!("routed to fleet {}", job.fleet),
         (JobState::Running, Some(name)) => format!("on {name}"),
         (JobState::Running, None) => String::new(),

@@ -1,6 +1,10 @@
 //! Why a job has a runner, or none.
 
-use super::{jobs::JobState, runners::RunnerState};
+use super::{
+    doubt::{self, Why},
+    jobs::JobState,
+    runners::RunnerState,
+};
 use crate::{
     clock::{Millis, seconds},
     ledger::{Job, View},
@@ -11,9 +15,7 @@ use crate::{
 #[must_use]
 pub fn explain(job: &Job, view: &View, now: Millis) -> Vec<String> {
     match (job.state, &job.runner_name) {
-        (JobState::Waiting, _) => {
-            vec!["It waits at GitHub for an approval or a concurrency group: no runner is wanted yet.".to_owned()]
-        }
+        (JobState::Waiting, _) => vec![waiting(job, view).to_owned()],
         (JobState::Queued, _) => queued(job, view, now),
         (state, Some(runner)) => {
             let has = if state == JobState::Done { "had" } else { "has" };
@@ -27,6 +29,20 @@ pub fn explain(job: &Job, view: &View, now: Millis) -> Vec<String> {
             vec!["It ended without a runner: it was cancelled, or nobody took it in time.".to_owned()]
         }
         (JobState::Running, None) => vec!["It runs, and GitHub did not say on which runner.".to_owned()],
+    }
+}
+
+fn waiting(job: &Job, view: &View) -> &'static str {
+    match view.doubts.iter().find(|it| it.job == job.id).map(|it| &it.why) {
+        Some(Why::Fork { .. }) => {
+            "GitHub has not told yet whether it runs a fork's code: it is asked again from time to time."
+        }
+        Some(Why::Held) => {
+            "It waits at GitHub for an approval or a concurrency group: no runner is wanted yet. GitHub is asked from time \
+             to time, since no event will tell of its release."
+        }
+        None if job.history.has(doubt::NO_FLEET) => "It runs a fork's code, and no fleet takes that.",
+        None => "It waits at GitHub for an approval or a concurrency group: no runner is wanted yet.",
     }
 }
 
@@ -83,11 +99,11 @@ fn queued(job: &Job, view: &View, now: Millis) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{JobState, RunnerState, explain};
+    use super::{JobState, RunnerState, Why, doubt, explain};
     use crate::{
         decide::breaker::{Breaker, Breakers},
         ledger::{
-            Job, LastError, LastPlan, Meta, Runner, View,
+            Doubt, Job, LastError, LastPlan, Meta, Runner, View,
             tests::{job, marker, reservation, runner},
         },
     };
@@ -149,6 +165,21 @@ mod tests {
         let mut old = view();
         old.queued[1].expires = NOW / 1000;
         assert!(first(&old).starts_with("It counts no longer"));
+    }
+
+    #[test]
+    fn a_waiting_job_is_told_by_its_doubt() {
+        let held = Job { state: JobState::Waiting, ..job(7, "linux-x64") };
+        let said = |job: &Job, why: Option<Why>| {
+            let doubt = |why| Doubt { fleet: "linux-x64".into(), job: 7, why, since: 0, ask_at: NOW, expires: NOW };
+            explain(job, &View { doubts: why.map(doubt).into_iter().collect(), ..View::default() }, NOW).join(" ")
+        };
+        assert!(said(&held, None).ends_with("no runner is wanted yet."));
+        assert!(said(&held, Some(Why::Held)).ends_with("no event will tell of its release."));
+        assert!(said(&held, Some(Why::Fork { otherwise: None })).starts_with("GitHub has not told yet whether"));
+        let mut refused = held;
+        refused.history.add(NOW, doubt::NO_FLEET, "");
+        assert_eq!(said(&refused, None), "It runs a fork's code, and no fleet takes that.");
     }
 
     #[test]

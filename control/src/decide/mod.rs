@@ -3,6 +3,7 @@
 //! - [`route`]: which fleet a job belongs to.
 //! - [`jobs`], [`runners`]: the two state machines.
 //! - [`events`]: what a webhook or a lifecycle message changes in the ledger, by these machines.
+//! - [`doubt`]: when GitHub is asked again about a job that nothing else will tell of.
 //! - [`waiting`]: how long a job waited.
 //! - [`plan`]: how many instances are missing.
 //! - [`asks`]: what a job's labels ask for beyond its fleet; [`wishes`]: which of them steer the launch.
@@ -14,6 +15,7 @@ pub mod answer;
 pub mod asks;
 pub mod breaker;
 pub mod bucket;
+pub mod doubt;
 pub mod errors;
 pub mod events;
 pub mod explain;

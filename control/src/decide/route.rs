@@ -5,7 +5,8 @@
 //! 1. Labels, as sets and without regard to case, agree as the fleet's [`Matching`] says. Labels that ask something of
 //!    the instance ([`is_wish`]) are left out. A job that has no others fits nothing: an empty list would match by
 //!    accident.
-//! 2. Both the document and the fleet admit its repository, and its runners can be given the repository's jobs.
+//! 2. Both the document and the fleet admit its repository, and its runners can be given the repository's jobs: those
+//!    of an organization or enterprise are given none of a person's repositories, nor of another enterprise's.
 //!    Code of a fork of a public repository runs only where both say so: the document's word is the outer limit, and
 //!    opens nothing by itself.
 //! 3. The fleet grants all that its labels ask for.
@@ -24,7 +25,7 @@ use super::{
     events::JobEvent,
     wishes::{Wishes, is_wish},
 };
-use crate::fleets::{Fleet, Fleets, Matching, Ties};
+use crate::fleets::{Fleet, Fleets, Matching, Owner, Ties};
 
 /// A job, as far as its fleet depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,15 +34,20 @@ pub struct Job<'a> {
     pub id: u64,
     /// All labels of its `runs-on`.
     pub labels: &'a [String],
-    /// `owner/repo`.
-    pub repository: &'a str,
+    /// `owner/repo`; without one it is not looked at whose jobs are taken.
+    pub repository: Option<&'a str>,
+    /// What is known of the repository's owner.
+    pub owner: &'a Owner,
     /// Whether it runs a fork's code in a public repository.
     pub public_fork: bool,
 }
 
-impl<'a> From<&'a JobEvent> for Job<'a> {
-    fn from(event: &'a JobEvent) -> Self {
-        Self { id: event.id, labels: &event.labels, repository: &event.repository, public_fork: event.public_fork }
+impl<'a> Job<'a> {
+    /// The job that `event` tells of, in a repository of `owner`'s.
+    #[must_use]
+    pub fn of(event: &'a JobEvent, owner: &'a Owner) -> Self {
+        let JobEvent { id, ref labels, ref repository, public_fork, .. } = *event;
+        Self { id, labels, repository: Some(repository), owner, public_fork }
     }
 }
 
@@ -90,8 +96,8 @@ fn fit(fleets: &Fleets, fleet: &Fleet, job: &Job<'_>, asked: &BTreeSet<String>) 
             return Err(Refusal::Admission { whose, bar });
         }
     }
-    if !fleet.reaches(job.repository) {
-        return Err(Refusal::OtherOwner(fleet.github.owner.clone().unwrap_or_default()));
+    if let Some(why) = fleet.out_of_reach(job.repository, job.owner) {
+        return Err(Refusal::OutOfReach(why));
     }
     Wishes::read(job.labels.iter().map(String::as_str), &fleet.steering).map_err(Refusal::Wish)?;
     Ok(closeness)

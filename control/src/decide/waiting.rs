@@ -13,7 +13,9 @@ pub fn queue_ms(job: Option<&Job>, event: &JobEvent, now: Millis) -> Option<u64>
     if event.state != JobState::Running || job.is_some_and(|job| job.state >= JobState::Running) {
         return None;
     }
-    let was_held = job.is_some_and(|job| job.history.has(JobState::Waiting.name()));
+    // One that waited for us to ask whose code it runs was queued all the time.
+    let was_held =
+        job.is_some_and(|job| job.history.has(JobState::Waiting.name()) && !job.history.has(super::doubt::FORK));
     let by_github = event.waited_ms.filter(|_| !was_held);
     by_github.or_else(|| now.checked_sub(job?.queued_at?))
 }
@@ -29,11 +31,14 @@ mod tests {
         let queued = known(JobState::Queued);
         let mut held = queued.clone();
         held.history.add(1_000, "waiting", "");
+        let mut asked_about = held.clone();
+        asked_about.history.add(1_000, super::super::doubt::FORK, "");
         let told = |waited_ms| JobEvent { waited_ms, ..event(JobState::Running) };
         let cases = [
             (Some(&queued), told(Some(1_500)), Some(1_500)),
             (Some(&queued), told(None), Some(4_000)),
             (Some(&held), told(Some(1_500)), Some(4_000)),
+            (Some(&asked_about), told(Some(1_500)), Some(1_500)),
             (None, told(Some(1_500)), Some(1_500)),
             (None, told(None), None),
         ];

@@ -37,12 +37,12 @@ impl fmt::Display for Bar {
 }
 
 impl Admission {
-    /// What keeps a job of `repository` (`owner/repo`) out, if anything. `public_fork`: the repository is public, and
-    /// the job runs what a fork of it has.
+    /// What keeps a job of `repository` (`owner/repo`) out, if anything; without one, the lists are not looked at.
+    /// `public_fork`: the repository is public, and the job runs what a fork of it has.
     #[must_use]
-    pub fn bar(&self, repository: &str, public_fork: bool) -> Option<Bar> {
-        let among = |patterns: &[Pattern]| patterns.iter().any(|it| it.matches(repository));
-        if !self.repositories.is_empty() && !among(&self.repositories) {
+    pub fn bar(&self, repository: Option<&str>, public_fork: bool) -> Option<Bar> {
+        let among = |patterns: &[Pattern]| patterns.iter().any(|it| repository.is_some_and(|name| it.matches(name)));
+        if repository.is_some() && !self.repositories.is_empty() && !among(&self.repositories) {
             Some(Bar::NotListed)
         } else if among(&self.denied) {
             Some(Bar::Denied)

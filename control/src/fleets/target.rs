@@ -52,12 +52,51 @@ pub struct Target {
     pub installation: Option<u64>,
 }
 
+/// What is known of a repository's owner beyond its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// Whether it is a person. Only organizations and enterprises have runners that repositories share.
+    pub is_person: bool,
+    /// The slug of its enterprise, where that is known.
+    pub enterprise: Option<String>,
+}
+
+/// Why GitHub gives the runners of a fleet no job of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutOfReach {
+    /// They are registered for this owner, and the repository is another's.
+    OtherOwner(String),
+    /// They are those of an organization or enterprise, and the repository is a person's.
+    Person,
+}
+
+impl fmt::Display for OutOfReach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherOwner(owner) => write!(f, "its runners are those of {owner}"),
+            Self::Person => write!(f, "its runners are for organizations, and the repository is a person's"),
+        }
+    }
+}
+
 impl Fleet {
-    /// Whether GitHub may give a job of `repository` to a runner of this fleet: the repository lies within the owner
-    /// that the runners are registered for.
+    /// Why GitHub gives no job of `repository`, which is `owner`'s, to a runner of this fleet, if that is so. Without a
+    /// repository only what is told of the owner is looked at.
     #[must_use]
-    pub fn reaches(&self, repository: &str) -> bool {
-        self.owner_pattern().is_none_or(|owner| owner.matches(repository))
+    pub fn out_of_reach(&self, repository: Option<&str>, owner: &Owner) -> Option<OutOfReach> {
+        let own = self.github.owner.as_deref();
+        let other = || Some(OutOfReach::OtherOwner(own.unwrap_or_default().to_owned()));
+        if owner.is_person && self.github.level != Level::Repository {
+            return Some(OutOfReach::Person);
+        }
+        let of_enterprise = own.filter(|_| self.github.level == Level::Enterprise).zip(owner.enterprise.as_deref());
+        if of_enterprise.is_some_and(|(own, theirs)| !own.eq_ignore_ascii_case(theirs)) {
+            return other();
+        }
+        match (self.owner_pattern(), repository) {
+            (Some(pattern), Some(repository)) if !pattern.matches(repository) => other(),
+            _ => None,
+        }
     }
 
     fn owner_pattern(&self) -> Option<Pattern> {
@@ -65,7 +104,7 @@ impl Fleet {
         match self.github.level {
             Level::Organization => Some(Pattern::new(format!("{owner}/*"))),
             Level::Repository => Some(Pattern::new(owner)),
-            // Which organizations an enterprise has is for GitHub to know.
+            // Which organizations an enterprise has is for GitHub to know. Its events may name it.
             Level::Enterprise => None,
         }
     }

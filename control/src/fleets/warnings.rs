@@ -90,7 +90,7 @@ fn grants_all(its: &Steering, mine: &Steering) -> bool {
 fn keeps_out(admission: &Admission, fleet: &Fleet) -> bool {
     let Some(owner) = fleet.github.owner.as_deref() else { return false };
     match fleet.github.level {
-        Level::Repository => admission.bar(owner, false).is_some(),
+        Level::Repository => admission.bar(Some(owner), false).is_some(),
         Level::Organization => {
             let of_owner =
                 |it: &Pattern| it.as_str().split_once('/').is_some_and(|(it, _)| Pattern::new(it).matches(owner));

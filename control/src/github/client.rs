@@ -3,11 +3,20 @@
 //!
 //! octocrab carries the requests ([`super::rest`]); being the App is ours, since its own JWT has no `jti`.
 
-use std::{collections::HashMap, time::Duration};
+mod answers;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex as Lock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use http::StatusCode;
 use secrecy::SecretString;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::Mutex;
 use tracing::warn;
@@ -27,6 +36,7 @@ use crate::{
     ledger::Notes,
     report::{Chain, Failure},
 };
+use answers::{AccessToken, GroupList, JitAnswer, RunAnswer, RunnerList, WithId};
 
 /// Where a runner keeps its work, in its own folder.
 const WORK_FOLDER: &str = "_work";
@@ -55,59 +65,11 @@ pub struct Client<C, N> {
     /// Installations that GitHub was asked for, and `None` where there is none. They count more than what a webhook
     /// named.
     found: Mutex<HashMap<Scope, Option<u64>>>,
+    /// Whose the token of a scope is: one installation has many, where runners are those of repositories.
+    installations: Lock<HashMap<Scope, u64>>,
+    /// Whether GitHub did not know the identity itself when it was last asked: its key or token is another by now.
+    disowned: AtomicBool,
     groups: Groups,
-}
-
-#[derive(Deserialize)]
-struct AccessToken {
-    token: SecretString,
-    expires_at: jiff::Timestamp,
-}
-
-#[derive(Deserialize)]
-struct WithId {
-    id: u64,
-}
-
-#[derive(Deserialize)]
-struct JitAnswer {
-    runner: WithId,
-    encoded_jit_config: SecretString,
-}
-
-#[derive(Deserialize)]
-struct RunnerList {
-    runners: Vec<ListedRunner>,
-}
-
-#[derive(Deserialize)]
-struct ListedRunner {
-    id: u64,
-    name: String,
-    status: String,
-}
-
-#[derive(Deserialize)]
-struct GroupList {
-    runner_groups: Vec<super::groups::Group>,
-}
-
-#[derive(Deserialize)]
-struct RunAnswer {
-    event: String,
-    head_repository: Option<Named>,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    full_name: String,
-}
-
-impl AccessToken {
-    fn into_token(self, installation: u64) -> Token {
-        let expires_at = u64::try_from(self.expires_at.as_millisecond()).unwrap_or(0);
-        Token { secret: self.token, expires_at, installation }
-    }
 }
 
 impl<C: Clock, N: Notes> Client<C, N> {
@@ -121,6 +83,8 @@ impl<C: Clock, N: Notes> Client<C, N> {
             tokens: Tokens::new(MARGIN),
             registration_tokens: Tokens::new(REGISTRATION_MARGIN),
             found: Mutex::default(),
+            installations: Lock::default(),
+            disowned: AtomicBool::new(false),
             groups: Groups::default(),
         })
     }
@@ -130,14 +94,19 @@ impl<C: Clock, N: Notes> Client<C, N> {
         self.rest.calls()
     }
 
-    /// Requests left at `scope`, as far as is known.
-    pub fn remaining_at(&self, scope: &Scope) -> Option<u64> {
-        self.rest.usage.remaining(&self.whose(scope), self.rest.clock.now())
+    /// Requests left at `target`, as far as is known.
+    pub fn remaining_at(&self, target: &Target) -> Option<u64> {
+        self.rest.usage.remaining(&self.whose(target)?, self.rest.clock.now())
     }
 
-    /// How long GitHub wants to be left alone at `scope`.
-    pub fn limited_at(&self, scope: &Scope) -> Option<Duration> {
-        self.rest.usage.wait(&self.whose(scope), self.rest.clock.now())
+    /// How long GitHub wants to be left alone at `target`.
+    pub fn limited_at(&self, target: &Target) -> Option<Duration> {
+        self.rest.usage.wait(&self.whose(target)?, self.rest.clock.now())
+    }
+
+    /// Whether GitHub answered 401 to the App itself, or to the token, when it was last asked in its name.
+    pub fn is_disowned(&self) -> bool {
+        self.disowned.load(Ordering::Relaxed)
     }
 
     /// Whether GitHub has said that the App is not installed at `scope`.
@@ -145,9 +114,22 @@ impl<C: Clock, N: Notes> Client<C, N> {
         matches!(self.found.lock().await.get(scope), Some(None))
     }
 
-    fn whose(&self, scope: &Scope) -> Whose {
+    /// Whose limit counts at `target`; where no token has told, the webhook may have. What it named may be another
+    /// App's installation, of which nothing is known here.
+    fn whose(&self, target: &Target) -> Option<Whose> {
         match self.identity {
-            Identity::App(_) => Whose::Installation(scope.clone()),
+            Identity::App(_) => {
+                let known = self.installations.lock().unwrap_or_else(PoisonError::into_inner);
+                known.get(&target.scope).copied().or(target.installation).map(Whose::Installation)
+            }
+            Identity::Token(_) => Some(Whose::Own),
+        }
+    }
+
+    /// Whose limit a request with `token` counts against.
+    fn whose_is(&self, token: &Token) -> Whose {
+        match self.identity {
+            Identity::App(_) => Whose::Installation(token.installation),
             Identity::Token(_) => Whose::Own,
         }
     }
@@ -157,17 +139,33 @@ impl<C: Clock, N: Notes> Client<C, N> {
         let bearer = key
             .token(seconds(self.rest.clock.now()), &self.rest.clock.uuid())
             .map_err(|error| Failed::Unreached(error.into()))?;
-        self.rest.send(&bearer, &Whose::Own, ask).await?.read()
+        self.as_itself(&bearer, ask).await?.read()
     }
 
-    /// A request with the token for `target`. One that is refused is forgotten, and a new one tried once.
+    /// A request with the identity's own `bearer`. It is noted whether GitHub knows it.
+    async fn as_itself(&self, bearer: &SecretString, ask: Ask<'_>) -> Result<Answer, Failed> {
+        let answer = self.rest.send(bearer, &Whose::Own, ask).await;
+        match &answer {
+            Err(failed) if failed.is(StatusCode::UNAUTHORIZED) => self.disowned.store(true, Ordering::Relaxed),
+            Ok(_) | Err(Failed::Answered(_)) => self.disowned.store(false, Ordering::Relaxed),
+            // It was not asked.
+            Err(_) => {}
+        }
+        answer
+    }
+
+    /// A request with the token for `target`. One of an installation that is refused is forgotten, and a new one tried
+    /// once.
     async fn with_token(&self, target: &Target, ask: Ask<'_>) -> Result<Answer, Failed> {
-        let (token, whose) = (self.token(target).await?, self.whose(&target.scope));
-        match self.rest.send(&token.secret, &whose, ask).await {
-            Err(failed) if failed.is(StatusCode::UNAUTHORIZED) && matches!(self.identity, Identity::App(_)) => {
+        if let Identity::Token(secret) = &self.identity {
+            return self.as_itself(secret, ask).await;
+        }
+        let token = self.token(target).await?;
+        match self.rest.send(&token.secret, &self.whose_is(&token), ask).await {
+            Err(failed) if failed.is(StatusCode::UNAUTHORIZED) => {
                 self.tokens.forget(&target.scope, &token.secret).await;
                 let token = self.token(target).await?;
-                self.rest.send(&token.secret, &whose, ask).await
+                self.rest.send(&token.secret, &self.whose_is(&token), ask).await
             }
             other => other,
         }
@@ -203,14 +201,14 @@ impl<C: Clock, N: Notes> Client<C, N> {
     async fn fetch_token(&self, target: &Target, key: &AppKey) -> Result<Token, Failed> {
         let found = self.known_installation(&target.scope, key).await;
         if let Some(id) = found.or(target.installation.filter(|id| *id > 0)) {
-            match self.access_token(key, id).await {
+            match self.access_token(&target.scope, key, id).await {
                 Err(failed) if failed.is(StatusCode::NOT_FOUND) => {}
                 other => return other,
             }
         }
         let id = self.find_installation(&target.scope, key).await?;
         self.found.lock().await.insert(target.scope.clone(), Some(id));
-        self.access_token(key, id).await
+        self.access_token(&target.scope, key, id).await
     }
 
     /// The installation that GitHub was asked for, by this process or by one before it.
@@ -271,9 +269,10 @@ impl<C: Clock, N: Notes> Client<C, N> {
         Ok(true)
     }
 
-    async fn access_token(&self, key: &AppKey, installation: u64) -> Result<Token, Failed> {
+    async fn access_token(&self, scope: &Scope, key: &AppKey, installation: u64) -> Result<Token, Failed> {
         let path = format!("/app/installations/{installation}/access_tokens");
         let answer: AccessToken = self.as_app(key, Ask::post(&path, &json!({}))).await?;
+        self.installations.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone(), installation);
         Ok(answer.into_token(installation))
     }
 

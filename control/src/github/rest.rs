@@ -21,12 +21,17 @@ use crate::{
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a whole exchange may take, from the connection to the last byte of the answer.
+///
+/// octocrab's own read timeout is none: it counts from when a pooled connection fell idle, so that a good one fails that
+/// is used again, and each byte of an answer begins it anew, so that one that drips never ends.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The API at one address, and what is known of its limits.
 #[derive(Debug)]
 pub(super) struct Rest<C> {
     octocrab: Octocrab,
+    pub(super) patience: Duration,
     pub(super) clock: C,
     pub(super) usage: Usage,
     calls: AtomicU64,
@@ -87,17 +92,11 @@ impl<'a> Ask<'a> {
 
 impl<C: Clock> Rest<C> {
     pub(super) fn new(url: &str, clock: C) -> Result<Self, GitHubError> {
-        let build = || {
-            Octocrab::builder()
-                .base_uri(url)?
-                .set_connect_timeout(Some(CONNECT_TIMEOUT))
-                .set_read_timeout(Some(READ_TIMEOUT))
-                .build()
-        };
+        let build = || Octocrab::builder().base_uri(url)?.set_connect_timeout(Some(CONNECT_TIMEOUT)).build();
         let octocrab = build().map_err(|error: octocrab::Error| {
             GitHubError::Permanent(Failure::new(format!("setting up the client for {url}"), error))
         })?;
-        Ok(Self { octocrab, clock, usage: Usage::default(), calls: AtomicU64::new(0) })
+        Ok(Self { octocrab, patience: PATIENCE, clock, usage: Usage::default(), calls: AtomicU64::new(0) })
     }
 
     /// Requests made so far.
@@ -113,7 +112,9 @@ impl<C: Clock> Rest<C> {
         }
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.usage.spend(whose);
-        let (status, headers, text) = self.exchange(bearer, ask).await.map_err(|e| Failed::Unreached(e.into()))?;
+        let exchange = tokio::time::timeout(self.patience, self.exchange(bearer, ask)).await;
+        let late = |_| Failed::Unreached(format!("no whole answer within {} ms", self.patience.as_millis()).into());
+        let (status, headers, text) = exchange.map_err(late)?.map_err(|error| Failed::Unreached(error.into()))?;
         self.usage.seen(whose, &headers);
         let etag = headers.get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
         if status.is_success() {
@@ -181,3 +182,6 @@ impl Failed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

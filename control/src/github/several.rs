@@ -25,13 +25,18 @@ impl<C: Clock, N: Notes> Several<C, N> {
         Self { clients }
     }
 
-    /// The clients in the order in which they are to be asked about `scope`: who is not limited and most has left comes
+    /// Whether GitHub did not know one of them when it was last asked.
+    pub fn is_disowned(&self) -> bool {
+        self.clients.iter().any(Client::is_disowned)
+    }
+
+    /// The clients in the order in which they are to be asked about `target`: who is not limited and most has left comes
     /// first. Who is not known yet counts as untouched, so that it becomes known; who is not installed there comes last.
-    async fn ranked(&self, scope: &Scope) -> Vec<&Client<C, N>> {
+    async fn ranked(&self, target: &Target) -> Vec<&Client<C, N>> {
         let mut ranked = Vec::with_capacity(self.clients.len());
         for client in &self.clients {
-            let left = client.remaining_at(scope).unwrap_or(u64::MAX);
-            ranked.push((client.is_absent(scope).await, client.limited_at(scope), Reverse(left), client));
+            let left = client.remaining_at(target).unwrap_or(u64::MAX);
+            ranked.push((client.is_absent(&target.scope).await, client.limited_at(target), Reverse(left), client));
         }
         // Stable: of equals, the first that is configured.
         ranked.sort_by_key(|(absent, limited, left, _)| (*absent, *limited, *left));
@@ -41,11 +46,11 @@ impl<C: Clock, N: Notes> Several<C, N> {
     /// Asks one client after the other until one is neither limited nor refused.
     async fn first<T>(
         &self,
-        scope: &Scope,
+        target: &Target,
         call: impl AsyncFn(&Client<C, N>) -> Result<T, GitHubError>,
     ) -> Result<T, GitHubError> {
         let mut mildest: Option<GitHubError> = None;
-        for client in self.ranked(scope).await {
+        for client in self.ranked(target).await {
             match call(client).await {
                 Err(error @ (GitHubError::Limited { .. } | GitHubError::Permanent(_))) => {
                     mildest = Some(match mildest {
@@ -72,15 +77,15 @@ fn milder(first: GitHubError, second: GitHubError) -> GitHubError {
 
 impl<C: Clock, N: Notes> GitHub for Several<C, N> {
     async fn authorize(&self, target: &Target) -> Result<(), GitHubError> {
-        self.first(&target.scope, async |client| client.authorize(target).await).await
+        self.first(target, async |client| client.authorize(target).await).await
     }
 
     async fn jit_config(&self, target: &Target, runner: &NewRunner) -> Result<Jit, GitHubError> {
-        self.first(&target.scope, async |client| client.jit_config(target, runner).await).await
+        self.first(target, async |client| client.jit_config(target, runner).await).await
     }
 
     async fn registration_token(&self, target: &Target) -> Result<SecretString, GitHubError> {
-        self.first(&target.scope, async |client| client.registration_token(target).await).await
+        self.first(target, async |client| client.registration_token(target).await).await
     }
 
     fn runner_url(&self, scope: &Scope) -> String {
@@ -88,23 +93,23 @@ impl<C: Clock, N: Notes> GitHub for Several<C, N> {
     }
 
     async fn group(&self, target: &Target, name: &str) -> Result<u64, GitHubError> {
-        self.first(&target.scope, async |client| client.group(target, name).await).await
+        self.first(target, async |client| client.group(target, name).await).await
     }
 
     async fn job(&self, target: &Target, repository: &str, id: u64) -> Result<Job, GitHubError> {
-        self.first(&target.scope, async |client| client.job(target, repository, id).await).await
+        self.first(target, async |client| client.job(target, repository, id).await).await
     }
 
     async fn run(&self, target: &Target, repository: &str, id: u64) -> Result<Run, GitHubError> {
-        self.first(&target.scope, async |client| client.run(target, repository, id).await).await
+        self.first(target, async |client| client.run(target, repository, id).await).await
     }
 
     async fn find_runner(&self, target: &Target, name: &str) -> Result<Option<Found>, GitHubError> {
-        self.first(&target.scope, async |client| client.find_runner(target, name).await).await
+        self.first(target, async |client| client.find_runner(target, name).await).await
     }
 
     async fn delete_runner(&self, target: &Target, id: u64) -> Result<Deletion, GitHubError> {
-        self.first(&target.scope, async |client| client.delete_runner(target, id).await).await
+        self.first(target, async |client| client.delete_runner(target, id).await).await
     }
 
     /// Of the App that has most left: the others' work goes there.

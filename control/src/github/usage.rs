@@ -1,7 +1,7 @@
 //! What is known of GitHub's limits: until when it wants to be left alone, and how many requests are left.
 //!
-//! GitHub counts for each installation of an App apart, and for the App itself ([`Whose::Own`]); for a token, by its
-//! owner alone.
+//! GitHub counts for each installation of an App apart, however many repositories it has, and for the App itself
+//! ([`Whose::Own`]); for a token, by its owner alone.
 
 use std::{
     collections::HashMap,
@@ -12,15 +12,15 @@ use std::{
 use http::HeaderMap;
 
 use super::limits;
-use crate::{clock::Millis, fleets::Scope};
+use crate::clock::Millis;
 
 /// Whose limit a request counts against.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Whose {
     /// The App's own, or the owner's of a token.
     Own,
-    /// The App's installation there.
-    Installation(Scope),
+    /// This installation's of the App.
+    Installation(u64),
 }
 
 /// What is left of a primary limit.
@@ -55,7 +55,7 @@ impl Usage {
     pub fn limited(&self, whose: &Whose, wait: Duration, now: Millis) {
         let until = now.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
         let mut all = self.known();
-        let known = all.entry(whose.clone()).or_default();
+        let known = all.entry(*whose).or_default();
         known.limited_until = known.limited_until.max(until);
     }
 
@@ -70,7 +70,7 @@ impl Usage {
     pub fn seen(&self, whose: &Whose, headers: &HeaderMap) {
         let Some((resource, told)) = limits::left(headers) else { return };
         let mut all = self.known();
-        let left = all.entry(whose.clone()).or_default().left.entry(resource).or_insert(told);
+        let left = all.entry(*whose).or_default().left.entry(resource).or_insert(told);
         // Answers overtake each other; within one hour the fewest are the latest.
         if told.reset_at > left.reset_at || (told.reset_at == left.reset_at && told.requests < left.requests) {
             *left = told;
@@ -106,6 +106,8 @@ mod tests {
     use super::{Duration, HeaderMap, Usage, Whose};
 
     const NOW: u64 = 1_000_000;
+    const A: Whose = Whose::Installation(77);
+    const B: Whose = Whose::Installation(78);
 
     fn told(remaining: u64, reset: u64, resource: &str) -> HeaderMap {
         let pairs = [
@@ -116,18 +118,14 @@ mod tests {
         pairs.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
-    fn org(name: &str) -> Whose {
-        Whose::Installation(format!("orgs/{name}").parse().unwrap())
-    }
-
     #[test]
     fn the_least_of_the_limits_counts_until_it_is_reset() {
         let usage = Usage::default();
-        assert_eq!((usage.remaining(&org("a"), NOW), usage.least(NOW)), (None, None));
-        usage.seen(&org("a"), &told(4000, 1100, "core"));
-        usage.seen(&org("a"), &told(900, 1200, "actions_runner_registration"));
-        usage.seen(&org("b"), &told(30, 1150, "core"));
-        assert_eq!((usage.remaining(&org("a"), NOW), usage.least(NOW)), (Some(900), Some(30)));
+        assert_eq!((usage.remaining(&A, NOW), usage.least(NOW)), (None, None));
+        usage.seen(&A, &told(4000, 1100, "core"));
+        usage.seen(&A, &told(900, 1200, "actions_runner_registration"));
+        usage.seen(&B, &told(30, 1150, "core"));
+        assert_eq!((usage.remaining(&A, NOW), usage.least(NOW)), (Some(900), Some(30)));
         assert_eq!(usage.remaining(&Whose::Own, NOW), None);
         assert_eq!(usage.least(1_150_000), Some(900), "b has as many as ever");
         assert_eq!(usage.least(1_200_000), None);
@@ -136,26 +134,26 @@ mod tests {
     #[test]
     fn late_answers_and_requests_under_way_are_counted() {
         let usage = Usage::default();
-        usage.spend(&org("a"));
+        usage.spend(&A);
         for remaining in [10, 8, 9] {
-            usage.seen(&org("a"), &told(remaining, 1100, "core"));
+            usage.seen(&A, &told(remaining, 1100, "core"));
         }
-        assert_eq!(usage.remaining(&org("a"), NOW), Some(8), "9 came late");
-        usage.spend(&org("a"));
-        assert_eq!(usage.remaining(&org("a"), NOW), Some(7));
-        usage.seen(&org("a"), &told(5000, 1200, "core"));
-        assert_eq!(usage.remaining(&org("a"), NOW), Some(5000), "another hour");
-        usage.seen(&org("a"), &told(3, 1100, "core"));
-        assert_eq!(usage.remaining(&org("a"), NOW), Some(5000), "of the hour before");
+        assert_eq!(usage.remaining(&A, NOW), Some(8), "9 came late");
+        usage.spend(&A);
+        assert_eq!(usage.remaining(&A, NOW), Some(7));
+        usage.seen(&A, &told(5000, 1200, "core"));
+        assert_eq!(usage.remaining(&A, NOW), Some(5000), "another hour");
+        usage.seen(&A, &told(3, 1100, "core"));
+        assert_eq!(usage.remaining(&A, NOW), Some(5000), "of the hour before");
     }
 
     #[test]
     fn a_limit_is_one_installations_and_the_longest_counts() {
         let usage = Usage::default();
         let seconds = Duration::from_secs;
-        usage.limited(&org("a"), seconds(60), NOW);
-        usage.limited(&org("a"), seconds(5), NOW);
-        assert_eq!(usage.wait(&org("a"), NOW), Some(seconds(60)));
-        assert_eq!((usage.wait(&org("a"), NOW + 60_000), usage.wait(&org("b"), NOW)), (None, None));
+        usage.limited(&A, seconds(60), NOW);
+        usage.limited(&A, seconds(5), NOW);
+        assert_eq!(usage.wait(&A, NOW), Some(seconds(60)));
+        assert_eq!((usage.wait(&A, NOW + 60_000), usage.wait(&B, NOW)), (None, None));
     }
 }

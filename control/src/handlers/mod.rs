@@ -1,7 +1,9 @@
 //! The Lambda functions: each reads, asks [`crate::decide`], writes, and tells. Their dependencies are arguments, so
 //! that tests and the simulation call the same functions.
 
+mod asking;
 pub mod batch;
+mod forks;
 pub mod lifecycle;
 pub mod scale_up;
 pub mod webhook;

@@ -1,9 +1,11 @@
 //! Woken for a fleet: looks at its whole level and launches what is missing.
 //!
 //! [`look`] takes over what a dead invocation left, plans and reserves; [`fulfil`] launches a reservation's instances
-//! and writes them down; [`register`] hands each its registration. A crash between any two of these leaves a
+//! and writes them down; [`register`] hands each its registration; [`doubts`] asks GitHub about jobs that the webhook could
+//! not tell all of. A crash between any two of these leaves a
 //! reservation or a runner whose lease runs out, and the next look takes it over.
 
+mod doubts;
 mod fulfil;
 mod look;
 mod pace;
@@ -23,7 +25,7 @@ use crate::{
     fleets::{Fleet, Fleets},
     github::GitHub,
     handover::Handover,
-    ledger::{Ledger, LedgerError},
+    ledger::{Ledger, LedgerError, Notes},
     metrics::{Metric, Metrics},
     report::Chain,
     trace::{self, TraceId},
@@ -36,8 +38,8 @@ const MOST_RECEIVES: u32 = 8;
 
 /// The outside world: in production AWS and GitHub, in tests one that is simulated.
 pub trait Ports {
-    /// Where jobs and runners are kept.
-    type Ledger: Ledger;
+    /// Where jobs and runners are kept, and what need not be asked twice.
+    type Ledger: Ledger + Notes;
     /// Where instances come from.
     type Compute: Compute;
     /// Where runners are registered.

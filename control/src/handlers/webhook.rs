@@ -3,47 +3,40 @@
 //! The signature comes first: what is not signed by GitHub is not read. Then each refusal is one log line with the
 //! delivery's id, and each `workflow_job` event is one transaction and perhaps a wake-up. A failure answers 500, which
 //! GitHub shows and can deliver again; nothing is harmed by that. [`check_run`] makes a `workflow_job` event of a
-//! `check_run`; [`forks`] finds out whose code a public repository's job runs.
+//! `check_run`; [`forks`] finds out whose code a public repository's job runs; [`take`] writes down what is known then.
 
-mod asking;
 mod check_run;
 mod forks;
 mod payload;
 mod ping;
 mod publish;
 mod signature;
+mod take;
 
 pub use forks::KnownRuns;
 use payload::Origin;
 pub use payload::{BadPayload, read as read_payload};
 use signature::Signature;
 pub use signature::WebhookKey;
-
-use std::time::Duration;
+use take::{Taken, take};
 
 use aws_lambda_events::{
     apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse},
     encodings::Body,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use dayfly_contract::names;
 use serde_json::Value;
 use tracing::{error, info, warn};
 
+use super::forks::Unknown;
 use crate::{
     bus::Bus,
-    clock::{Clock, Millis},
-    decide::{
-        asks,
-        events::{self, JobEvent},
-        jobs::JobState,
-        route::{Decision, route},
-        waiting::queue_ms,
-    },
+    clock::Clock,
+    decide::{doubt::Why, events::JobEvent, jobs::JobState},
     fleets::Fleets,
-    github::GitHub,
-    ledger::{ATTEMPTS, Committed, Job, Ledger, LedgerError, Notes, Runner, Write},
-    metrics::{Metric, Metrics},
+    github::{GitHub, GitHubError},
+    ledger::{Ledger, LedgerError, Notes},
+    metrics::Metrics,
     report::{BoxError, Chain},
     wake::Wake,
 };
@@ -142,25 +135,70 @@ pub async fn handle<P: Ports>(deps: &Deps<P>, request: &ApiGatewayV2httpRequest)
             info!(delivery.id = delivery, delivery.event = event, "Passed over a check run that tells of no job");
             return answer(202, "no job of GitHub Actions that was queued or completed");
         }
-        Told::CheckRun(it) => check_run(deps, delivery, &it).await,
         // Whatever becomes of the one, the other is done.
+        Told::CheckRun(it) => {
+            let published = publish::publish(deps, delivery, event, &payload);
+            futures::join!(check_run(deps, delivery, &it), published).0
+        }
         Told::Job(it, origin) => {
-            let (taken, ()) =
-                futures::join!(job(deps, delivery, it, &origin), publish::publish(deps, delivery, &payload));
-            taken
+            let published = publish::publish(deps, delivery, event, &payload);
+            futures::join!(job(deps, delivery, it, &origin, None), published).0
         }
     };
     match taken {
         Ok(Taken::Noted) => answer(202, "noted"),
         Ok(Taken::NotOurs) => answer(202, "no fleet takes this job"),
-        Err(error) => {
-            deps.metrics.refused("not_noted");
+        Err(failed) => {
+            let (reason, says) = failed.told();
+            deps.metrics.refused(reason);
             error!(
-                delivery.id = delivery, job.id = job_id(&payload), error = %Chain(error.as_ref()),
+                delivery.id = delivery, job.id = job_id(&payload), error = %Chain(&failed),
                 "A delivery was not noted; deliver it again"
             );
-            answer(500, "the delivery was not noted; deliver it again")
+            answer(500, says)
         }
+    }
+}
+
+/// Why a delivery was not noted.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    /// GitHub refuses to tell of the job, until a person changes something: the App lacks a permission, is suspended,
+    /// or its key was changed. To take the job all the same could be to run a fork's code, and to pass it over would be
+    /// to lose it: a failed delivery can be sent again.
+    #[error(transparent)]
+    Refused(GitHubError),
+    /// The ledger, the queue or GitHub fails just now.
+    #[error(transparent)]
+    Passing(#[from] BoxError),
+}
+
+impl Failed {
+    /// The reason for the metric, and the answer to GitHub.
+    fn told(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Refused(_) => (
+                "github_refused",
+                "GitHub refuses to tell of this job (does the App have the permission \"actions: read\"?); \
+                 the delivery was not noted; deliver it again",
+            ),
+            Self::Passing(_) => ("not_noted", "the delivery was not noted; deliver it again"),
+        }
+    }
+}
+
+impl From<GitHubError> for Failed {
+    fn from(error: GitHubError) -> Self {
+        match error {
+            GitHubError::Permanent(_) => Self::Refused(error),
+            passing => Self::Passing(passing.into()),
+        }
+    }
+}
+
+impl From<LedgerError> for Failed {
+    fn from(error: LedgerError) -> Self {
+        Self::Passing(error.into())
     }
 }
 
@@ -191,21 +229,42 @@ fn job_id(payload: &Value) -> Option<u64> {
     ["workflow_job", "check_run"].iter().find_map(|kind| payload[*kind]["id"].as_u64())
 }
 
-/// Takes a job whose event may be a fork's.
+/// Takes a job whose event may be a fork's. `doubt`: GitHub has to be asked again about it anyway.
+///
+/// Where it can't be asked just now whose code the job runs, the job is noted and asked about later: nobody else would
+/// tell of it again.
 async fn job<P: Ports>(
     deps: &Deps<P>,
     delivery: &str,
     mut event: JobEvent,
     origin: &Origin,
-) -> Result<Taken, BoxError> {
-    event.public_fork = forks::is_public_fork(deps, &event, origin).await?;
-    take(deps, delivery, &event).await
+    mut doubt: Option<Why>,
+) -> Result<Taken, Failed> {
+    match (forks::is_public_fork(deps, &event, origin).await, event.state) {
+        (Ok(is_fork), _) => event.public_fork = is_fork,
+        (Err(Unknown::Refused(error)), _) => return Err(Failed::Refused(error)),
+        (Err(Unknown::Passing(why)), JobState::Queued) => {
+            deps.metrics.refused("fork_unknown");
+            warn!(
+                delivery.id = delivery, job.id = event.id, job.run_id = event.run_id, error = %Chain(why.as_ref()),
+                "It is not known yet whose code job {} runs; GitHub is asked again", event.id
+            );
+            doubt = Some(Why::Fork { otherwise: forks::taken(&deps.fleets, &event, &origin.owner, true) });
+            event.state = JobState::Waiting;
+        }
+        // Nothing is launched for it before an event says that it is queued; then it is asked about again.
+        (Err(Unknown::Passing(why)), _) if doubt.is_none() => {
+            warn!(delivery.id = delivery, job.id = event.id, error = %Chain(why.as_ref()), "Whose code is not known yet");
+        }
+        (Err(Unknown::Passing(why)), _) => return Err(Failed::Passing(why)),
+    }
+    take(deps, delivery, &event, &origin.owner, doubt).await
 }
 
 /// Takes a check run as the job that it is.
-async fn check_run<P: Ports>(deps: &Deps<P>, delivery: &str, it: &check_run::CheckRun) -> Result<Taken, BoxError> {
-    if let Some(event) = check_run::job_event(deps, it).await? {
-        return job(deps, delivery, event, &it.origin).await;
+async fn check_run<P: Ports>(deps: &Deps<P>, delivery: &str, it: &check_run::CheckRun) -> Result<Taken, Failed> {
+    if let Some((event, doubt)) = check_run::job_event(deps, it).await? {
+        return job(deps, delivery, event, &it.origin, doubt).await;
     }
     deps.metrics.refused("no_fleet");
     info!(delivery.id = delivery, job.id = it.id, "Passed over check run {}: nothing is to be done for it", it.id);
@@ -234,144 +293,9 @@ fn answer(status: u16, message: &str) -> ApiGatewayV2httpResponse {
     response
 }
 
-enum Taken {
-    Noted,
-    NotOurs,
-}
-
-/// Takes `event` into the ledger and wakes who is to be woken.
-async fn take<P: Ports>(deps: &Deps<P>, delivery: &str, event: &JobEvent) -> Result<Taken, BoxError> {
-    let decision = route(&deps.fleets, &event.into());
-    let routed = decision.fleet;
-    for attempt in 1..=ATTEMPTS {
-        let (job, runner) = read(deps, event, routed.is_some()).await?;
-        // A job that is known stays with its fleet, whatever the fleets document says by now. GitHub may give a runner
-        // of ours a job that no fleet of ours would take: then it is noted with the runner's.
-        let known = job.as_ref().map(|job| job.fleet.clone());
-        let fleet = known.or(routed.map(|fleet| fleet.name.clone())).or(runner.as_ref().map(|it| it.fleet.clone()));
-        let Some(fleet) = fleet else {
-            deps.metrics.refused("no_fleet");
-            tell_routed(delivery, event, &decision);
-            return Ok(Taken::NotOurs);
-        };
-        let before = job.as_ref().map(|job| job.state);
-        let asks = deps.fleets.get(&fleet).map(|fleet| asks::asks(fleet, &event.labels)).unwrap_or_default();
-        let event = &JobEvent { asks, ..event.clone() };
-        let now = deps.clock.now();
-        let waited = queue_ms(job.as_ref(), event, now);
-        let mut follows = events::job_event(event, job, &fleet, runner, now);
-        if before.is_none() {
-            note_passed_over(&mut follows.writes, &decision, now);
-        }
-        let changed = !follows.writes.is_empty();
-        if changed && deps.ledger.commit(follows.writes).await? == Committed::Conflict {
-            deps.clock.sleep(deps.clock.jitter(attempt)).await;
-            continue;
-        }
-        if before.is_none() {
-            tell_routed(delivery, event, &decision);
-        }
-        for fleet in &follows.wake {
-            deps.wake.wake(fleet, delay(&deps.fleets, fleet, event.state)).await?;
-        }
-        measure(&deps.metrics, event, &fleet, changed, waited);
-        info!(
-            delivery.id = delivery,
-            job.id = event.id,
-            job.queue_ms = waited,
-            job.repository = event.repository,
-            job.before = before.map(JobState::name),
-            job.told = event.state.name(),
-            fleet.name = fleet,
-            runner.name = event.runner_name,
-            changed,
-            "Job {} is {}",
-            event.id,
-            event.state.name()
-        );
-        return Ok(Taken::Noted);
-    }
-    Err(format!("the ledger changed under {ATTEMPTS} attempts").into())
-}
-
-/// Tells of a job that is new to us which fleet takes it, and of each fleet why or why not. A job that none takes is
-/// not remembered, and told at each of its events.
-fn tell_routed(delivery: &str, event: &JobEvent, decision: &Decision<'_>) {
-    let fleet = decision.fleet.map(|fleet| fleet.name.as_str());
-    info!(
-        delivery.id = delivery,
-        job.id = event.id,
-        job.labels = event.labels.join(","),
-        job.repository = event.repository,
-        job.public_fork = event.public_fork,
-        job.state = event.state.name(),
-        fleet.name = fleet,
-        route.candidates = %decision,
-        "{} takes job {}",
-        fleet.map_or("No fleet".to_owned(), |name| format!("Fleet {name}")),
-        event.id
-    );
-}
-
-/// Adds to a new job's history which fleets do not take it, and why.
-fn note_passed_over(writes: &mut [Write], decision: &Decision<'_>, now: Millis) {
-    for write in writes {
-        if let Write::PutJob(job) = write {
-            let others = decision.candidates.iter().filter(|it| it.fleet != job.fleet);
-            let why: Vec<String> = others.map(ToString::to_string).collect();
-            // An item has room for 400 KB in all, and a fleets document for many fleets.
-            let why: String = why.join("; ").chars().take(1000).collect();
-            if !why.is_empty() {
-                job.history.add(now, "passed over", why);
-            }
-        }
-    }
-}
-
-/// Counts an event that changed something.
-fn measure(metrics: &Metrics, event: &JobEvent, fleet: &str, changed: bool, waited: Option<u64>) {
-    if changed {
-        metrics.add(Metric::Jobs, 1, &[("Fleet", fleet), ("Action", event.state.name())]);
-    }
-    if let Some(waited) = waited {
-        metrics.add(Metric::QueueTime, waited, &[("Fleet", fleet)]);
-    }
-}
-
-/// The job, and the runner it names where that is one of ours. A job that no fleet takes is looked up only once it
-/// runs or has ended: it may have been taken when the fleets were others, and its marker must go.
-async fn read<P: Ports>(
-    deps: &Deps<P>,
-    event: &JobEvent,
-    routed: bool,
-) -> Result<(Option<Job>, Option<Runner>), LedgerError> {
-    let late = matches!(event.state, JobState::Running | JobState::Done);
-    let job = async { if routed || late { deps.ledger.job(event.id).await } else { Ok(None) } };
-    let runner = async {
-        match event.runner_name.as_deref().filter(|_| late).and_then(ours) {
-            Some((fleet, instance)) => deps.ledger.runner(fleet, instance).await,
-            None => Ok(None),
-        }
-    };
-    futures::future::try_join(job, runner).await
-}
-
-/// Fleet and instance of a runner's name, where it is one of ours.
-fn ours(runner_name: &str) -> Option<(&str, &str)> {
-    let instance = names::instance_of_runner(runner_name)?;
-    let fleet = runner_name.strip_suffix(instance)?.strip_suffix('-')?;
-    names::is_name(fleet).then_some((fleet, instance))
-}
-
-/// A job counts once it has waited for the fleet's delay; looking sooner would see nothing. Where a runner was used up
-/// for another job, the look is due now.
-fn delay(fleets: &Fleets, fleet: &str, state: JobState) -> Duration {
-    let queued = state == JobState::Queued;
-    let seconds = fleets.get(fleet).filter(|_| queued).map_or(0, |fleet| fleet.delay_seconds);
-    Duration::from_secs(seconds)
-}
-
 #[cfg(test)]
 mod asking_tests;
+#[cfg(test)]
+mod doubt_tests;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::{
     Client,
     error::SdkError,
-    operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
+    operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
     types::{Delete, Put, TransactWriteItem, Update},
 };
 
@@ -101,6 +101,7 @@ impl Ledger for DynamoLedger {
                 items::META => view.meta = items::to_meta(&item),
                 items::OFFERS => view.offers = items::to_offers(&item).map_err(bad)?,
                 sk if sk.starts_with(items::QUEUED) => view.queued.push(items::to_marker(&item).map_err(bad)?),
+                sk if sk.starts_with(items::DOUBT) => view.doubts.push(items::to_doubt(&item).map_err(bad)?),
                 sk if sk.starts_with(items::MANUAL) => view.manual.push(items::to_manual(&item).map_err(bad)?),
                 sk if sk.starts_with(items::RESERVATION) => {
                     view.reservations.push(items::to_reservation(&item).map_err(bad)?);
@@ -225,6 +226,26 @@ impl Notes for DynamoLedger {
         let sent = self.client.put_item().table_name(&self.table).set_item(Some(item)).send().await;
         sent.map(drop).map_err(|error| LedgerError::new(format!("writing note {key} to {}", self.table), error))
     }
+
+    async fn claim(&self, key: &str, now: u64, expires: u64) -> Result<bool, LedgerError> {
+        let sent = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(items::from_note(key, 1, expires)))
+            // DynamoDB deletes what has expired days later.
+            .condition_expression("attribute_not_exists(pk) OR expires <= :now")
+            .expression_attribute_values(":now", items::number(now))
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(true),
+            Err(error) if error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception) => {
+                Ok(false)
+            }
+            Err(error) => Err(LedgerError::new(format!("claiming note {key} in {}", self.table), error)),
+        }
+    }
 }
 
 /// An update of the meta item whose condition did not hold is none that is wanted any more.
@@ -282,6 +303,8 @@ fn to_transaction(
         Write::TakeMarker { fleet, job } => {
             whole.delete(delete(items::fleet_pk(fleet), format!("{}{job}", items::QUEUED)).build()?)
         }
+        Write::PutDoubt(doubt) => whole.put(put(items::from_doubt(doubt)).build()?),
+        Write::DropDoubt { fleet, job } => whole.delete(delete(items::fleet_pk(fleet), items::doubt_sk(*job)).build()?),
         Write::Reserve { fleet, rev, count, max, at, plan } => {
             let update = reserve(table, fleet, *rev, *count, *max, *at, plan.is_some());
             let plan = plan.as_ref().map(items::from_last_plan);

@@ -1,7 +1,9 @@
 //! Records as DynamoDB items and back. The shapes are listed in `docs/interface.md`.
 
+mod doubts;
 mod told;
 
+pub(super) use doubts::{DOUBT, doubt_sk, from_doubt, to_doubt};
 pub(super) use told::{from_last_plan, from_manual, to_manual};
 
 use std::collections::HashMap;

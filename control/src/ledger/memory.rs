@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Committed, Job, LastError, LastPlan, Manual, Marker, Meta, Offers, Reservation, Runner, View, Write};
+use super::{
+    Committed, Doubt, Job, LastError, LastPlan, Manual, Marker, Meta, Offers, Reservation, Runner, View, Write,
+};
 use crate::decide::{
     bucket::{self, Bucket, Micros, Take, Taken},
     runners::RunnerState,
@@ -17,6 +19,7 @@ pub(crate) struct MemoryLedger {
     pub(crate) offers: BTreeMap<String, Offers>,
     pub(crate) buckets: BTreeMap<Bucket, Micros>,
     pub(crate) markers: BTreeMap<(String, u64), Marker>,
+    pub(crate) doubts: BTreeMap<(String, u64), Doubt>,
     pub(crate) manual: Vec<Manual>,
     pub(crate) reservations: BTreeMap<Key, Reservation>,
     pub(crate) runners: BTreeMap<Key, Runner>,
@@ -30,6 +33,7 @@ impl MemoryLedger {
             meta: self.metas.get(fleet).cloned().unwrap_or_default(),
             offers: self.offers(fleet),
             queued: self.markers.values().filter(|it| it.fleet == fleet).cloned().collect(),
+            doubts: self.doubts.values().filter(|it| it.fleet == fleet).cloned().collect(),
             manual: self.manual.iter().filter(|it| it.fleet == fleet).cloned().collect(),
             reservations: self.reservations.values().filter(|it| it.fleet == fleet).cloned().collect(),
             runners: self.runners.values().filter(|it| it.fleet == fleet).cloned().collect(),
@@ -67,7 +71,12 @@ impl MemoryLedger {
             Write::DropReservation(it) => it.version > 0 && reservation(it),
             Write::PutRunner(it) => runner(it),
             Write::DropRunner(it) => it.version > 0 && runner(it),
-            Write::PutMarker(_) | Write::TakeMarker { .. } | Write::Free { .. } | Write::Recover { .. } => true,
+            Write::PutMarker(_)
+            | Write::TakeMarker { .. }
+            | Write::PutDoubt(_)
+            | Write::DropDoubt { .. }
+            | Write::Free { .. }
+            | Write::Recover { .. } => true,
         }
     }
 
@@ -76,6 +85,8 @@ impl MemoryLedger {
             Write::PutJob(it) => drop(self.jobs.insert(it.id, Job { version: it.version + 1, ..it })),
             Write::PutMarker(it) => drop(self.markers.insert((it.fleet.clone(), it.job), it)),
             Write::TakeMarker { fleet, job } => drop(self.markers.remove(&(fleet, job))),
+            Write::PutDoubt(it) => drop(self.doubts.insert((it.fleet.clone(), it.job), it)),
+            Write::DropDoubt { fleet, job } => drop(self.doubts.remove(&(fleet, job))),
             Write::PutOffers(it) => {
                 self.offers.insert(it.fleet.clone(), Offers { version: it.version + 1, ..it });
             }

@@ -5,7 +5,7 @@
 //! matters where a page ends between two of them:
 //!
 //! - meta first: a reservation made after it was read has moved `rev`, and ours is refused;
-//! - the breakers, which nothing else depends on, second;
+//! - the breakers, which nothing else depends on, second; jobs in doubt, which nothing is launched for, after them;
 //! - reservations before runners: one resolved in between is counted once or twice, never not at all.
 //!
 //! Jobs, reservations and runners carry a version. Every change is a transaction on the versions that were read: it is
@@ -23,7 +23,9 @@ mod records;
 pub mod survey;
 
 pub use notes::Notes;
-pub use records::{Job, LastError, LastPlan, Manual, Marker, Meta, Offers, Reservation, Reuse, Runner, View, Write};
+pub use records::{
+    Doubt, Job, LastError, LastPlan, Manual, Marker, Meta, Offers, Reservation, Reuse, Runner, View, Write,
+};
 
 use crate::{
     decide::bucket::{Bucket, Take, Taken},

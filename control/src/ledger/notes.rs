@@ -12,4 +12,7 @@ pub trait Notes {
     fn recall(&self, key: &str) -> impl Future<Output = Result<Option<u64>, LedgerError>>;
     /// Notes `value` under `key`, until `expires` (seconds since 1970). What was noted there before is gone.
     fn remember(&self, key: &str, value: u64, expires: u64) -> impl Future<Output = Result<(), LedgerError>>;
+    /// Notes under `key` that somebody is at it, from `now` until `expires` (seconds since 1970). Of several that try, one
+    /// is answered `true`; so is who tries after that time.
+    fn claim(&self, key: &str, now: u64, expires: u64) -> impl Future<Output = Result<bool, LedgerError>>;
 }

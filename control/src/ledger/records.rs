@@ -3,7 +3,7 @@
 use super::history::History;
 use crate::{
     clock::Millis,
-    decide::{breaker::Breakers, jobs::JobState, runners::RunnerState},
+    decide::{breaker::Breakers, doubt::Why, jobs::JobState, runners::RunnerState},
     fleets::{Market, Scope},
 };
 
@@ -58,6 +58,24 @@ pub struct Marker {
     /// What it asks for beyond its fleet, see [`crate::decide::asks`].
     pub asks: Vec<String>,
     /// When it stops counting: GitHub gives up a job that no runner took within a day.
+    pub expires: u64,
+}
+
+/// A job that is noted as waiting and of which GitHub has to be asked again, in its fleet's partition. It is put in a
+/// transaction with its job, and does no harm where it outlives the job's wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// The fleet that the job was noted for.
+    pub fleet: String,
+    /// The job's id.
+    pub job: u64,
+    /// Why nothing is launched for it yet.
+    pub why: Why,
+    /// When it was noted.
+    pub since: Millis,
+    /// When GitHub is to be asked next.
+    pub ask_at: Millis,
+    /// When nobody asks any more.
     pub expires: u64,
 }
 
@@ -262,6 +280,8 @@ pub struct View {
     pub offers: Offers,
     /// The queued jobs.
     pub queued: Vec<Marker>,
+    /// The jobs of which GitHub has to be asked again.
+    pub doubts: Vec<Doubt>,
     /// What people asked for.
     pub manual: Vec<Manual>,
     /// The unresolved reservations.
@@ -279,6 +299,15 @@ pub enum Write {
     PutMarker(Marker),
     /// Takes a marker away, if it is there.
     TakeMarker {
+        /// The fleet.
+        fleet: String,
+        /// The job.
+        job: u64,
+    },
+    /// Puts a doubt.
+    PutDoubt(Doubt),
+    /// Deletes a doubt, if it is there.
+    DropDoubt {
         /// The fleet.
         fleet: String,
         /// The job.

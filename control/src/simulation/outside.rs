@@ -29,6 +29,18 @@ impl Notes for Port {
         self.0.notes.borrow_mut().insert(key.to_owned(), value);
         Ok(())
     }
+
+    async fn claim(&self, key: &str, now: u64, expires: u64) -> Result<bool, LedgerError> {
+        if self.0.call("notes.claim").await.is_some() {
+            return Err(LedgerError::new("claiming a note", "a fault"));
+        }
+        let mut claims = self.0.claims.borrow_mut();
+        let free = claims.get(key).is_none_or(|until| *until <= now);
+        if free {
+            claims.insert(key.to_owned(), expires);
+        }
+        Ok(free)
+    }
 }
 
 impl Bus for Port {

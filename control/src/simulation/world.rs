@@ -79,6 +79,8 @@ pub(crate) struct World {
     pub(crate) github_jobs: RefCell<BTreeMap<u64, github::Job>>,
     pub(crate) heads: RefCell<BTreeMap<u64, String>>,
     pub(crate) notes: RefCell<BTreeMap<String, u64>>,
+    /// Until when notes are claimed, in seconds.
+    pub(crate) claims: RefCell<BTreeMap<String, u64>>,
     /// What was put on the bus: (detail type, detail).
     pub(crate) published: RefCell<Vec<(String, String)>>,
     pub(crate) parameters: RefCell<BTreeMap<String, Registration>>,
@@ -143,6 +145,7 @@ pub(crate) fn world(seed: u64) -> Port {
         github_jobs: RefCell::default(),
         heads: RefCell::default(),
         notes: RefCell::default(),
+        claims: RefCell::default(),
         published: RefCell::default(),
         parameters: RefCell::default(),
         handed_over_by: RefCell::default(),
@@ -235,8 +238,8 @@ impl Ledger for Port {
         let second = self.0.ledger.borrow().view(fleet);
         self.0.answered().await;
         let runners = self.0.ledger.borrow().view(fleet).runners;
-        let View { meta, offers, queued, manual, .. } = first;
-        Ok(View { meta, offers, queued, manual, reservations: second.reservations, runners })
+        let View { meta, offers, queued, doubts, manual, .. } = first;
+        Ok(View { meta, offers, queued, doubts, manual, reservations: second.reservations, runners })
     }
 
     async fn queued(&self, fleet: &str, limit: u32) -> Result<Vec<Marker>, LedgerError> {

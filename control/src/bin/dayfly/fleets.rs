@@ -12,9 +12,9 @@ use dayfly_control::{
     aws,
     config::s3_object,
     decide::route::{Job, route},
-    fleets::{Fleets, SCHEMA, unknown_fields},
+    fleets::{Fleets, Owner, SCHEMA, unknown_fields},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FleetsCommand {
@@ -46,9 +46,15 @@ pub(crate) struct JobArguments {
     /// The labels in the job's `runs-on`, with commas between.
     #[arg(long, value_delimiter = ',', required = true)]
     labels: Vec<String>,
-    /// The job's repository, `owner/repo`.
-    #[arg(long, default_value = "any/any", value_parser = repository)]
-    repository: String,
+    /// The job's repository, `owner/repo`. Without it, it is not looked at whose jobs are taken.
+    #[arg(long, value_parser = repository)]
+    repository: Option<String>,
+    /// The repository is a person's, not an organization's.
+    #[arg(long)]
+    personal: bool,
+    /// The slug of the repository's enterprise. Without it, an enterprise's runners may be given its jobs.
+    #[arg(long)]
+    enterprise: Option<String>,
     /// The job runs what a fork of a public repository has.
     #[arg(long)]
     public_fork: bool,
@@ -120,19 +126,26 @@ fn check(fleets: &Fleets, value: &Value) -> ExitCode {
 
 fn tell_route(fleets: &Fleets, job: &JobArguments, json: bool) -> ExitCode {
     let labels: Vec<String> = job.labels.iter().filter(|label| !label.is_empty()).cloned().collect();
-    let job = Job { id: job.job_id, labels: &labels, repository: &job.repository, public_fork: job.public_fork };
+    let owner = Owner { is_person: job.personal, enterprise: job.enterprise.clone() };
+    let repository = job.repository.as_deref();
+    let job = Job { id: job.job_id, labels: &labels, repository, owner: &owner, public_fork: job.public_fork };
     let decision = route(fleets, &job);
     if json {
-        say(&decision.json().to_string());
+        let mut answer = decision.json();
+        answer["repository"] = json!(repository);
+        say(&answer.to_string());
     } else {
+        if repository.is_none() {
+            complain("whose jobs a fleet takes is not looked at without --repository");
+        }
         for candidate in &decision.candidates {
             complain(&candidate.to_string());
         }
-        match decision.fleet {
-            Some(fleet) => say(&fleet.name),
-            None => {
-                complain(&format!("no fleet takes a job of {} with the labels {}", job.repository, labels.join(", ")));
-            }
+        if let Some(fleet) = decision.fleet {
+            say(&fleet.name);
+        } else {
+            let whose = repository.map_or_else(String::new, |repository| format!(" of {repository}"));
+            complain(&format!("no fleet takes a job{whose} with the labels {}", labels.join(", ")));
         }
     }
     if decision.fleet.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     decide::wishes::Unwished,
-    fleets::{Bar, Fleet, Ties},
+    fleets::{Bar, Fleet, OutOfReach, Ties},
 };
 
 /// Which fleet takes a job, and why. Its text is one line for a log.
@@ -76,8 +76,8 @@ pub enum Refusal {
         /// What keeps it out.
         bar: Bar,
     },
-    /// The fleet's runners are registered for this organization or repository, which has no such jobs.
-    OtherOwner(String),
+    /// GitHub gives the fleet's runners no job of its repository.
+    OutOfReach(OutOfReach),
     /// A label asks for what the fleet does not grant.
     Wish(Unwished),
 }
@@ -91,7 +91,7 @@ impl Verdict {
             Self::LessSpecific { .. } => "specificity",
             Self::LowerPriority { .. } => "priority",
             Self::Tied { .. } => "tie",
-            Self::Refused(Refusal::Admission { .. } | Refusal::OtherOwner(_)) => "admission",
+            Self::Refused(Refusal::Admission { .. } | Refusal::OutOfReach(_)) => "admission",
             Self::Refused(Refusal::Wish(_)) => "wish",
             Self::Refused(_) => "labels",
         }
@@ -161,7 +161,7 @@ impl fmt::Display for Refusal {
             }
             Self::NoneInCommon => write!(f, "labels: none in common"),
             Self::Admission { whose, bar } => write!(f, "admission: {bar} of the {whose}"),
-            Self::OtherOwner(owner) => write!(f, "admission: its runners are those of {owner}"),
+            Self::OutOfReach(why) => write!(f, "admission: {why}"),
             Self::Wish(unwished) => write!(f, "wish refused: {unwished}"),
         }
     }

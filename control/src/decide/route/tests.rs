@@ -6,10 +6,13 @@ use crate::{
     fleets::{
         Fleet, Fleets, Level,
         Matching::{self, All, Any, Exact},
-        Pattern, Ties,
+        Owner, Pattern, Ties,
         tests::{fleet, fleets},
     },
 };
+
+/// An organization of whose enterprise nothing is known.
+const SOMEBODY: Owner = Owner { is_person: false, enterprise: None };
 
 fn make(name: &str, matching: Matching, labels: &[&str], priority: u64) -> Fleet {
     Fleet { labels: owned(labels), matching, priority, ..fleet(name) }
@@ -20,7 +23,7 @@ fn owned(labels: &[&str]) -> Vec<String> {
 }
 
 fn job(labels: &[String]) -> Job<'_> {
-    Job { id: 7, labels, repository: "octo-org/octo-repo", public_fork: false }
+    Job { id: 7, labels, repository: Some("octo-org/octo-repo"), owner: &SOMEBODY, public_fork: false }
 }
 
 fn name(decision: &Decision<'_>) -> Option<String> {
@@ -173,6 +176,45 @@ fn whose_jobs_are_taken_is_said_by_document_fleet_and_owner() {
     assert_eq!(next(&all).as_deref(), Some("a"));
     all.admission.denied = vec![Pattern::new("octo-org/octo-repo")];
     assert_eq!(next(&all), None, "denied goes before listed");
+}
+
+#[test]
+fn runners_that_are_shared_take_no_persons_jobs_nor_another_enterprises() {
+    let labels = owned(&["linux"]);
+    let person = Owner { is_person: true, enterprise: None };
+    let of = |slug: &str| Owner { is_person: false, enterprise: Some(slug.to_owned()) };
+    let (ours, theirs) = (of("Octo"), of("other"));
+    let cases = [
+        // (level, owner of the fleet, owner of the repository, what is said)
+        (Level::Organization, None, &SOMEBODY, None),
+        (Level::Organization, None, &ours, None),
+        (Level::Organization, None, &person, Some("for organizations, and the repository is a person's")),
+        (Level::Organization, Some("octo-org"), &person, Some("for organizations, and the repository is a person's")),
+        (Level::Repository, None, &person, None),
+        (Level::Enterprise, Some("octo"), &SOMEBODY, None),
+        (Level::Enterprise, Some("octo"), &ours, None),
+        (Level::Enterprise, Some("octo"), &theirs, Some("those of octo")),
+        (Level::Enterprise, Some("octo"), &person, Some("for organizations, and the repository is a person's")),
+    ];
+    for (level, whose, owner, why) in cases {
+        let mut all = fleets([make("a", All, &["linux"], 0)]);
+        (all.fleets[0].github.level, all.fleets[0].github.owner) = (level, whose.map(str::to_owned));
+        let said = route(&all, &Job { owner, ..job(&labels) }).to_string();
+        let expected = why.map_or("a: takes it".to_owned(), |why| format!("a: admission: its runners are {why}"));
+        assert_eq!(said, expected, "{level:?} {whose:?} {owner:?}");
+    }
+}
+
+#[test]
+fn without_a_repository_it_is_not_looked_at_whose_jobs_are_taken() {
+    let labels = owned(&["linux"]);
+    let nobodys = Job { repository: None, ..job(&labels) };
+    let mut all = fleets([make("a", All, &["linux"], 0)]);
+    all.fleets[0].github.owner = Some("their-org".into());
+    all.fleets[0].admission.repositories = vec![Pattern::new("their-org/*")];
+    all.admission.denied = vec![Pattern::new("*")];
+    assert_eq!(name(&route(&all, &nobodys)).as_deref(), Some("a"));
+    assert_eq!(name(&route(&all, &Job { public_fork: true, ..nobodys })), None, "that is told");
 }
 
 #[test]

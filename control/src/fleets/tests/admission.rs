@@ -1,7 +1,7 @@
 //! Whose jobs a fleet takes, and where its runners register.
 
 use super::fleet;
-use crate::fleets::{Admission, Bar, GitHub, Level, Pattern, RunnerGroup, Scope};
+use crate::fleets::{Admission, Bar, Fleet, GitHub, Level, Owner, Pattern, RunnerGroup, Scope};
 
 #[test]
 fn admission_goes_by_lists_and_by_whose_code_is_run() {
@@ -21,23 +21,29 @@ fn admission_goes_by_lists_and_by_whose_code_is_run() {
         (&listed, "other/x", true, Some(Bar::NotListed)),
         (&listed, "octo-org/Secret-plan", false, Some(Bar::Denied)),
     ] {
-        assert_eq!(admission.bar(repository, public_fork), bar, "{repository} {public_fork}");
+        assert_eq!(admission.bar(Some(repository), public_fork), bar, "{repository} {public_fork}");
     }
     let denied = Admission { denied: vec![Pattern::new("a/b")], ..open };
-    assert_eq!((denied.bar("a/b", true), denied.bar("a/c", false)), (Some(Bar::Denied), None));
+    assert_eq!((denied.bar(Some("a/b"), true), denied.bar(Some("a/c"), false)), (Some(Bar::Denied), None));
+    assert_eq!(
+        (listed.bar(None, true), denied.bar(None, true)),
+        (None, Some(Bar::PublicFork)),
+        "no repository is told"
+    );
 }
 
 #[test]
 fn runners_reach_the_jobs_of_their_owner_only() {
     let mut fleet = fleet("linux-x64");
-    assert!(fleet.reaches("any/thing"));
+    let reaches = |fleet: &Fleet, repository| fleet.out_of_reach(Some(repository), &Owner::default()).is_none();
+    assert!(reaches(&fleet, "any/thing"));
     fleet.github.owner = Some("octo-org".into());
-    assert!(fleet.reaches("Octo-Org/a") && !fleet.reaches("octo-organ/a"));
+    assert!(reaches(&fleet, "Octo-Org/a") && !reaches(&fleet, "octo-organ/a"));
     fleet.github =
         GitHub { level: Level::Repository, owner: Some("octo-org/a".into()), runner_group: RunnerGroup::DEFAULT };
-    assert!(fleet.reaches("octo-org/a") && !fleet.reaches("octo-org/b"));
+    assert!(reaches(&fleet, "octo-org/a") && !reaches(&fleet, "octo-org/b"));
     fleet.github = GitHub { level: Level::Enterprise, owner: Some("octo".into()), runner_group: RunnerGroup::DEFAULT };
-    assert!(fleet.reaches("octo-org/a") && fleet.reaches("other/repo"));
+    assert!(reaches(&fleet, "octo-org/a") && reaches(&fleet, "other/repo"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{fleet, fleets};
 use crate::decide::route::{Job, route};
-use crate::fleets::{Fleet, Fleets, GitHub, Level, Market, Matching, Pattern, RunnerGroup, Ties};
+use crate::fleets::{Fleet, Fleets, GitHub, Level, Market, Matching, Owner, Pattern, RunnerGroup, Ties};
 
 fn labelled(name: &str, matching: Matching, labels: &[&str], priority: u64) -> Fleet {
     Fleet { labels: labels.iter().map(|&it| it.into()).collect(), matching, priority, ..fleet(name) }
@@ -67,7 +67,8 @@ fn what_is_told_of_two_fleets_is_what_routing_does() {
     for (a, b) in all("a").into_iter().flat_map(|a| all("b").into_iter().map(move |b| (a.clone(), b))) {
         let both = fleets([a, b]);
         let takes = |labels: &Vec<String>| {
-            let job = Job { id: 1, labels, repository: "octo-org/a", public_fork: false };
+            let owner = &Owner::default();
+            let job = Job { id: 1, labels, repository: Some("octo-org/a"), owner, public_fork: false };
             route(&both, &job).fleet.map(|fleet| fleet.name.clone())
         };
         let reached: BTreeSet<String> = jobs.iter().filter_map(takes).collect();

@@ -52,6 +52,10 @@ impl Notes for Noted {
         self.0.lock().unwrap().insert(key.to_owned(), value);
         Ok(())
     }
+
+    async fn claim(&self, _: &str, _: u64, _: u64) -> Result<bool, LedgerError> {
+        unreachable!("nothing is claimed here")
+    }
 }
 
 pub(crate) type Answer = (u16, Vec<(&'static str, String)>, Value);
@@ -414,6 +418,26 @@ async fn what_is_left_of_the_limit_is_known_and_one_owners_limit_is_not_anothers
     assert_eq!(stage.app.remaining(), Some(0));
     let elsewhere = Target { scope: "orgs/other".parse().unwrap(), installation: Some(78) };
     stage.app.jit_config(&elsewhere, &runner()).await.unwrap();
+}
+
+#[tokio::test]
+async fn repositories_of_one_installation_share_its_limit() {
+    let limited = (403, vec![("retry-after", "17".to_owned())], json!({"message": "secondary rate limit"}));
+    let stage = stage("", [token("t1"), limited, token("t2"), token("t3"), jit(1)]).await;
+    let at = |repository: &str, installation| Target {
+        scope: format!("repos/octo-org/{repository}").parse().unwrap(),
+        installation: Some(installation),
+    };
+    for repository in ["a", "b", "b"] {
+        let error = stage.app.jit_config(&at(repository, 77), &runner()).await.unwrap_err();
+        assert!(matches!(&error, GitHubError::Limited { wait, .. } if wait.as_secs() == 17), "{error:?}");
+    }
+    let ask = |repository: &str| format!("POST /repos/octo-org/{repository}/actions/runners/generate-jitconfig");
+    assert_eq!(stage.asked(), [TOKEN.to_owned(), ask("a"), TOKEN.to_owned()], "b's token, and no request with it");
+    assert_eq!(stage.app.limited_at(&at("c", 77)).map(|wait| wait.as_secs()), Some(17), "known before it is asked");
+    assert_eq!(stage.app.limited_at(&at("c", 78)), None);
+    stage.app.jit_config(&at("c", 78), &runner()).await.unwrap();
+    assert_eq!(stage.asked()[3..], ["POST /app/installations/78/access_tokens".to_owned(), ask("c")]);
 }
 
 /// Everything that is logged, at every level, into one text.

@@ -11,7 +11,7 @@ use super::{AppKey, KeyError};
 /// Made for these tests; no App has it.
 pub(crate) const PKCS1: &str = include_str!("../../../testdata/app-key.pkcs1.pem");
 /// The same key.
-const PKCS8: &str = include_str!("../../../testdata/app-key.pkcs8.pem");
+pub(crate) const PKCS8: &str = include_str!("../../../testdata/app-key.pkcs8.pem");
 const EC: &str = include_str!("../../../testdata/ec.pem");
 
 fn part(text: &str) -> Value {

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 
-use super::{Deps, Outcome, Ports, fulfil::fulfil, register};
+use super::{Deps, Outcome, Ports, doubts, fulfil::fulfil, register};
 use crate::{
     clock::{Clock, Millis},
     decide::{
@@ -16,7 +16,9 @@ use crate::{
     },
     fleets::Fleet,
     github::{GitHub, GitHubError},
-    ledger::{ATTEMPTS, Committed, LastError, LastPlan, Ledger, LedgerError, Offers, Reservation, Runner, View, Write},
+    ledger::{
+        ATTEMPTS, Committed, Doubt, LastError, LastPlan, Ledger, LedgerError, Offers, Reservation, Runner, View, Write,
+    },
     report::Chain,
     trace,
 };
@@ -72,8 +74,9 @@ pub(super) async fn look<P: Ports>(
     let reserved = reserve_all(deps, &mut task, &mut work).await;
     let launches = join_all(work.reservations.into_iter().map(|it| fulfil(deps, &task, it)));
     let registrations = join_all(work.runners.into_iter().map(|it| register::register(deps, &task, it)));
-    let (of_launches, of_registrations) = futures::join!(launches, registrations);
-    let outcomes = of_launches.into_iter().chain(of_registrations).chain([work.outcome]);
+    let doubts = doubts::settle(deps, &task, redelivered, work.doubts);
+    let (of_launches, of_registrations, of_doubts) = futures::join!(launches, registrations, doubts);
+    let outcomes = of_launches.into_iter().chain(of_registrations).chain([work.outcome, of_doubts]);
     let outcome = outcomes.max().unwrap_or(Outcome::Done);
     reserved.map(|()| outcome)
 }
@@ -82,12 +85,13 @@ pub(super) async fn look<P: Ports>(
 struct Work {
     reservations: Vec<Reservation>,
     runners: Vec<Runner>,
+    doubts: Vec<Doubt>,
     outcome: Outcome,
 }
 
 impl Default for Work {
     fn default() -> Self {
-        Self { reservations: Vec::new(), runners: Vec::new(), outcome: Outcome::Done }
+        Self { reservations: Vec::new(), runners: Vec::new(), doubts: Vec::new(), outcome: Outcome::Done }
     }
 }
 
@@ -98,6 +102,7 @@ async fn reserve_all<P: Ports>(deps: &Deps<P>, task: &mut Task<'_>, work: &mut W
         let mut view = deps.ledger.view(&fleet.name).await?;
         let now = deps.clock.now();
         task.offers = view.offers.clone();
+        work.doubts = std::mem::take(&mut view.doubts);
         task.refusals = view.meta.last_error.as_ref().map(|it| it.count);
         work.outcome = work.outcome.max(see_out(task, &view, work, now));
         let pause = view.meta.paused_until.saturating_sub(now);

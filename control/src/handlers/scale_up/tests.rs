@@ -23,6 +23,7 @@ use crate::{
     wake::WakeUp,
 };
 
+mod doubts;
 mod kills;
 mod registration;
 

@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     decide::{jobs::JobState, runners::RunnerState},
-    fleets::{Scope, Target},
+    fleets::{Owner, Scope, Target},
     github::Job,
+    handlers::asking::TRIES,
     ledger::{
         Runner,
         tests::{instance, runner},
@@ -24,13 +25,13 @@ use crate::{
     },
 };
 
-fn of(event: &str, payload: &Value) -> ApiGatewayV2httpRequest {
+pub(super) fn of(event: &str, payload: &Value) -> ApiGatewayV2httpRequest {
     let mut request = delivery(&payload.to_string());
     request.headers.insert("x-github-event", event.parse().unwrap());
     request
 }
 
-fn check_run(action: &str, status: &str) -> Value {
+pub(super) fn check_run(action: &str, status: &str) -> Value {
     json!({
         "action": action,
         "check_run": {"id": 7, "status": status, "app": {"slug": "github-actions"},
@@ -42,7 +43,7 @@ fn check_run(action: &str, status: &str) -> Value {
 }
 
 /// The job as GitHub has it.
-fn known_to_github(port: &Port, status: &str, runner_name: Option<&str>) {
+pub(super) fn known_to_github(port: &Port, status: &str, runner_name: Option<&str>) {
     let job = Job {
         run_id: 5,
         run_attempt: 1,
@@ -54,7 +55,7 @@ fn known_to_github(port: &Port, status: &str, runner_name: Option<&str>) {
     port.0.github_jobs.borrow_mut().insert(7, job);
 }
 
-fn state(port: &Port) -> Option<JobState> {
+pub(super) fn state(port: &Port) -> Option<JobState> {
     port.0.ledger.borrow().jobs.get(&7).map(|job| job.state)
 }
 
@@ -72,7 +73,8 @@ fn a_check_run_is_looked_up_and_taken_as_its_job() {
         assert_eq!(state(&port), Some(expected), "{status}");
         let job = port.0.ledger.borrow().jobs[&7].clone();
         assert_eq!((job.run_id, job.installation, job.fleet.as_str()), (5, Some(77), "linux-x64"));
-        assert_eq!(port.0.sent.borrow().len(), usize::from(status == "queued"));
+        let woken = [JobState::Queued, JobState::Waiting].contains(&expected);
+        assert_eq!(port.0.sent.borrow().len(), usize::from(woken), "{status}");
     }
 }
 
@@ -119,7 +121,9 @@ fn a_job_ends_though_github_does_not_tell_of_its_runner() {
     let port = world::world(1);
     known_to_github(&port, "queued", None);
     send(&port, &of("check_run", &check_run("created", "queued")));
-    port.0.fault("github.job", Fault::GitHubTransient);
+    for _ in 0..TRIES {
+        port.0.fault("github.job", Fault::GitHubTransient);
+    }
     assert_eq!(send(&port, &of("check_run", &check_run("completed", "completed"))).0, 202);
     assert_eq!(state(&port), Some(JobState::Done));
 }
@@ -147,7 +151,9 @@ fn other_check_runs_are_passed_over() {
     assert!(port.0.calls.borrow().is_empty());
     // GitHub's own sample of a completed one names its App in the check suite.
     let sample = include_str!("../../../testdata/check_run.completed.json");
-    assert_eq!(send(&port, &of("check_run", &serde_json::from_str(sample).unwrap())).0, 202);
+    let mut sample: Value = serde_json::from_str(sample).unwrap();
+    sample["repository"]["owner"]["type"] = json!("Organization");
+    assert_eq!(send(&port, &of("check_run", &sample)).0, 202);
     assert_eq!(port.0.called("ledger.job"), 1);
     let mut bad = check_run("created", "queued");
     bad["check_run"].as_object_mut().unwrap().remove("id");
@@ -160,14 +166,17 @@ fn a_check_run_that_github_does_not_answer_for_is_to_be_delivered_again() {
     for fault in [Fault::GitHubTransient, Fault::GitHubPermanent, Fault::GitHubLimited(60)] {
         let port = world::world(1);
         known_to_github(&port, "queued", None);
-        port.0.fault("github.job", fault);
+        for _ in 0..TRIES {
+            port.0.fault("github.job", fault.clone());
+        }
         let queued = of("check_run", &check_run("created", "queued"));
         assert_eq!((send(&port, &queued).0, state(&port)), (500, None));
+        port.0.faults.borrow_mut().clear();
         assert_eq!((send(&port, &queued).0, state(&port)), (202, Some(JobState::Queued)));
     }
 }
 
-fn public(run_id: u64) -> Value {
+pub(super) fn public(run_id: u64) -> Value {
     let mut payload = job_payload("queued");
     payload["workflow_job"]["run_id"] = json!(run_id);
     payload["repository"]["visibility"] = json!("public");
@@ -218,21 +227,23 @@ fn github_is_asked_about_forks_only_where_it_matters() {
 }
 
 #[test]
-fn what_github_refuses_to_tell_is_a_fork_and_what_fails_is_told_again() {
+fn what_fails_just_now_is_tried_again_and_a_note_is_not_needed() {
     let port = world::world(1);
     port.0.heads.borrow_mut().insert(5, "octo-org/octo-repo".to_owned());
-    port.0.fault("github.run", Fault::GitHubPermanent);
-    assert_eq!(is_fork(&port, &public(5), false), Ok(true));
-    for (call, fault) in [("github.run", Fault::GitHubTransient), ("notes.recall", Fault::Ledger)] {
-        port.0.fault(call, fault);
-        assert!(is_fork(&port, &public(5), false).is_err(), "{call}");
+    for _ in 1..TRIES {
+        port.0.fault("github.run", Fault::GitHubTransient);
     }
-    // A note that can't be written costs a call, no more.
+    // Notes that can't be claimed or written cost a call, no more.
+    port.0.fault("notes.claim", Fault::Ledger);
     port.0.fault("notes.remember", Fault::Ledger);
     assert_eq!(is_fork(&port, &public(5), false), Ok(false));
-    assert_eq!(is_fork(&port, &public(5), false), Ok(false));
-    assert_eq!(is_fork(&port, &public(5), false), Ok(false), "noted");
-    assert_eq!(port.0.called("github.run"), 4);
+    assert_eq!(port.0.called("github.run"), u64::from(TRIES));
+    for _ in 0..2 {
+        assert_eq!(is_fork(&port, &public(5), false), Ok(false));
+    }
+    assert_eq!(port.0.called("github.run"), u64::from(TRIES) + 1, "noted");
+    port.0.fault("notes.recall", Fault::Ledger);
+    assert!(is_fork(&port, &public(5), false).is_err());
 }
 
 #[test]
@@ -257,9 +268,11 @@ fn every_kind_of_hook_has_an_owner_to_ask_for() {
         payload["repository"] = repository;
         payload::origin(&payload, "octo-org/octo-repo")
     };
-    let expected = |scope: &str, public, installation| Origin {
+    let owner = |is_person, enterprise: Option<&str>| Owner { is_person, enterprise: enterprise.map(str::to_owned) };
+    let expected = |scope: &str, public, owner, installation| Origin {
         repository: "octo-org/octo-repo".into(),
         public,
+        owner,
         target: Target { scope: scope.parse::<Scope>().unwrap(), installation },
     };
     let cases = [
@@ -267,23 +280,23 @@ fn every_kind_of_hook_has_an_owner_to_ask_for() {
         (
             json!({"private": true, "visibility": "private"}),
             json!({"organization": {"login": "octo-org"}, "enterprise": {"slug": "octo"}, "installation": {"id": 7}}),
-            expected("orgs/octo-org", false, Some(7)),
+            expected("orgs/octo-org", false, owner(false, Some("octo")), Some(7)),
         ),
         // A repository's: no organization, perhaps no installation.
         (
             json!({"private": false, "owner": {"login": "octo-org", "type": "Organization"}}),
             json!({"installation": {"id": 0}}),
-            expected("orgs/octo-org", true, None),
+            expected("orgs/octo-org", true, owner(false, None), None),
         ),
         (
             json!({"private": false, "visibility": "public", "owner": {"login": "octocat", "type": "User"}}),
             json!({}),
-            expected("repos/octo-org/octo-repo", true, None),
+            expected("repos/octo-org/octo-repo", true, owner(true, None), None),
         ),
         (
             json!({"private": false, "visibility": "internal"}),
             json!({}),
-            expected("repos/octo-org/octo-repo", false, None),
+            expected("repos/octo-org/octo-repo", false, owner(false, None), None),
         ),
     ];
     for (repository, rest, expected) in cases {
@@ -292,7 +305,7 @@ fn every_kind_of_hook_has_an_owner_to_ask_for() {
 }
 
 #[test]
-fn every_workflow_job_goes_to_the_bus_and_none_is_lost_for_it() {
+fn every_event_of_a_job_goes_to_the_bus_and_none_is_lost_for_it() {
     let port = world::world(1);
     let mut deps = deps(&port);
     deps.bus = Some(port.clone());
@@ -303,7 +316,14 @@ fn every_workflow_job_goes_to_the_bus_and_none_is_lost_for_it() {
         let (kind, detail) = port.0.published.borrow_mut().pop().unwrap();
         assert_eq!((kind.as_str(), serde_json::from_str::<Value>(&detail).unwrap()), ("workflow_job", payload.clone()));
     }
-    // What is not signed, not understood or of another kind does not.
+    known_to_github(&port, "queued", None);
+    for payload in [check_run("created", "queued"), check_run("completed", "completed")] {
+        assert_eq!(run(handle(&deps, &of("check_run", &payload))).status_code, 202);
+        let (kind, detail) = port.0.published.borrow_mut().pop().unwrap();
+        assert_eq!((kind.as_str(), serde_json::from_str::<Value>(&detail).unwrap()), ("check_run", payload));
+    }
+    // What is not signed, not understood, of another kind or tells of no job does not.
+    assert_eq!(run(handle(&deps, &of("check_run", &check_run("rerequested", "completed")))).status_code, 202);
     let mut unsigned = delivery(&foreign.to_string());
     unsigned.headers.remove("x-hub-signature-256");
     for request in [unsigned, delivery("{}"), of("ping", &json!({})), of("push", &json!({}))] {
@@ -311,9 +331,11 @@ fn every_workflow_job_goes_to_the_bus_and_none_is_lost_for_it() {
     }
     assert!(port.0.published.borrow().is_empty());
     port.0.fault("bus.put", Fault::Wake);
-    let running = job_payload("in_progress").to_string();
-    assert_eq!(run(handle(&deps, &delivery(&running))).status_code, 202);
-    assert_eq!((state(&port), port.0.published.borrow().len()), (Some(JobState::Running), 0));
+    let mut running = job_payload("in_progress");
+    running["workflow_job"]["id"] = json!(9);
+    assert_eq!(run(handle(&deps, &delivery(&running.to_string()))).status_code, 202);
+    assert_eq!(port.0.ledger.borrow().jobs.get(&9).map(|job| job.state), Some(JobState::Running));
+    assert!(port.0.published.borrow().is_empty());
 }
 
 #[test]

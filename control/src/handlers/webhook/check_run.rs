@@ -6,14 +6,16 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::{
-    Deps, Ports, asking, forks,
+    Deps, Failed, Ports, forks,
     payload::{self, BadPayload, Origin},
 };
 use crate::{
-    decide::{events::JobEvent, jobs::JobState},
-    fleets::Fleet,
+    decide::{doubt::Why, events::JobEvent, jobs::JobState},
+    fleets::{Admission, Fleet},
+    github::{self, GitHub, GitHubError},
+    handlers::asking,
     ledger::{Job, Ledger},
-    report::{BoxError, Chain},
+    report::Chain,
 };
 
 /// The App whose check runs are jobs.
@@ -32,8 +34,8 @@ pub(super) struct CheckRun {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// The job is there and waits for a runner.
-    Queued,
+    /// The job is there. GitHub may hold it by the time that it is asked, whatever the event says.
+    Created,
     /// It has ended.
     Completed,
 }
@@ -52,7 +54,7 @@ pub(super) fn read(value: &Value) -> Result<Option<CheckRun>, BadPayload> {
     let app = [&run["app"], &run["check_suite"]["app"]].into_iter().find_map(|app| app["slug"].as_str());
     let kind = match (action.as_str(), status.as_str()) {
         _ if app != Some(ACTIONS) => return Ok(None),
-        ("created", "queued") => Kind::Queued,
+        ("created", "queued" | "waiting" | "pending" | "requested") => Kind::Created,
         ("completed", _) => Kind::Completed,
         _ => return Ok(None),
     };
@@ -62,20 +64,33 @@ pub(super) fn read(value: &Value) -> Result<Option<CheckRun>, BadPayload> {
 
 /// The job's event, as if it had come as `workflow_job`; none where nothing is to be done. GitHub is asked only where
 /// the ledger does not know enough.
-pub(super) async fn job_event<P: Ports>(deps: &Deps<P>, it: &CheckRun) -> Result<Option<JobEvent>, BoxError> {
+///
+/// A job that GitHub holds, for an approval or a concurrency group, comes with a doubt: of its release no `check_run`
+/// event tells (there are `created`, `completed`, `rerequested` and `requested_action`). To launch for it at once would
+/// be wrong for an approval that takes days, and to refuse the delivery until it is released wrong for one that takes
+/// longer than failed deliveries are kept, which is three days. So it is noted, and scale-up asks until it is released.
+pub(super) async fn job_event<P: Ports>(
+    deps: &Deps<P>,
+    it: &CheckRun,
+) -> Result<Option<(JobEvent, Option<Why>)>, Failed> {
     // No fleet would take it, whatever its labels.
     let repository = it.origin.repository.as_str();
-    let admitted = deps.fleets.admission.bar(repository, false).is_none();
-    let takes = |fleet: &Fleet| fleet.reaches(repository) && fleet.admission.bar(repository, false).is_none();
-    if !admitted || !deps.fleets.fleets.iter().any(takes) {
+    let admits = |admission: &Admission| admission.bar(Some(repository), false).is_none();
+    let reaches = |fleet: &Fleet| fleet.out_of_reach(Some(repository), &it.origin.owner).is_none();
+    let takes = |fleet: &Fleet| reaches(fleet) && admits(&fleet.admission);
+    if !admits(&deps.fleets.admission) || !deps.fleets.fleets.iter().any(takes) {
         return Ok(None);
     }
     match (deps.ledger.job(it.id).await?, it.kind) {
         // Told again, or by `workflow_job` before.
-        (Some(job), Kind::Queued) => Ok(Some(again(job, JobState::Queued, it))),
-        (None, Kind::Queued) => {
-            let job = asking::job(deps, &it.origin, it.id).await?;
-            Ok(job.state().map(|state| JobEvent {
+        (Some(job), Kind::Created) if job.state != JobState::Waiting => {
+            Ok(Some((again(job, JobState::Queued, it), None)))
+        }
+        (_, Kind::Created) => {
+            let job = look_up(deps, it).await?;
+            // A state of a later GitHub is asked about again.
+            let state = job.state().unwrap_or(JobState::Waiting);
+            let event = JobEvent {
                 state,
                 id: it.id,
                 labels: job.labels,
@@ -88,13 +103,14 @@ pub(super) async fn job_event<P: Ports>(deps: &Deps<P>, it: &CheckRun) -> Result
                 runner_id: job.runner_id.filter(|id| *id > 0),
                 waited_ms: None,
                 public_fork: it.fork,
-            }))
+            };
+            Ok(Some((event, (state == JobState::Waiting).then_some(Why::Held))))
         }
         (None, Kind::Completed) => Ok(None),
         (Some(mut job), Kind::Completed) => {
             // Nobody has told which runner had it, and that runner is not to stand in for another job.
             if job.runner_name.is_none() && job.state != JobState::Done {
-                match asking::job(deps, &it.origin, it.id).await {
+                match look_up(deps, it).await {
                     Ok(told) => job.runner_name = told.runner_name.filter(|name| !name.is_empty()),
                     // The job is done all the same.
                     Err(error) => {
@@ -102,26 +118,18 @@ pub(super) async fn job_event<P: Ports>(deps: &Deps<P>, it: &CheckRun) -> Result
                     }
                 }
             }
-            Ok(Some(again(job, JobState::Done, it)))
+            Ok(Some((again(job, JobState::Done, it), None)))
         }
     }
 }
 
+async fn look_up<P: Ports>(deps: &Deps<P>, it: &CheckRun) -> Result<github::Job, GitHubError> {
+    let Origin { target, repository, .. } = &it.origin;
+    asking::patiently(&deps.clock, async || deps.github.job(target, repository, it.id).await).await
+}
+
 /// The event that tells of a known job that it is `state`.
 fn again(job: Job, state: JobState, it: &CheckRun) -> JobEvent {
-    JobEvent {
-        state,
-        id: job.id,
-        labels: job.labels,
-        asks: Vec::new(),
-        repository: job.repository,
-        run_id: job.run_id,
-        run_attempt: job.run_attempt,
-        installation: it.origin.target.installation.or(job.installation),
-        runner_name: job.runner_name,
-        runner_id: None,
-        waited_ms: None,
-        // Whoever took it has decided about that.
-        public_fork: false,
-    }
+    let event = asking::again(job, state);
+    JobEvent { installation: it.origin.target.installation.or(event.installation), ..event }
 }

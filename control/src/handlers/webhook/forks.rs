@@ -3,7 +3,7 @@
 //! Anybody can fork a public repository and open a pull request whose workflow asks for a fleet's labels. A
 //! `workflow_job` event does not tell such a job from others: its `head_branch` and `head_sha` are the fork's, but no
 //! field says whose they are. So GitHub is asked for the run, which names its `head_repository`: only where it matters,
-//! and once for a run.
+//! and once for a run ([`crate::handlers::forks`]).
 
 use std::{
     collections::HashMap,
@@ -11,22 +11,20 @@ use std::{
 };
 
 use serde_json::Value;
-use tracing::{error, warn};
 
-use super::{Deps, Ports, asking, payload::Origin};
+use super::{Deps, Ports, payload::Origin};
 use crate::{
-    clock::{Clock, seconds},
-    decide::{events::JobEvent, jobs::JobState, route::route},
-    fleets::Fleets,
-    github::GitHubError,
-    ledger::Notes,
-    report::{BoxError, Chain},
+    decide::{
+        events::JobEvent,
+        jobs::JobState,
+        route::{Job, route},
+    },
+    fleets::{Fleets, Owner},
+    handlers::forks::{self, Unknown},
 };
 
 /// Runs that a process remembers; all are forgotten when there are more.
 const MOST_RUNS: usize = 4096;
-/// How long the ledger remembers a run. GitHub ends one after 35 days, and lets it be run again for 30.
-const RUN_SECONDS: u64 = 65 * 24 * 3600;
 
 /// Of which runs it is known whether they are forks', by repository and run.
 #[derive(Debug, Default)]
@@ -46,54 +44,38 @@ impl KnownRuns {
     }
 }
 
-/// Whether the job of `event` runs what a fork of a public repository has. What GitHub refuses to tell is taken for a
-/// fork's; where it can't be asked just now, that is an error.
+/// Whether the job of `event` runs what a fork of a public repository has.
 pub(super) async fn is_public_fork<P: Ports>(
     deps: &Deps<P>,
     event: &JobEvent,
     origin: &Origin,
-) -> Result<bool, BoxError> {
-    if !origin.public || !matters(&deps.fleets, event) {
+) -> Result<bool, Unknown> {
+    if !origin.public || !matters(&deps.fleets, event, &origin.owner) {
         return Ok(false);
     }
     if event.public_fork {
         return Ok(true);
     }
-    let key = format!("fork#{}#{}", origin.repository.to_lowercase(), event.run_id);
+    let key = forks::key(&origin.repository, event.run_id);
     if let Some(known) = deps.runs.get(&key) {
         return Ok(known);
     }
-    if let Some(noted) = deps.ledger.recall(&key).await? {
-        deps.runs.put(key, noted != 0);
-        return Ok(noted != 0);
-    }
-    let is_fork = match asking::run(deps, origin, event.run_id).await {
-        Ok(run) => run.is_of_fork(&origin.repository),
-        Err(refused @ GitHubError::Permanent(_)) => {
-            error!(
-                job.id = event.id, job.repository = origin.repository, job.run_id = event.run_id, error = %Chain(&refused),
-                "GitHub does not tell whose code job {} runs; it is taken for a fork's", event.id
-            );
-            return Ok(true);
-        }
-        Err(passing) => return Err(passing.into()),
-    };
-    let expires = seconds(deps.clock.now()) + RUN_SECONDS;
-    if let Err(error) = deps.ledger.remember(&key, u64::from(is_fork), expires).await {
-        warn!("{}", Chain(&error));
-    }
+    let ports = (&deps.ledger, &deps.github, &deps.clock);
+    let is_fork = Box::pin(forks::is_fork(ports, &origin.target, &origin.repository, event.run_id)).await?;
     deps.runs.put(key, is_fork);
     Ok(is_fork)
 }
 
 /// Whether anybody wants to know: a runner is asked for, from a fleet that refuses forks.
-fn matters(fleets: &Fleets, event: &JobEvent) -> bool {
+fn matters(fleets: &Fleets, event: &JobEvent, owner: &Owner) -> bool {
     let wanted = matches!(event.state, JobState::Waiting | JobState::Queued);
-    let taken = |public_fork| {
-        let event = JobEvent { public_fork, ..event.clone() };
-        route(fleets, &(&event).into()).fleet.map(|fleet| fleet.name.clone())
-    };
-    wanted && taken(false) != taken(true)
+    wanted && taken(fleets, event, owner, false) != taken(fleets, event, owner, true)
+}
+
+/// The fleet that takes the job if it is a fork's, or if it is not.
+pub(super) fn taken(fleets: &Fleets, event: &JobEvent, owner: &Owner, public_fork: bool) -> Option<String> {
+    let job = Job { public_fork, ..Job::of(event, owner) };
+    route(fleets, &job).fleet.map(|fleet| fleet.name.clone())
 }
 
 /// Whether a `check_run` payload itself tells that it is a fork's. Of a branch in a fork, GitHub says, `head_branch` is

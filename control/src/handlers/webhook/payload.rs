@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{
     decide::{events::JobEvent, jobs::JobState},
-    fleets::{Scope, Target},
+    fleets::{Owner, Scope, Target},
 };
 
 /// Why a payload can't be used.
@@ -29,6 +29,8 @@ pub(super) struct Origin {
     pub(super) repository: String,
     /// Whether anybody can see the repository, and so fork it and open a pull request.
     pub(super) public: bool,
+    /// What is told of its owner.
+    pub(super) owner: Owner,
     /// Whose token to ask GitHub about it with: the organization's, or the repository's where a person owns it. Hooks of
     /// enterprises and organizations name both.
     pub(super) target: Target,
@@ -106,7 +108,13 @@ pub(super) fn origin(value: &Value, repository: &str) -> Origin {
         Some(login) => Scope::Organization(login.to_owned()),
         None => Scope::Repository(repository.to_owned()),
     };
-    Origin { repository: repository.to_owned(), public, target: Target { scope, installation: installation(value) } }
+    let enterprise = value["enterprise"]["slug"].as_str().map(str::to_owned);
+    Origin {
+        repository: repository.to_owned(),
+        public,
+        owner: Owner { is_person: there["owner"]["type"] == "User", enterprise },
+        target: Target { scope, installation: installation(value) },
+    }
 }
 
 pub(super) fn is_full_name(text: &str) -> bool {

@@ -7,7 +7,7 @@ use dayfly_contract::names;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::{Deps, KnownRuns, LARGEST_BODY, WebhookKey, handle, ours};
+use super::{Deps, KnownRuns, LARGEST_BODY, WebhookKey, handle, take::ours};
 use crate::{
     decide::{jobs::JobState, runners::RunnerState},
     fleets::tests::{fleet, fleets},
@@ -207,6 +207,20 @@ fn a_known_job_keeps_its_fleet_when_the_fleets_change() {
     other["workflow_job"]["labels"] = json!(["renamed"]);
     assert_eq!(tell(&port, &other), 202);
     assert!(port.0.ledger.borrow().markers.is_empty(), "no demand is left behind");
+}
+
+#[test]
+fn a_persons_job_is_not_taken_for_an_organizations_runners() {
+    let port = world::world(1);
+    let mut personal = payload("queued");
+    personal["repository"] = json!({"full_name": "octocat/dotfiles", "owner": {"login": "octocat", "type": "User"}});
+    let lines = logged("info", || assert_eq!(tell(&port, &personal), 202));
+    let said = lines[0]["route.candidates"].as_str().unwrap();
+    assert!(said.starts_with("linux-x64: admission: its runners are for organizations, and the "), "{said}");
+    assert!(untouched(&port));
+    personal["repository"]["owner"]["type"] = json!("Organization");
+    assert_eq!(tell(&port, &personal), 202);
+    assert_eq!(woken(&port), [("linux-x64".to_owned(), 0)]);
 }
 
 #[test]

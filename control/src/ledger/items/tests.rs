@@ -1,12 +1,16 @@
 use super::{
-    META, from_job, from_last_error, from_last_plan, from_manual, from_marker, from_offers, from_reservation,
-    from_runner, key, to_job, to_manual, to_marker, to_meta, to_offers, to_reservation, to_runner,
+    META, from_doubt, from_job, from_last_error, from_last_plan, from_manual, from_marker, from_offers,
+    from_reservation, from_runner, key, to_doubt, to_job, to_manual, to_marker, to_meta, to_offers, to_reservation,
+    to_runner,
 };
 use crate::{
-    decide::breaker::{Breaker, Breakers},
+    decide::{
+        breaker::{Breaker, Breakers},
+        doubt::Why,
+    },
     fleets::Market,
     ledger::{
-        Job, LastError, LastPlan, Manual, Marker, Offers, Reservation, Reuse, Runner,
+        Doubt, Job, LastError, LastPlan, Manual, Marker, Offers, Reservation, Reuse, Runner,
         history::History,
         tests::{job, marker, reservation, runner},
     },
@@ -21,6 +25,10 @@ fn every_record_comes_back_with_its_next_version() {
     assert_eq!(to_marker(&from_marker(&marker("linux-x64", 7))).unwrap(), marker("linux-x64", 7));
     let asking = Marker { asks: vec!["dayfly-cpu=8".into(), "gpu".into()], ..marker("linux-x64", 7) };
     assert_eq!(to_marker(&from_marker(&asking)).unwrap(), asking);
+    for why in [Why::Held, Why::Fork { otherwise: None }, Why::Fork { otherwise: Some("open".into()) }] {
+        let it = Doubt { fleet: "linux-x64".into(), job: 7, why, since: 1, ask_at: 2, expires: 3 };
+        assert_eq!(to_doubt(&from_doubt(&it)).unwrap(), it);
+    }
     let it = Reservation {
         group: 1,
         market: Some(Market::Spot),

@@ -15,6 +15,7 @@ pub(super) async fn bad_webhooks_change_nothing(cloud: Arc<Cloud>) -> Result<()>
     // Good but for what each case changes: the labels are those of a fleet, so that taking it would leave traces.
     let mut payload: serde_json::Value = serde_json::from_str(PAYLOAD)?;
     payload["workflow_job"]["labels"] = serde_json::json!(LABELS);
+    payload["repository"]["owner"]["type"] = serde_json::json!("Organization");
     let payload = payload.to_string();
     let before = traces(&cloud).await?;
     let sign = |body: &str| laptop_github::signature(&cloud.webhook_secret, body.as_bytes());
