@@ -1,10 +1,10 @@
 locals {
   # One zip; the handler's name says which of its functions it is.
-  functions = {
+  functions = merge({
     webhook   = { timeout = var.function_timeouts.webhook, memory = 256 }
     scale-up  = { timeout = var.function_timeouts.scale_up, memory = 512 }
     lifecycle = { timeout = var.function_timeouts.lifecycle, memory = 256 }
-  }
+  }, local.keepers)
 
   environment_all = {
     DAYFLY_DEPLOYMENT     = var.deployment
@@ -35,7 +35,7 @@ locals {
   )
   environment_bus = var.event_bus == null ? {} : { DAYFLY_EVENT_BUS = var.event_bus }
 
-  environment = {
+  environment = merge({
     webhook = merge(local.environment_all, local.environment_fleets, local.environment_github, local.environment_bus, {
       DAYFLY_WEBHOOK_SECRET_PARAMETER = aws_ssm_parameter.webhook_secret.name
       WEBHOOK_SECRET_VERSION          = aws_ssm_parameter.webhook_secret.version
@@ -46,7 +46,7 @@ locals {
       DAYFLY_LIMIT_GITHUB_PER_MINUTE = var.limits.github_per_minute
     })
     lifecycle = merge(local.environment_all, local.environment_github, local.environment_registrations)
-  }
+  }, local.keeper_environment)
 }
 
 resource "aws_lambda_function" "control" {

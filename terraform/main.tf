@@ -1,6 +1,7 @@
 # The map: api.tf takes GitHub's webhooks, functions.tf and roles.tf run the control plane, queues.tf wakes it,
 # ledger.tf is what it knows, fleets.tf and variables.fleets.tf what it is told, runners.tf what it launches, secrets.tf
-# what only it may read, bus.tf watches over the bus that events of GitHub's are put on.
+# what only it may read, bus.tf watches over the bus that events of GitHub's are put on. keepers.tf runs what nothing
+# waits for; runner_versions.tf keeps releases of the runner, housekeeping.tf clears away what is old.
 # Names are those of docs/interface.md.
 
 data "aws_caller_identity" "current" {}

@@ -31,6 +31,11 @@ output "bucket" {
   value       = aws_s3_bucket.dayfly.id
 }
 
+output "runners_bucket" {
+  description = "Name of the bucket that holds releases of the runner; none without runner_versions."
+  value       = one(aws_s3_bucket.runners[*].bucket)
+}
+
 output "launch_templates" {
   description = "Launch template and version, by fleet."
   value       = { for name, template in aws_launch_template.runner : name => { id = template.id, version = tostring(template.latest_version) } }

@@ -127,7 +127,7 @@ locals {
     },
   ]
 
-  policies = {
+  policies = merge({
     # The App: to ask about check runs, and about runs of public repositories.
     webhook = concat(local.may_read_secrets, local.may_publish, [
       local.may_note_jobs, local.may_wake, local.may_read_fleets, local.may_be_the_app,
@@ -157,7 +157,7 @@ locals {
         Resource = "${local.parameter_arn}${local.registration_prefix}/*"
       },
     ])
-  }
+  }, local.keeper_policies)
 }
 
 resource "aws_iam_role" "control" {

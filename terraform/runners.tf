@@ -75,7 +75,7 @@ locals {
     runner = { for field, value in {
       directory       = fleet.agent.runner_directory
       user            = fleet.agent.runner_user
-      source          = fleet.agent.runner_source
+      source          = local.runner_source[name]
       minimum_version = fleet.agent.runner_minimum_version
       disable_update  = fleet.agent.runner_disable_update
       work_folder     = fleet.agent.runner_work_folder
@@ -152,7 +152,13 @@ resource "aws_iam_role_policy" "runner" {
 }
 
 locals {
-  runner_sources = distinct([for fleet in values(var.fleets) : "${fleet.agent.runner_source.bucket}/${fleet.agent.runner_source.prefix}" if fleet.agent.runner_source != null])
+  # A platform stands for where sync-runner keeps it.
+  runner_source = { for name, source in { for name, fleet in var.fleets : name => fleet.agent.runner_source } : name => source == null ? null : {
+    bucket  = source.platform == null ? source.bucket : local.runners_bucket
+    prefix  = source.platform == null ? source.prefix : "${local.runners_prefix}/${source.platform}"
+    version = source.version
+  } }
+  runner_sources = distinct([for source in values(local.runner_source) : "${source.bucket}/${source.prefix}" if source != null])
 }
 
 # Where a fleet says that the runner is installed from S3.

@@ -51,7 +51,8 @@ variable "fleets" {
     part of the launch template, or `image`, which is looked up at each launch. `steering` is what a job's labels of the
     form `dayfly-<what>=<value>` may ask for.
 
-    `agent.runner_source` gives instances the permission to read there. What `agent.cloudwatch_agent` needs is to be
+    `agent.runner_source` is where the runner is installed from, and gives instances the permission to read there: a
+    `platform` of `runner_versions`, or a `bucket` and a `prefix` of your own. What `agent.cloudwatch_agent` needs is to be
     added to the role (output `runner_role`).
   EOT
   type = map(object({
@@ -119,13 +120,18 @@ variable "fleets" {
       cloudwatch_agent           = optional(string)
       runner_directory           = optional(string, "/opt/actions-runner")
       runner_user                = optional(string, "runner")
-      runner_source              = optional(object({ bucket = string, prefix = string, version = optional(string, "latest") }))
-      runner_minimum_version     = optional(string)
-      runner_disable_update      = optional(bool)
-      runner_work_folder         = optional(string)
-      runner_environment         = optional(map(string))
-      runner_hook_started        = optional(string)
-      runner_hook_completed      = optional(string)
+      runner_source = optional(object({
+        platform = optional(string)
+        bucket   = optional(string)
+        prefix   = optional(string)
+        version  = optional(string, "latest")
+      }))
+      runner_minimum_version = optional(string)
+      runner_disable_update  = optional(bool)
+      runner_work_folder     = optional(string)
+      runner_environment     = optional(map(string))
+      runner_hook_started    = optional(string)
+      runner_hook_completed  = optional(string)
     }), {})
   }))
 
@@ -320,11 +326,16 @@ variable "fleets" {
   validation {
     condition = alltrue([for agent in [for fleet in values(var.fleets) : fleet.agent] :
       (agent.runner_minimum_version == null ? true : can(regex("^[0-9]+\\.[0-9]+\\.[0-9]+$", agent.runner_minimum_version)))
-      && (agent.runner_source == null ? true : can(regex("^[a-z0-9.-]{3,63}$", agent.runner_source.bucket))
-        && can(regex("^[^/]([^\\n]*[^/])?$", agent.runner_source.prefix))
+      && (agent.runner_source == null ? true : (agent.runner_source.platform == null
+        ? can(regex("^[a-z0-9.-]{3,63}$", agent.runner_source.bucket)) && can(regex("^[^/]([^\\n]*[^/])?$", agent.runner_source.prefix))
+        : agent.runner_source.bucket == null && agent.runner_source.prefix == null)
       && can(regex("^(latest|[0-9]+\\.[0-9]+\\.[0-9]+)$", agent.runner_source.version)))
     ])
-    error_message = "fleets[*].agent: runner_source has a bucket, a prefix without / at its ends, and a version (\"latest\" or one such as \"2.336.0\"); runner_minimum_version is such a version too."
+    error_message = "fleets[*].agent: runner_source has a platform, or a bucket and a prefix without / at its ends, and a version (\"latest\" or one such as \"2.336.0\"); runner_minimum_version is such a version too."
+  }
+  validation {
+    condition     = alltrue([for fleet in values(var.fleets) : contains(concat([""], try(var.runner_versions.platforms, [])), try(coalesce(fleet.agent.runner_source.platform), ""))])
+    error_message = "fleets[*].agent.runner_source.platform is one of runner_versions.platforms."
   }
   validation {
     condition     = alltrue(flatten([for fleet in values(var.fleets) : [for name in keys(coalesce(fleet.agent.runner_environment, {})) : can(regex("^[A-Za-z_][A-Za-z0-9_]*$", name))]]))

@@ -1,7 +1,9 @@
 //! What the environment tells a handler. The variables are an argument, every mistake is told at once, and each
 //! handler requires only what it uses.
 
-use std::collections::BTreeMap;
+mod keepers;
+
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use dayfly_contract::{Problem, Problems, names};
 
@@ -9,6 +11,7 @@ use crate::{
     decide::bucket::Limits,
     fleets::{Fleets, Handover},
 };
+pub use keepers::{HousekeepConfig, SyncConfig};
 
 /// Which of the functions this process is: Lambda's handler name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +22,17 @@ pub enum Role {
     ScaleUp,
     /// Hears from the instances.
     Lifecycle,
+    /// Keeps releases of the runner in S3.
+    SyncRunner,
+    /// Clears away what nobody needs.
+    Housekeep,
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 3] = [Self::Webhook, Self::ScaleUp, Self::Lifecycle];
+    pub const ALL: [Self; 5] = [Self::Webhook, Self::ScaleUp, Self::Lifecycle, Self::SyncRunner, Self::Housekeep];
+    /// Those that work with the ledger; the keepers do without.
+    const WITH_LEDGER: [Self; 3] = [Self::Webhook, Self::ScaleUp, Self::Lifecycle];
 
     /// The handler's name, as in `_HANDLER`.
     #[must_use]
@@ -32,6 +41,8 @@ impl Role {
             Self::Webhook => "webhook",
             Self::ScaleUp => "scale-up",
             Self::Lifecycle => "lifecycle",
+            Self::SyncRunner => "sync-runner",
+            Self::Housekeep => "housekeep",
         }
     }
 }
@@ -63,6 +74,10 @@ pub struct Config {
     pub registration_kms_key: Option<String>,
     /// How fast services may be called.
     pub limits: Limits,
+    /// What sync-runner keeps; none for others.
+    pub sync: Option<SyncConfig>,
+    /// What housekeep clears away; none for others.
+    pub housekeep: Option<HousekeepConfig>,
     /// Log filter in `tracing`'s syntax.
     pub log: String,
 }
@@ -108,17 +123,17 @@ pub struct AppConfig {
 const GITHUB_URL: &str = "https://api.github.com";
 
 /// Every variable with the roles that require it. Those that none requires may be left out.
-const VARIABLES: [(&str, &[Role]); 17] = [
+const VARIABLES: [(&str, &[Role]); 34] = [
     ("DAYFLY_DEPLOYMENT", &Role::ALL),
-    ("DAYFLY_TABLE", &Role::ALL),
-    ("DAYFLY_WAKE_QUEUE_URL", &Role::ALL),
-    ("DAYFLY_FLEETS", &[Role::Webhook, Role::ScaleUp]),
+    ("DAYFLY_TABLE", &Role::WITH_LEDGER),
+    ("DAYFLY_WAKE_QUEUE_URL", &Role::WITH_LEDGER),
+    ("DAYFLY_FLEETS", &[Role::Webhook, Role::ScaleUp, Role::Housekeep]),
     ("DAYFLY_WEBHOOK_SECRET_PARAMETER", &[Role::Webhook]),
     // Or the token; the webhook asks GitHub only about some jobs.
     ("DAYFLY_GITHUB_APPS", &[Role::ScaleUp, Role::Lifecycle]),
     ("DAYFLY_GITHUB_TOKEN_PARAMETER", &[]),
     ("DAYFLY_GITHUB_URL", &[]),
-    ("DAYFLY_REGISTRATION_PREFIX", &[Role::ScaleUp, Role::Lifecycle]),
+    ("DAYFLY_REGISTRATION_PREFIX", &[Role::ScaleUp, Role::Lifecycle, Role::Housekeep]),
     ("DAYFLY_REGISTRATION_BUCKET", &[]),
     ("DAYFLY_REGISTRATION_BUCKET_PREFIX", &[]),
     ("DAYFLY_REGISTRATION_KMS_KEY", &[]),
@@ -126,6 +141,23 @@ const VARIABLES: [(&str, &[Role]); 17] = [
     ("DAYFLY_LIMIT_SSM_PER_SECOND", &[]),
     ("DAYFLY_LIMIT_GITHUB_PER_MINUTE", &[]),
     ("DAYFLY_EVENT_BUS", &[]),
+    ("DAYFLY_RUNNERS", &[Role::SyncRunner]),
+    ("DAYFLY_RUNNER_PLATFORMS", &[]),
+    ("DAYFLY_RUNNER_VERSION", &[]),
+    ("DAYFLY_RUNNER_DELAY_HOURS", &[]),
+    ("DAYFLY_RUNNER_ALSO", &[]),
+    ("DAYFLY_RUNNER_KEEP", &[]),
+    ("DAYFLY_RELEASES_URL", &[]),
+    ("DAYFLY_RELEASES_TOKEN_PARAMETER", &[]),
+    ("DAYFLY_REPORTS", &[Role::Housekeep]),
+    ("DAYFLY_HOUSEKEEP_DRY_RUN", &[]),
+    ("DAYFLY_HOUSEKEEP_IMAGE_TAGS", &[]),
+    ("DAYFLY_HOUSEKEEP_IMAGE_DAYS", &[]),
+    ("DAYFLY_HOUSEKEEP_IMAGE_KEEP", &[]),
+    ("DAYFLY_HOUSEKEEP_LEFTOVER_HOURS", &[]),
+    ("DAYFLY_HOUSEKEEP_MOST", &[]),
+    ("DAYFLY_HOUSEKEEP_PARAMETERS", &[]),
+    ("DAYFLY_RUNNER_SECURITY_GROUP", &[]),
     ("DAYFLY_LOG", &[]),
 ];
 
@@ -142,7 +174,8 @@ impl Config {
         let role = Role::ALL.into_iter().find(|role| handler == Some(role.name()));
         if role.is_none() {
             let found = handler.map_or_else(|| "nothing".to_owned(), |name| format!("\"{name}\""));
-            problems.0.push(Problem::new("_HANDLER", found, "\"webhook\", \"scale-up\" or \"lifecycle\""));
+            let names = Role::ALL.map(|role| format!("\"{}\"", role.name())).join(", ");
+            problems.0.push(Problem::new("_HANDLER", found, format!("one of {names}")));
         }
         let mut reader = Reader { variables, role, problems };
         let config = Self {
@@ -179,6 +212,8 @@ impl Config {
             event_bus: reader.optional("DAYFLY_EVENT_BUS", "an EventBridge bus's name or ARN", |name| {
                 !name.is_empty() && name.len() <= 1600
             }),
+            sync: keepers::sync(&mut reader),
+            housekeep: keepers::housekeep(&mut reader),
             log: reader.text_or("DAYFLY_LOG", "info", "a log filter such as \"info\"", crate::logging::is_filter),
         };
         reader.refuse_unknown();
@@ -260,8 +295,11 @@ impl Reader<'_> {
     }
 
     fn limit(&mut self, name: &str, default: u32) -> u32 {
-        let number = |text: &str| text.parse::<u32>().ok().filter(|limit| *limit <= 100_000);
-        let allowed = "a whole number from 0, for no limit, to 100000";
+        self.number(name, default, 0..=100_000, "a whole number from 0, for no limit, to 100000")
+    }
+
+    fn number(&mut self, name: &str, default: u32, range: RangeInclusive<u32>, allowed: &str) -> u32 {
+        let number = |text: &str| text.parse::<u32>().ok().filter(|it| range.contains(it));
         let text = self.text_or(name, &default.to_string(), allowed, |text| number(text).is_some());
         number(&text).unwrap_or(default)
     }

@@ -8,6 +8,9 @@
 //! - [`handlers::scale_up`] is woken for a fleet, reads its whole level, and launches what is missing: a reservation in
 //!   the ledger, instances from [`compute`], a JIT config from [`github`], the [`handover`] to the instance.
 //! - [`handlers::lifecycle`] hears from the instances' agents and settles the ledger.
+//! - [`handlers::sync_runner`] and [`handlers::housekeep`], the keepers, run by a schedule and without the ledger: the one
+//!   brings [`releases`] of the runner into S3, the other looks at what the account has ([`estate`]) and clears away what
+//!   nobody needs. Both speak of [`objects`] in a bucket.
 //!
 //! [`decide`] is pure: which fleet a job belongs to, how many instances are missing, what a job's or runner's next
 //! state is, what an error of EC2 means. `ledger`, `compute`, `github`, `handover` and `wake` are ports, as wide as
@@ -25,6 +28,7 @@ pub mod clock;
 pub mod compute;
 pub mod config;
 pub mod decide;
+pub mod estate;
 pub mod fleets;
 pub mod github;
 pub mod handlers;
@@ -32,6 +36,8 @@ pub mod handover;
 pub mod ledger;
 pub mod logging;
 pub mod metrics;
+pub mod objects;
+pub mod releases;
 pub mod report;
 pub mod trace;
 pub mod wake;

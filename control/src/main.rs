@@ -11,13 +11,16 @@ use dayfly_control::{
     clock::SystemClock,
     compute::ec2::Ec2,
     config::{Config, Role},
+    estate::aws::AwsEstate,
     fleets::Fleets,
     github::lazy::LazyApp,
-    handlers::{lifecycle, scale_up, webhook},
+    handlers::{housekeep, lifecycle, scale_up, sync_runner, webhook},
     handover::{s3::S3Handover, ssm::SsmHandover, stores::Stores},
     ledger::dynamo::DynamoLedger,
     logging,
     metrics::{self, Metrics},
+    objects::s3::S3Objects,
+    releases::github::GitHubReleases,
     report::Chain,
     trace::{self, TraceId},
     wake::sqs::SqsWake,
@@ -66,6 +69,8 @@ fn run(config: &Config) -> anyhow::Result<()> {
             Role::Webhook => Box::pin(webhook(config)).await,
             Role::ScaleUp => Box::pin(scale_up(config)).await,
             Role::Lifecycle => Box::pin(lifecycle(config)).await,
+            Role::SyncRunner => Box::pin(sync_runner(config)).await,
+            Role::Housekeep => Box::pin(housekeep(config)).await,
         }
     };
     runtime.block_on(served)
@@ -165,6 +170,69 @@ async fn lifecycle(config: &Config) -> anyhow::Result<()> {
     let serve = service_fn(async |event: LambdaEvent<SqsEvent>| {
         let work = Box::pin(lifecycle::handle(deps, &event.payload));
         Ok::<_, lambda_runtime::Error>(observed(&deps.metrics, &event.context, work).await)
+    });
+    Box::pin(lambda_runtime::run(serve)).await.map_err(anyhow::Error::from_boxed)
+}
+
+impl sync_runner::Ports for Production {
+    type Objects = S3Objects;
+    type Releases = GitHubReleases<SystemClock>;
+    type Clock = SystemClock;
+}
+
+async fn sync_runner(config: &Config) -> anyhow::Result<()> {
+    let sync = config.sync.as_ref().context("sync-runner has no configuration")?;
+    let sdk = aws::config().await;
+    let token = match &sync.token_parameter {
+        Some(parameter) => Some(aws::secret(&aws_sdk_ssm::Client::new(&sdk), parameter).await?),
+        None => None,
+    };
+    let deps = sync_runner::Deps::<Production> {
+        settings: sync.settings.clone(),
+        objects: S3Objects::new(aws::s3(&sdk), &sync.bucket),
+        releases: GitHubReleases::new(&sync.releases_url, token, SystemClock)?,
+        metrics: Metrics::new(&config.deployment, config.role.name()),
+        clock: SystemClock,
+    };
+    let deps = &deps;
+    // Whatever the schedule, or a person, has to say: it is only a wake-up.
+    let serve = service_fn(async |event: LambdaEvent<serde_json::Value>| {
+        let work = Box::pin(sync_runner::handle(deps, event.context.deadline));
+        observed(&deps.metrics, &event.context, work).await.map_err(lambda_runtime::Error::from)
+    });
+    Box::pin(lambda_runtime::run(serve)).await.map_err(anyhow::Error::from_boxed)
+}
+
+impl housekeep::Ports for Production {
+    type Estate = AwsEstate;
+    type Objects = S3Objects;
+    type Clock = SystemClock;
+}
+
+async fn housekeep(config: &Config) -> anyhow::Result<()> {
+    let keep = config.housekeep.as_ref().context("housekeep has no configuration")?;
+    let sdk = aws::config().await;
+    let (s3, registrations) = (aws::s3(&sdk), &config.registration_objects.bucket);
+    let deps = housekeep::Deps::<Production> {
+        settings: keep.settings.clone(),
+        fleets: fleets(config, &sdk).await?,
+        estate: AwsEstate {
+            ec2: aws_sdk_ec2::Client::new(&sdk),
+            ssm: aws_sdk_ssm::Client::new(&sdk),
+            deployment: config.deployment.clone(),
+            registration_prefix: config.registration_prefix.clone(),
+            parameter_prefixes: keep.parameter_prefixes.clone(),
+            security_group: keep.security_group.clone(),
+        },
+        reports: S3Objects::new(s3.clone(), &keep.bucket),
+        registrations: (!registrations.is_empty()).then(|| S3Objects::new(s3, registrations)),
+        metrics: Metrics::new(&config.deployment, config.role.name()),
+        clock: SystemClock,
+    };
+    let deps = &deps;
+    let serve = service_fn(async |event: LambdaEvent<serde_json::Value>| {
+        let work = Box::pin(housekeep::handle(deps, event.context.deadline));
+        observed(&deps.metrics, &event.context, work).await.map_err(lambda_runtime::Error::from)
     });
     Box::pin(lambda_runtime::run(serve)).await.map_err(anyhow::Error::from_boxed)
 }

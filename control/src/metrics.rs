@@ -46,6 +46,10 @@ pub enum Metric {
     Duration,
     /// What was dropped or refused, by `Reason`. There is a log line for each.
     Refused,
+    /// Releases of the runner that were stored, made the latest or deleted, by `Platform` and `Action`.
+    RunnerReleases,
+    /// Images, snapshots and leftovers that went or stay, by `Kind` and `Action`.
+    Housekeeping,
 }
 
 /// What a metric counts in, by CloudWatch's names.
@@ -57,7 +61,7 @@ enum Unit {
 
 impl Metric {
     /// All metrics.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Jobs,
         Self::QueueTime,
         Self::InstancesAsked,
@@ -68,6 +72,8 @@ impl Metric {
         Self::GitHubRemaining,
         Self::Duration,
         Self::Refused,
+        Self::RunnerReleases,
+        Self::Housekeeping,
     ];
 
     /// Its name in CloudWatch.
@@ -84,6 +90,8 @@ impl Metric {
             Self::GitHubRemaining => "GitHubRemaining",
             Self::Duration => "Duration",
             Self::Refused => "Refused",
+            Self::RunnerReleases => "RunnerReleases",
+            Self::Housekeeping => "Housekeeping",
         }
     }
 

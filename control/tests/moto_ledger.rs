@@ -1,12 +1,16 @@
-//! The ledger in a real DynamoDB API, and registrations in SSM and S3: moto, started here on a free port, or whatever
+//! The ledger in a real DynamoDB API, and registrations in SSM and S3, and what else is there of S3 and EC2: moto, started here on a free port, or whatever
 //! `DAYFLY_TEST_AWS_ENDPOINT` names.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the helpers of a test are test code")]
 
 #[path = "moto_ledger/command.rs"]
 mod command;
+#[path = "moto_ledger/estate.rs"]
+mod estate;
 #[path = "moto_ledger/handover.rs"]
 mod handover;
+#[path = "moto_ledger/objects.rs"]
+mod objects;
 #[path = "moto_ledger/server.rs"]
 mod server;
 

@@ -1,3 +1,5 @@
+mod keepers;
+
 use std::collections::BTreeMap;
 
 use super::{AppConfig, Config, Handover, Limits, Role, S3Object};
@@ -14,6 +16,8 @@ fn variables(role: Role) -> BTreeMap<String, String> {
         ("DAYFLY_WEBHOOK_SECRET_PARAMETER", "/dayfly/demo/github/webhook-secret"),
         ("DAYFLY_GITHUB_APPS", "Iv23li=/dayfly/demo/github/app-key"),
         ("DAYFLY_REGISTRATION_PREFIX", "/dayfly/demo/registrations"),
+        ("DAYFLY_RUNNERS", "s3://dayfly-demo-v-123456789012/runners"),
+        ("DAYFLY_REPORTS", "s3://dayfly-demo-123456789012/housekeep"),
     ];
     all.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
@@ -57,6 +61,8 @@ fn each_handler_requires_what_it_uses_and_no_more() {
             "DAYFLY_DEPLOYMENT DAYFLY_TABLE DAYFLY_WAKE_QUEUE_URL DAYFLY_GITHUB_APPS \
                            DAYFLY_REGISTRATION_PREFIX",
         ),
+        (Role::SyncRunner, "DAYFLY_DEPLOYMENT DAYFLY_RUNNERS"),
+        (Role::Housekeep, "DAYFLY_DEPLOYMENT DAYFLY_FLEETS DAYFLY_REGISTRATION_PREFIX DAYFLY_REPORTS"),
     ];
     for (role, needed) in needs {
         let needed: Vec<&str> = needed.split_whitespace().collect();
@@ -89,7 +95,10 @@ fn every_mistake_is_told_at_once() {
     let told = mistakes(&wrong);
     let names: Vec<&str> = told.iter().filter_map(|it| it.split(':').next()).collect();
     assert_eq!(names, changes.map(|(name, _)| name), "{told:#?}");
-    assert_eq!(told[0], "_HANDLER: found \"bootstrap\", expected \"webhook\", \"scale-up\" or \"lifecycle\"");
+    assert_eq!(
+        told[0],
+        "_HANDLER: found \"bootstrap\", expected one of \"webhook\", \"scale-up\", \"lifecycle\", \"sync-runner\", \"housekeep\""
+    );
     assert!(!told.join("").contains("hunter2"), "an unknown variable's value may be a secret");
 }
 

@@ -9,6 +9,8 @@
 //! - [`asks`]: what a job's labels ask for beyond its fleet; [`wishes`]: which of them steer the launch.
 //! - [`offers`], [`launch`]: what EC2 is asked for; [`errors`], [`answer`]: what its answer means.
 //! - [`breaker`]: which offers are not asked for now; [`bucket`]: how fast services may be called.
+//! - [`releases`]: which versions of the runner are kept in S3.
+//! - [`housekeeping`]: which images and leftovers may go.
 //! - [`explain`]: why a job has a runner, or none.
 
 pub mod answer;
@@ -19,10 +21,12 @@ pub mod doubt;
 pub mod errors;
 pub mod events;
 pub mod explain;
+pub mod housekeeping;
 pub mod jobs;
 pub mod launch;
 pub mod offers;
 pub mod plan;
+pub mod releases;
 pub mod reusable;
 pub mod route;
 pub mod runners;

@@ -4,6 +4,8 @@
 mod asking;
 pub mod batch;
 mod forks;
+pub mod housekeep;
 pub mod lifecycle;
 pub mod scale_up;
+pub mod sync_runner;
 pub mod webhook;

@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::{
     config::{BehaviorVersion, Credentials, Region},
     types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType},
 };
+use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use dayfly_control::ledger::dynamo::DynamoLedger;
 
 /// A DynamoDB API; moto ends with it.
@@ -81,6 +82,17 @@ impl Moto {
         aws_sdk_ssm::Client::from_conf(config)
     }
 
+    pub(crate) fn ec2(&self) -> aws_sdk_ec2::Client {
+        let config = aws_sdk_ec2::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .endpoint_url(&self.endpoint)
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .build();
+        aws_sdk_ec2::Client::from_conf(config)
+    }
+
     pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -91,6 +103,12 @@ impl Moto {
             .force_path_style(true)
             .build();
         aws_sdk_s3::Client::from_conf(config)
+    }
+
+    /// A fresh bucket.
+    pub(crate) async fn bucket(&self, name: &str) {
+        let place = CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::EuWest1).build();
+        self.s3().create_bucket().bucket(name).create_bucket_configuration(place).send().await.unwrap();
     }
 
     /// A fresh table.

@@ -24,6 +24,7 @@ MENDS = (
     "lambda_fields",
     "logs_class",
     "s3_policy_conditions",
+    "s3_complete_answer",
     "s3_upload_ids",
     "dynamodb_transactions",
     "dynamodb_answers",

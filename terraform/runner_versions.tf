@@ -1,0 +1,116 @@
+# Releases of the runner, for agents to install: sync-runner writes them, fleets name them by platform.
+
+locals {
+  # The deployment's name may have 40 characters, and a bucket's 63. Without versions: each holds a whole runner.
+  runners_bucket = "${local.prefix}-v-${local.account}"
+  runners_prefix = "runners"
+
+  # Versions that fleets name, beside the one that is the latest.
+  runner_versions_named = sort(distinct([
+    for fleet in values(var.fleets) : fleet.agent.runner_source.version
+    if try(fleet.agent.runner_source.platform, null) != null && try(fleet.agent.runner_source.version, "latest") != "latest"
+  ]))
+
+  # Of one element or none, since the parts are of different types.
+  sync_runner = {
+    # By its memory a function has its share of a CPU: this one decompresses and compresses some 700 MB for each release.
+    function = { for versions in [var.runner_versions] : "sync-runner" => { timeout = 900, memory = 512 } if versions != null }
+    schedule = { for versions in [var.runner_versions] : "sync-runner" => versions.schedule if versions != null }
+    environment = { for versions in [var.runner_versions] : "sync-runner" => { for name, value in {
+      DAYFLY_DEPLOYMENT               = var.deployment
+      DAYFLY_LOG                      = var.log_level
+      DAYFLY_RUNNERS                  = "s3://${one(aws_s3_bucket.runners[*].bucket)}/${local.runners_prefix}"
+      DAYFLY_RUNNER_PLATFORMS         = join(",", versions.platforms)
+      DAYFLY_RUNNER_VERSION           = versions.version
+      DAYFLY_RUNNER_DELAY_HOURS       = versions.delay_hours
+      DAYFLY_RUNNER_KEEP              = versions.keep
+      DAYFLY_RUNNER_ALSO              = length(local.runner_versions_named) == 0 ? null : join(",", local.runner_versions_named)
+      DAYFLY_RELEASES_URL             = versions.releases_url
+      DAYFLY_RELEASES_TOKEN_PARAMETER = versions.token_parameter
+    } : name => value if value != null } if versions != null }
+    policy = { for versions in [var.runner_versions] : "sync-runner" => concat([
+      {
+        Sid      = "Runners"
+        Effect   = "Allow"
+        Action   = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+        Resource = "arn:${local.partition}:s3:::${local.runners_bucket}/${local.runners_prefix}/*"
+      },
+      {
+        # Without it S3 says 403, and not 404, for what is not there.
+        Sid      = "ListRunners"
+        Effect   = "Allow"
+        Action   = "s3:ListBucket"
+        Resource = "arn:${local.partition}:s3:::${local.runners_bucket}"
+      },
+      ], [for name in compact([versions.token_parameter]) : {
+        Sid      = "Token"
+        Effect   = "Allow"
+        Action   = "ssm:GetParameter"
+        Resource = "${local.parameter_arn}${name}"
+    }]) if versions != null }
+  }
+}
+
+resource "aws_s3_bucket" "runners" {
+  count  = var.runner_versions == null ? 0 : 1
+  bucket = local.runners_bucket
+  # All that is in it is GitHub's, and can be had again.
+  force_destroy = true
+  tags          = local.tags
+}
+
+resource "aws_s3_bucket_public_access_block" "runners" {
+  count                   = length(aws_s3_bucket.runners)
+  bucket                  = aws_s3_bucket.runners[count.index].id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_server_side_encryption_configuration" "runners" {
+  count  = length(aws_s3_bucket.runners)
+  bucket = aws_s3_bucket.runners[count.index].id
+
+  rule {
+    apply_server_side_encryption_by_default {
+      sse_algorithm = "AES256"
+    }
+  }
+}
+
+# A function that was killed leaves parts behind, which are billed and in no list of objects.
+resource "aws_s3_bucket_lifecycle_configuration" "runners" {
+  count  = length(aws_s3_bucket.runners)
+  bucket = aws_s3_bucket.runners[count.index].id
+
+  rule {
+    id     = "unfinished"
+    status = "Enabled"
+
+    filter {}
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 1
+    }
+  }
+}
+
+resource "aws_s3_bucket_policy" "runners" {
+  count  = length(aws_s3_bucket.runners)
+  bucket = aws_s3_bucket.runners[count.index].id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "TlsOnly"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:*"
+      Resource  = [aws_s3_bucket.runners[count.index].arn, "${aws_s3_bucket.runners[count.index].arn}/*"]
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
+  })
+
+  # S3 takes one of these two at a time.
+  depends_on = [aws_s3_bucket_public_access_block.runners]
+}
