@@ -4,6 +4,8 @@ locals {
     webhook   = { timeout = var.function_timeouts.webhook, memory = 256 }
     scale-up  = { timeout = var.function_timeouts.scale_up, memory = 512 }
     lifecycle = { timeout = var.function_timeouts.lifecycle, memory = 256 }
+    # Less than a minute: one run ends before the next begins.
+    reconcile = { timeout = 55, memory = 256 }
   }, local.keepers)
 
   environment_all = {
@@ -46,6 +48,7 @@ locals {
       DAYFLY_LIMIT_GITHUB_PER_MINUTE = var.limits.github_per_minute
     })
     lifecycle = merge(local.environment_all, local.environment_github, local.environment_registrations)
+    reconcile = local.environment_reconcile
   }, local.keeper_environment)
 }
 

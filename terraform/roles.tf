@@ -128,6 +128,7 @@ locals {
   ]
 
   policies = merge({
+    reconcile = local.may_reconcile
     # The App: to ask about check runs, and about runs of public repositories.
     webhook = concat(local.may_read_secrets, local.may_publish, [
       local.may_note_jobs, local.may_wake, local.may_read_fleets, local.may_be_the_app,

@@ -10,6 +10,7 @@ use dayfly_contract::{Problem, Problems, names};
 use crate::{
     decide::bucket::Limits,
     fleets::{Fleets, Handover},
+    github::watch::Hook,
 };
 pub use keepers::{HousekeepConfig, SyncConfig};
 
@@ -22,6 +23,8 @@ pub enum Role {
     ScaleUp,
     /// Hears from the instances.
     Lifecycle,
+    /// Puts right what nobody told of.
+    Reconcile,
     /// Keeps releases of the runner in S3.
     SyncRunner,
     /// Clears away what nobody needs.
@@ -30,9 +33,10 @@ pub enum Role {
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 5] = [Self::Webhook, Self::ScaleUp, Self::Lifecycle, Self::SyncRunner, Self::Housekeep];
+    pub const ALL: [Self; 6] =
+        [Self::Webhook, Self::ScaleUp, Self::Lifecycle, Self::Reconcile, Self::SyncRunner, Self::Housekeep];
     /// Those that work with the ledger; the keepers do without.
-    const WITH_LEDGER: [Self; 3] = [Self::Webhook, Self::ScaleUp, Self::Lifecycle];
+    const WITH_LEDGER: [Self; 4] = [Self::Webhook, Self::ScaleUp, Self::Lifecycle, Self::Reconcile];
 
     /// The handler's name, as in `_HANDLER`.
     #[must_use]
@@ -41,6 +45,7 @@ impl Role {
             Self::Webhook => "webhook",
             Self::ScaleUp => "scale-up",
             Self::Lifecycle => "lifecycle",
+            Self::Reconcile => "reconcile",
             Self::SyncRunner => "sync-runner",
             Self::Housekeep => "housekeep",
         }
@@ -74,6 +79,10 @@ pub struct Config {
     pub registration_kms_key: Option<String>,
     /// How fast services may be called.
     pub limits: Limits,
+    /// For so many seconds an agent may be silent before its instance is looked after.
+    pub silence_seconds: u64,
+    /// Hooks of organizations and repositories that tell of jobs, beside those of the Apps.
+    pub hooks: Vec<Hook>,
     /// What sync-runner keeps; none for others.
     pub sync: Option<SyncConfig>,
     /// What housekeep clears away; none for others.
@@ -123,17 +132,17 @@ pub struct AppConfig {
 const GITHUB_URL: &str = "https://api.github.com";
 
 /// Every variable with the roles that require it. Those that none requires may be left out.
-const VARIABLES: [(&str, &[Role]); 34] = [
+const VARIABLES: [(&str, &[Role]); 36] = [
     ("DAYFLY_DEPLOYMENT", &Role::ALL),
     ("DAYFLY_TABLE", &Role::WITH_LEDGER),
     ("DAYFLY_WAKE_QUEUE_URL", &Role::WITH_LEDGER),
-    ("DAYFLY_FLEETS", &[Role::Webhook, Role::ScaleUp, Role::Housekeep]),
+    ("DAYFLY_FLEETS", &[Role::Webhook, Role::ScaleUp, Role::Reconcile, Role::Housekeep]),
     ("DAYFLY_WEBHOOK_SECRET_PARAMETER", &[Role::Webhook]),
     // Or the token; the webhook asks GitHub only about some jobs.
-    ("DAYFLY_GITHUB_APPS", &[Role::ScaleUp, Role::Lifecycle]),
+    ("DAYFLY_GITHUB_APPS", &[Role::ScaleUp, Role::Lifecycle, Role::Reconcile]),
     ("DAYFLY_GITHUB_TOKEN_PARAMETER", &[]),
     ("DAYFLY_GITHUB_URL", &[]),
-    ("DAYFLY_REGISTRATION_PREFIX", &[Role::ScaleUp, Role::Lifecycle, Role::Housekeep]),
+    ("DAYFLY_REGISTRATION_PREFIX", &[Role::ScaleUp, Role::Lifecycle, Role::Reconcile, Role::Housekeep]),
     ("DAYFLY_REGISTRATION_BUCKET", &[]),
     ("DAYFLY_REGISTRATION_BUCKET_PREFIX", &[]),
     ("DAYFLY_REGISTRATION_KMS_KEY", &[]),
@@ -141,6 +150,8 @@ const VARIABLES: [(&str, &[Role]); 34] = [
     ("DAYFLY_LIMIT_SSM_PER_SECOND", &[]),
     ("DAYFLY_LIMIT_GITHUB_PER_MINUTE", &[]),
     ("DAYFLY_EVENT_BUS", &[]),
+    ("DAYFLY_SILENCE_SECONDS", &[]),
+    ("DAYFLY_GITHUB_HOOKS", &[]),
     ("DAYFLY_RUNNERS", &[Role::SyncRunner]),
     ("DAYFLY_RUNNER_PLATFORMS", &[]),
     ("DAYFLY_RUNNER_VERSION", &[]),
@@ -212,6 +223,8 @@ impl Config {
             event_bus: reader.optional("DAYFLY_EVENT_BUS", "an EventBridge bus's name or ARN", |name| {
                 !name.is_empty() && name.len() <= 1600
             }),
+            silence_seconds: reader.silence(),
+            hooks: reader.hooks(),
             sync: keepers::sync(&mut reader),
             housekeep: keepers::housekeep(&mut reader),
             log: reader.text_or("DAYFLY_LOG", "info", "a log filter such as \"info\"", crate::logging::is_filter),
@@ -266,6 +279,20 @@ impl Reader<'_> {
                 is_url,
             ),
         }
+    }
+
+    fn silence(&mut self) -> u64 {
+        // GitHub takes 15 minutes to give a runner up, and a heartbeat or two may be late.
+        let number = |text: &str| text.parse::<u64>().ok().filter(|it| (120..=86_400).contains(it));
+        let (name, allowed) = ("DAYFLY_SILENCE_SECONDS", "a whole number from 120 to 86400");
+        number(&self.text_or(name, "600", allowed, |text| number(text).is_some())).unwrap_or(600)
+    }
+
+    fn hooks(&mut self) -> Vec<Hook> {
+        let read = |text: &str| text.split(',').map(|hook| Hook::read(hook.trim())).collect::<Option<Vec<Hook>>>();
+        let allowed = "orgs/<login>/hooks/<id> or repos/<owner>/<repo>/hooks/<id>, separated by commas";
+        let text = self.optional("DAYFLY_GITHUB_HOOKS", allowed, |text| read(text).is_some());
+        text.and_then(|text| read(&text)).unwrap_or_default()
     }
 
     /// The variable `name`, where it is there.

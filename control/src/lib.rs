@@ -8,6 +8,7 @@
 //! - [`handlers::scale_up`] is woken for a fleet, reads its whole level, and launches what is missing: a reservation in
 //!   the ledger, instances from [`compute`], a JIT config from [`github`], the [`handover`] to the instance.
 //! - [`handlers::lifecycle`] hears from the instances' agents and settles the ledger.
+//! - [`handlers::reconcile`] looks after everything each minute, and puts right what nobody told of.
 //! - [`handlers::sync_runner`] and [`handlers::housekeep`], the keepers, run by a schedule and without the ledger: the one
 //!   brings [`releases`] of the runner into S3, the other looks at what the account has ([`estate`]) and clears away what
 //!   nobody needs. Both speak of [`objects`] in a bucket.

@@ -1,6 +1,6 @@
 //! `bootstrap`: every Lambda function of Dayfly's control plane. `_HANDLER` says which one this process is.
 
-use std::{collections::BTreeMap, process::ExitCode};
+use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use aws_lambda_events::{apigw::ApiGatewayV2httpRequest, sqs::SqsEvent};
@@ -14,7 +14,7 @@ use dayfly_control::{
     estate::aws::AwsEstate,
     fleets::Fleets,
     github::lazy::LazyApp,
-    handlers::{housekeep, lifecycle, scale_up, sync_runner, webhook},
+    handlers::{housekeep, lifecycle, reconcile, scale_up, sync_runner, webhook},
     handover::{s3::S3Handover, ssm::SsmHandover, stores::Stores},
     ledger::dynamo::DynamoLedger,
     logging,
@@ -69,6 +69,7 @@ fn run(config: &Config) -> anyhow::Result<()> {
             Role::Webhook => Box::pin(webhook(config)).await,
             Role::ScaleUp => Box::pin(scale_up(config)).await,
             Role::Lifecycle => Box::pin(lifecycle(config)).await,
+            Role::Reconcile => Box::pin(reconcile(config)).await,
             Role::SyncRunner => Box::pin(sync_runner(config)).await,
             Role::Housekeep => Box::pin(housekeep(config)).await,
         }
@@ -233,6 +234,44 @@ async fn housekeep(config: &Config) -> anyhow::Result<()> {
     let serve = service_fn(async |event: LambdaEvent<serde_json::Value>| {
         let work = Box::pin(housekeep::handle(deps, event.context.deadline));
         observed(&deps.metrics, &event.context, work).await.map_err(lambda_runtime::Error::from)
+    });
+    Box::pin(lambda_runtime::run(serve)).await.map_err(anyhow::Error::from_boxed)
+}
+
+impl reconcile::Ports for Production {
+    type Ledger = DynamoLedger;
+    type Compute = Ec2;
+    type GitHub = LazyApp;
+    type Handover = Stores;
+    type Wake = SqsWake;
+    type Clock = SystemClock;
+}
+
+async fn reconcile(config: &Config) -> anyhow::Result<()> {
+    let sdk = aws::config().await;
+    let ssm = aws_sdk_ssm::Client::new(&sdk);
+    let ledger = DynamoLedger::new(aws_sdk_dynamodb::Client::new(&sdk), &config.table);
+    let fleets = fleets(config, &sdk).await?;
+    config.serves(&fleets)?;
+    let deps = reconcile::Deps::<Production> {
+        deployment: config.deployment.clone(),
+        fleets,
+        hooks: config.hooks.clone(),
+        silence: Duration::from_secs(config.silence_seconds),
+        compute: Ec2::new(aws_sdk_ec2::Client::new(&sdk), ssm.clone()),
+        github: LazyApp::new(ssm.clone(), config.github.clone(), ledger.clone()),
+        ledger,
+        handover: stores(config, &sdk, ssm),
+        wake: SqsWake::new(aws_sdk_sqs::Client::new(&sdk), &config.wake_queue_url),
+        metrics: Metrics::new(&config.deployment, config.role.name()),
+        clock: SystemClock,
+    };
+    let deps = &deps;
+    // The schedule's event says nothing but that it is time.
+    let serve = service_fn(async |event: LambdaEvent<serde_json::Value>| {
+        let work = Box::pin(reconcile::handle(deps, event.context.deadline));
+        observed(&deps.metrics, &event.context, work).await;
+        Ok::<_, lambda_runtime::Error>(())
     });
     Box::pin(lambda_runtime::run(serve)).await.map_err(anyhow::Error::from_boxed)
 }

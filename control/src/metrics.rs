@@ -46,6 +46,8 @@ pub enum Metric {
     Duration,
     /// What was dropped or refused, by `Reason`. There is a log line for each.
     Refused,
+    /// What reconcile put right, by `Reason`. There is a log line for each.
+    Mended,
     /// Releases of the runner that were stored, made the latest or deleted, by `Platform` and `Action`.
     RunnerReleases,
     /// Images, snapshots and leftovers that went or stay, by `Kind` and `Action`.
@@ -61,7 +63,7 @@ enum Unit {
 
 impl Metric {
     /// All metrics.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Jobs,
         Self::QueueTime,
         Self::InstancesAsked,
@@ -72,6 +74,7 @@ impl Metric {
         Self::GitHubRemaining,
         Self::Duration,
         Self::Refused,
+        Self::Mended,
         Self::RunnerReleases,
         Self::Housekeeping,
     ];
@@ -90,6 +93,7 @@ impl Metric {
             Self::GitHubRemaining => "GitHubRemaining",
             Self::Duration => "Duration",
             Self::Refused => "Refused",
+            Self::Mended => "Mended",
             Self::RunnerReleases => "RunnerReleases",
             Self::Housekeeping => "Housekeeping",
         }
@@ -151,6 +155,11 @@ impl Metrics {
     /// Counts something that was dropped or refused for `reason`.
     pub fn refused(&self, reason: &'static str) {
         self.add(Metric::Refused, 1, &[("Reason", reason)]);
+    }
+
+    /// Counts something that was not as it should be and was put right, for `reason`.
+    pub fn mended(&self, reason: &'static str) {
+        self.add(Metric::Mended, 1, &[("Reason", reason)]);
     }
 
     /// The lines of what was collected, which is forgotten.

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the helpers of a test are test code")]
 
+#[path = "moto_ledger/census.rs"]
+mod census;
 #[path = "moto_ledger/command.rs"]
 mod command;
 #[path = "moto_ledger/estate.rs"]

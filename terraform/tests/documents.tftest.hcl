@@ -149,7 +149,7 @@ run "written" {
   }
 
   assert {
-    condition     = alltrue([for name, function in aws_lambda_function.control : function.handler == name]) && length(aws_lambda_function.control) == 3
+    condition     = alltrue([for name, function in aws_lambda_function.control : function.handler == name]) && length(aws_lambda_function.control) == 4
     error_message = "the handler's name says which function it is"
   }
 
@@ -158,6 +158,7 @@ run "written" {
       webhook   = ["DAYFLY_DEPLOYMENT", "DAYFLY_FLEETS", "DAYFLY_GITHUB_APPS", "DAYFLY_GITHUB_URL", "DAYFLY_LOG", "DAYFLY_TABLE", "DAYFLY_WAKE_QUEUE_URL", "DAYFLY_WEBHOOK_SECRET_PARAMETER"]
       scale-up  = ["DAYFLY_DEPLOYMENT", "DAYFLY_FLEETS", "DAYFLY_GITHUB_APPS", "DAYFLY_GITHUB_URL", "DAYFLY_LIMIT_EC2_PER_SECOND", "DAYFLY_LIMIT_GITHUB_PER_MINUTE", "DAYFLY_LIMIT_SSM_PER_SECOND", "DAYFLY_LOG", "DAYFLY_REGISTRATION_PREFIX", "DAYFLY_TABLE", "DAYFLY_WAKE_QUEUE_URL"]
       lifecycle = ["DAYFLY_DEPLOYMENT", "DAYFLY_GITHUB_APPS", "DAYFLY_GITHUB_URL", "DAYFLY_LOG", "DAYFLY_REGISTRATION_PREFIX", "DAYFLY_TABLE", "DAYFLY_WAKE_QUEUE_URL"]
+      reconcile = ["DAYFLY_DEPLOYMENT", "DAYFLY_FLEETS", "DAYFLY_GITHUB_APPS", "DAYFLY_GITHUB_URL", "DAYFLY_LOG", "DAYFLY_REGISTRATION_PREFIX", "DAYFLY_SILENCE_SECONDS", "DAYFLY_TABLE", "DAYFLY_WAKE_QUEUE_URL"]
     })
     error_message = "each function is told what it uses"
   }

@@ -74,6 +74,7 @@ run "by_s3" {
   assert {
     condition = jsonencode({ for name, role in aws_iam_role_policy.control : name => [for statement in jsondecode(role.policy).Statement : [statement.Action, statement.Resource] if contains(["HandOverByS3", "LookForRegistrations", "TakeBackFromS3", "EncryptRegistrations"], statement.Sid)] }) == jsonencode({
       lifecycle = [["s3:DeleteObject", "arn:aws:s3:::mock/registrations/*"]]
+      reconcile = [["s3:DeleteObject", "arn:aws:s3:::mock/registrations/*"], ["s3:ListBucket", "arn:aws:s3:::mock"]]
       scale-up = [
         [["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], "arn:aws:s3:::mock/registrations/*"],
         ["s3:ListBucket", "arn:aws:s3:::mock"],

@@ -65,6 +65,7 @@ provider "aws" {
     cloudwatchlogs = var.endpoint
     dynamodb       = var.endpoint
     ec2            = var.endpoint
+    events         = var.endpoint
     iam            = var.endpoint
     lambda         = var.endpoint
     s3             = var.endpoint

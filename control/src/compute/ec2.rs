@@ -35,6 +35,10 @@ impl Ec2 {
     pub fn new(client: Client, parameters: aws_sdk_ssm::Client) -> Self {
         Self { images: Images::new(client.clone(), parameters), client }
     }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
 }
 
 impl Compute for Ec2 {

@@ -2,6 +2,7 @@
 
 pub mod ec2;
 mod images;
+pub mod instances;
 
 pub use crate::decide::answer::{Launched, Shortfall};
 use crate::{

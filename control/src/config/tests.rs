@@ -61,6 +61,11 @@ fn each_handler_requires_what_it_uses_and_no_more() {
             "DAYFLY_DEPLOYMENT DAYFLY_TABLE DAYFLY_WAKE_QUEUE_URL DAYFLY_GITHUB_APPS \
                            DAYFLY_REGISTRATION_PREFIX",
         ),
+        (
+            Role::Reconcile,
+            "DAYFLY_DEPLOYMENT DAYFLY_TABLE DAYFLY_WAKE_QUEUE_URL DAYFLY_FLEETS DAYFLY_GITHUB_APPS \
+                           DAYFLY_REGISTRATION_PREFIX",
+        ),
         (Role::SyncRunner, "DAYFLY_DEPLOYMENT DAYFLY_RUNNERS"),
         (Role::Housekeep, "DAYFLY_DEPLOYMENT DAYFLY_FLEETS DAYFLY_REGISTRATION_PREFIX DAYFLY_REPORTS"),
     ];
@@ -97,7 +102,7 @@ fn every_mistake_is_told_at_once() {
     assert_eq!(names, changes.map(|(name, _)| name), "{told:#?}");
     assert_eq!(
         told[0],
-        "_HANDLER: found \"bootstrap\", expected one of \"webhook\", \"scale-up\", \"lifecycle\", \"sync-runner\", \"housekeep\""
+        "_HANDLER: found \"bootstrap\", expected one of \"webhook\", \"scale-up\", \"lifecycle\", \"reconcile\", \"sync-runner\", \"housekeep\""
     );
     assert!(!told.join("").contains("hunter2"), "an unknown variable's value may be a secret");
 }
@@ -192,4 +197,22 @@ fn a_bus_is_optional() {
     let mut with = variables(Role::Webhook);
     with.insert("DAYFLY_EVENT_BUS".into(), "dayfly-demo".into());
     assert_eq!(Config::read(&with).unwrap().event_bus, Some("dayfly-demo".into()));
+}
+
+#[test]
+fn what_reconcile_goes_by_is_read() {
+    let plain = Config::read(&variables(Role::Reconcile)).unwrap();
+    assert_eq!((plain.silence_seconds, plain.hooks.len()), (600, 0));
+    let with = |name: &str, value: &str| {
+        let mut variables = variables(Role::Reconcile);
+        variables.insert(name.into(), value.into());
+        variables
+    };
+    assert_eq!(Config::read(&with("DAYFLY_SILENCE_SECONDS", "1800")).unwrap().silence_seconds, 1800);
+    let hooks = Config::read(&with("DAYFLY_GITHUB_HOOKS", "orgs/octo-org/hooks/1, repos/o/r/hooks/2")).unwrap().hooks;
+    let told: Vec<String> = hooks.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["orgs/octo-org/hooks/1", "repos/o/r/hooks/2"]);
+    for (name, value) in [("DAYFLY_SILENCE_SECONDS", "60"), ("DAYFLY_GITHUB_HOOKS", "orgs/octo-org")] {
+        assert_eq!(mistakes(&with(name, value)).len(), 1, "{name}");
+    }
 }

@@ -12,6 +12,7 @@
 //! - [`releases`]: which versions of the runner are kept in S3.
 //! - [`housekeeping`]: which images and leftovers may go.
 //! - [`explain`]: why a job has a runner, or none.
+//! - [`reconcile`]: what is done about what nobody told of.
 
 pub mod answer;
 pub mod asks;
@@ -26,6 +27,7 @@ pub mod jobs;
 pub mod launch;
 pub mod offers;
 pub mod plan;
+pub mod reconcile;
 pub mod releases;
 pub mod reusable;
 pub mod route;

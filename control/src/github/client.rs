@@ -400,5 +400,7 @@ fn runners(scope: &Scope) -> String {
     format!("/{scope}/actions/runners")
 }
 
+mod watch;
+
 #[cfg(test)]
 pub(super) mod tests;

@@ -16,6 +16,7 @@ pub mod several;
 pub mod tokens;
 pub mod urls;
 pub mod usage;
+pub mod watch;
 
 use std::time::Duration;
 

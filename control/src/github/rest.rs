@@ -51,6 +51,8 @@ pub(super) struct Ask<'a> {
 pub(super) struct Answer {
     text: String,
     pub(super) etag: Option<String>,
+    /// Where its other pages are.
+    pub(super) link: Option<String>,
     /// It is what the ETag was for.
     pub(super) unchanged: bool,
 }
@@ -116,12 +118,13 @@ impl<C: Clock> Rest<C> {
         let late = |_| Failed::Unreached(format!("no whole answer within {} ms", self.patience.as_millis()).into());
         let (status, headers, text) = exchange.map_err(late)?.map_err(|error| Failed::Unreached(error.into()))?;
         self.usage.seen(whose, &headers);
-        let etag = headers.get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+        let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (etag, link) = (header(header::ETAG), header(header::LINK));
         if status.is_success() {
-            return Ok(Answer { text, etag, unchanged: false });
+            return Ok(Answer { text, etag, link, unchanged: false });
         }
         if status == StatusCode::NOT_MODIFIED && ask.etag.is_some() {
-            return Ok(Answer { text, etag, unchanged: true });
+            return Ok(Answer { text, etag, link, unchanged: true });
         }
         let message = serde_json::from_str::<ErrorBody>(&text).ok().and_then(|body| body.message).unwrap_or_default();
         if let Some(wait) = limits::wait(status, &headers, &message, seconds(now)) {

@@ -118,5 +118,7 @@ impl<C: Clock, N: Notes> GitHub for Several<C, N> {
     }
 }
 
+mod watch;
+
 #[cfg(test)]
 mod tests;

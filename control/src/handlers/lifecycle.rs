@@ -21,7 +21,7 @@ use crate::{
     fleets::Target,
     github::{Deletion, GitHub, GitHubError},
     handover::{Handover, HandoverError},
-    ledger::{ATTEMPTS, Committed, Ledger, LedgerError, Runner},
+    ledger::{ATTEMPTS, Committed, Heard, Ledger, LedgerError, Runner},
     metrics::Metrics,
     report::{BoxError, Chain},
     wake::Wake,
@@ -92,7 +92,7 @@ impl Untrusted {
 /// Handles a batch of lifecycle messages.
 pub async fn handle<L, G, H, W, C>(deps: &Deps<L, G, H, W, C>, batch: &SqsEvent) -> SqsBatchResponse
 where
-    L: Ledger,
+    L: Ledger + Heard,
     G: GitHub,
     H: Handover,
     W: Wake,
@@ -110,6 +110,7 @@ where
                 continue;
             }
         };
+        hear(deps, &it, message).await;
         let outcome = match it.kind {
             Kind::Retire => retire(deps, &it).await.map(|()| Settled::default()),
             kind if kind.is_last() => settle(deps, &it, receive_count(message)).await,
@@ -173,6 +174,20 @@ fn read(message: &SqsMessage) -> Result<Lifecycle, Untrusted> {
         return Err(Untrusted::Foreign { sender: sender.to_owned(), instance: it.instance_id });
     }
     Ok(it)
+}
+
+/// Notes that the agent lives: its deadline moves on. By the time at which it spoke, since a message may lie in its queue
+/// for long.
+async fn hear<L: Heard, G, H, W, C: Clock>(deps: &Deps<L, G, H, W, C>, it: &Lifecycle, message: &SqsMessage) {
+    if it.kind.is_last() {
+        return;
+    }
+    let sent_at = message.attributes.get("SentTimestamp").and_then(|digits| digits.parse().ok());
+    let at = sent_at.unwrap_or(u64::MAX).min(deps.clock.now());
+    if let Err(error) = deps.ledger.hear(&it.fleet, &it.instance_id, at).await {
+        // The next heartbeat says the same, and no deadline is shorter than several of them.
+        warn!(instance.id = it.instance_id, "{}", Chain(&error));
+    }
 }
 
 /// What follows from a message beside the ledger's change.

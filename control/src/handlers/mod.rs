@@ -6,6 +6,7 @@ pub mod batch;
 mod forks;
 pub mod housekeep;
 pub mod lifecycle;
+pub mod reconcile;
 pub mod scale_up;
 pub mod sync_runner;
 pub mod webhook;

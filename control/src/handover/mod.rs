@@ -1,6 +1,7 @@
 //! How a registration gets to its instance: by SSM Parameter Store ([`ssm`]) or S3 ([`s3`]), as its fleet says
 //! ([`stores`]). Either way the one instance alone may read and delete it.
 
+pub mod leftovers;
 pub mod s3;
 pub mod ssm;
 pub mod stores;

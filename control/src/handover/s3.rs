@@ -33,6 +33,10 @@ impl S3Handover {
         Self { client, bucket: bucket.to_owned(), prefix: prefix.to_owned(), kms_key: kms_key.map(str::to_owned) }
     }
 
+    pub(super) fn parts(&self) -> (&Client, &str, &str) {
+        (&self.client, &self.bucket, &self.prefix)
+    }
+
     fn key(&self, instance: &str) -> String {
         names::registration_object(&self.prefix, instance)
     }

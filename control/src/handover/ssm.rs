@@ -31,6 +31,10 @@ impl SsmHandover {
         Self { client, prefix: prefix.to_owned(), kms_key: kms_key.map(str::to_owned) }
     }
 
+    pub(super) fn parts(&self) -> (&Client, &str) {
+        (&self.client, &self.prefix)
+    }
+
     fn name(&self, instance: &str) -> String {
         names::registration_parameter(&self.prefix, instance)
     }

@@ -19,6 +19,14 @@ impl Stores {
         Self { ssm, s3 }
     }
 
+    pub(super) fn ssm_store(&self) -> &SsmHandover {
+        &self.ssm
+    }
+
+    pub(super) fn s3_store(&self) -> Option<&S3Handover> {
+        self.s3.as_ref()
+    }
+
     fn s3(&self, instance: &str) -> Result<&S3Handover, HandoverError> {
         self.s3.as_ref().ok_or_else(|| {
             let doing = format!("handing the registration of {instance} over by S3");

@@ -67,6 +67,11 @@ pub(super) fn fleet_pk(fleet: &str) -> String {
     format!("fleet#{fleet}")
 }
 
+/// Partition key of the agents' signs of life.
+pub(super) fn heard_pk(fleet: &str) -> String {
+    format!("heard#{fleet}")
+}
+
 /// Partition key of a bucket of tokens.
 pub(super) fn bucket_pk(name: &str) -> String {
     format!("bucket#{name}")

@@ -13,7 +13,9 @@
 //! to a duplicate, a late message or a crash.
 
 mod buckets;
+mod census;
 pub mod dynamo;
+mod heard;
 pub mod history;
 mod items;
 #[cfg(test)]
@@ -22,6 +24,8 @@ mod notes;
 mod records;
 pub mod survey;
 
+pub use census::{Census, JobPage};
+pub use heard::Heard;
 pub use notes::Notes;
 pub use records::{
     Doubt, Job, LastError, LastPlan, Manual, Marker, Meta, Offers, Reservation, Reuse, Runner, View, Write,

@@ -1,5 +1,6 @@
 //! A world in memory and its ports: ledger, EC2, GitHub, SSM, SQS and a clock.
 
+pub(crate) mod census;
 mod ec2;
 
 use std::{
@@ -97,6 +98,8 @@ pub(crate) struct World {
     pub(crate) skip: Cell<u32>,
     /// Faults to come, by call: each is used once.
     pub(crate) faults: RefCell<Vec<(&'static str, Fault)>>,
+    /// What reconcile sees.
+    pub(crate) census: census::Known,
 }
 
 /// What a call is made to do.
@@ -155,6 +158,7 @@ pub(crate) fn world(seed: u64) -> Port {
         log: RefCell::default(),
         skip: Cell::default(),
         faults: RefCell::default(),
+        census: census::Known::default(),
     }))
 }
 
@@ -187,7 +191,7 @@ impl World {
     }
 
     /// Gives others their turn after a call took effect: a crash here loses the answer.
-    async fn answered(&self) {
+    pub(super) async fn answered(&self) {
         if self.concurrent.get() {
             turn().await;
         }

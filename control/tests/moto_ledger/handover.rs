@@ -15,13 +15,13 @@ use super::{instance, server};
 const BOTH: [fleets::Handover; 2] = [fleets::Handover::Ssm, fleets::Handover::S3];
 const PREFIX: &str = "registrations/AROAEXAMPLE:";
 
-fn registration(size: usize) -> Registration {
+pub(super) fn registration(size: usize) -> Registration {
     let grant = Grant::Jit { runner_id: 23, jit_config: SecretString::from("x".repeat(size)) };
     Registration { version: VERSION, reservation: "r1".into(), runner_name: "x".into(), trace: None, grant }
 }
 
 /// The stores, and the bucket.
-async fn stores(moto: &server::Moto, key: Option<&str>) -> (Stores, String) {
+pub(super) async fn stores(moto: &server::Moto, key: Option<&str>) -> (Stores, String) {
     let bucket = format!("dayfly-test-{}-{}", std::process::id(), key.map_or("plain", |_| "kms"));
     let place = CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::EuWest1).build();
     moto.s3().create_bucket().bucket(&bucket).create_bucket_configuration(place).send().await.unwrap();

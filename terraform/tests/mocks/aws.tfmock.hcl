@@ -19,6 +19,10 @@ mock_resource "aws_apigatewayv2_api" {
   }
 }
 
+mock_resource "aws_cloudwatch_event_rule" {
+  defaults = { arn = "arn:aws:events:eu-west-1:123456789012:rule/mock" }
+}
+
 mock_resource "aws_cloudwatch_log_group" {
   defaults = { arn = "arn:aws:logs:eu-west-1:123456789012:log-group:mock" }
 }
@@ -60,8 +64,4 @@ mock_resource "aws_sqs_queue" {
 
 mock_resource "aws_ssm_parameter" {
   defaults = { arn = "arn:aws:ssm:eu-west-1:123456789012:parameter/mock", version = 1 }
-}
-
-mock_resource "aws_cloudwatch_event_rule" {
-  defaults = { arn = "arn:aws:events:eu-west-1:123456789012:rule/mock" }
 }

@@ -101,6 +101,10 @@ pub(crate) async fn stage(base: &str, answers: impl IntoIterator<Item = Answer>)
 }
 
 impl Stage {
+    pub(crate) fn bearers(&self) -> Vec<String> {
+        self.script.lock().unwrap().asked.iter().map(|(_, bearer, _)| bearer.clone()).collect()
+    }
+
     pub(crate) fn asked(&self) -> Vec<String> {
         self.script.lock().unwrap().asked.iter().map(|(what, ..)| what.clone()).collect()
     }

@@ -115,6 +115,51 @@ fn what_is_on_the_way_changes_nothing() {
 }
 
 #[test]
+fn a_word_of_an_agent_moves_its_deadline_and_nobody_elses() {
+    let port = world(RunnerState::Busy);
+    let key = ("linux-x64".to_owned(), instance(1));
+    let heard = || port.0.census.heard.borrow().get(&key).copied();
+    for kind in [Kind::Listening, Kind::JobStarted, Kind::JobCompleted, Kind::Heartbeat, Kind::Interrupted] {
+        port.0.now.set(port.0.now.get() + 60_000);
+        tell(&port, &Lifecycle::new(kind, &instance(1), "linux-x64"));
+        assert_eq!(heard(), Some(port.0.now.get()), "{kind:?}");
+    }
+    let before = heard();
+    port.0.now.set(port.0.now.get() + 60_000);
+    let heartbeat = serde_json::to_value(Lifecycle::new(Kind::Heartbeat, &instance(1), "linux-x64")).unwrap();
+    assert_eq!(send(&port, &heartbeat, "AROAX:i-00000000000000002", 1), 0);
+    assert_eq!(heard(), before, "another's word for it");
+    port.0.fault("ledger.hear", Fault::Ledger);
+    assert_eq!(
+        (send(&port, &heartbeat, &format!("AROAX:{}", instance(1)), 1), heard()),
+        (0, before),
+        "the next one tells"
+    );
+    tell(&port, &finished());
+    assert_eq!(heard(), before, "the dead are not heard");
+}
+
+#[test]
+fn a_word_counts_from_when_it_was_said() {
+    let port = world(RunnerState::Busy);
+    let now = port.0.now.get();
+    for (sent_at, expected) in [(now - 3_600_000, now - 3_600_000), (now + 3_600_000, now), (now - 5, now)] {
+        let mut message = SqsMessage::default();
+        let heartbeat = Lifecycle::new(Kind::Heartbeat, &instance(1), "linux-x64");
+        message.body = Some(serde_json::to_string(&heartbeat).unwrap());
+        message.attributes.insert("SenderId".into(), format!("AROAX:{}", instance(1)));
+        message.attributes.insert("SentTimestamp".into(), sent_at.to_string());
+        let mut batch = SqsEvent::default();
+        batch.records = vec![message];
+        let p = || port.clone();
+        let deps = Deps { ledger: p(), github: p(), handover: p(), wake: p(), metrics: Metrics::default(), clock: p() };
+        assert!(run(handle(&deps, &batch)).batch_item_failures.is_empty());
+        let heard = port.0.census.heard.borrow().values().copied().collect::<Vec<_>>();
+        assert_eq!(heard, [expected], "{sent_at}");
+    }
+}
+
+#[test]
 fn an_end_is_settled_once() {
     let port = world(RunnerState::Busy);
     for _ in 0..3 {

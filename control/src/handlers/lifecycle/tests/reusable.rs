@@ -111,5 +111,6 @@ fn its_agent_moves_it_and_no_other() {
     }
     let port = world(RunnerState::Busy);
     assert_eq!(tell(&port, &Lifecycle { runner_id: Some(23), ..completed }), 0);
-    assert_eq!((state(&port), port.0.calls.borrow().len()), (Some(RunnerState::Busy), 0), "a runner for one job");
+    assert_eq!(state(&port), Some(RunnerState::Busy), "a runner for one job");
+    assert_eq!(port.0.calls.borrow().keys().collect::<Vec<_>>(), [&"ledger.hear"], "but it is alive");
 }

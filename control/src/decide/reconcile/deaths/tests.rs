@@ -1,0 +1,202 @@
+use std::time::Duration;
+
+use super::{
+    AtEc2::{self, Ending, Gone, Running, Stopped, Unasked},
+    AtGitHub, DARK, ItsJob, Sighting, Since,
+    Verdict::{self, End, Forget, Keep},
+    is_dark, is_silent, jobs_of, verdict,
+};
+use crate::{
+    decide::runners::RunnerState::{self, Busy, Launched, Registered},
+    ledger::{Reuse, Runner, tests::runner},
+};
+
+const EC2: [AtEc2; 5] = [Running, Stopped, Ending, Gone, Unasked];
+const GITHUB: [AtGitHub; 5] =
+    [AtGitHub::Online, AtGitHub::Busy, AtGitHub::Offline, AtGitHub::Absent, AtGitHub::Unasked];
+
+fn all() -> impl Iterator<Item = Sighting> {
+    let both = || [false, true].into_iter();
+    RunnerState::ALL.into_iter().flat_map(move |state| {
+        EC2.into_iter().flat_map(move |ec2| {
+            GITHUB.into_iter().flat_map(move |github| {
+                both().flat_map(move |silent| {
+                    both().flat_map(move |unclaimed| {
+                        both().flat_map(move |dark| {
+                            [ItsJob::MayRun, ItsJob::Over].into_iter().map(move |job| Sighting {
+                                state,
+                                silent,
+                                ec2,
+                                github,
+                                unclaimed,
+                                dark,
+                                job,
+                            })
+                        })
+                    })
+                })
+            })
+        })
+    })
+}
+
+/// One row of the table: what it is for, and its verdict. An empty list is "any".
+struct Row {
+    states: &'static [RunnerState],
+    silent: Option<bool>,
+    ec2: &'static [AtEc2],
+    github: &'static [AtGitHub],
+    unclaimed: Option<bool>,
+    dark: Option<bool>,
+    job: Option<ItsJob>,
+    verdict: Verdict,
+}
+
+const ANY: Row = Row {
+    states: &[Launched, Registered, Busy],
+    silent: Some(true),
+    ec2: &EC2,
+    github: &GITHUB,
+    unclaimed: None,
+    dark: None,
+    job: None,
+    verdict: Keep,
+};
+const IDLE: &[RunnerState] = &[Launched, Registered];
+const SEEN: &[AtGitHub] = &[AtGitHub::Online, AtGitHub::Busy, AtGitHub::Unasked];
+const UNSEEN: &[AtGitHub] = &[AtGitHub::Offline, AtGitHub::Absent];
+
+/// The table of the module, row by row.
+const TABLE: [Row; 12] = [
+    Row { states: &[RunnerState::Spent, RunnerState::Gone], silent: None, ..ANY },
+    Row { silent: Some(false), ..ANY },
+    Row { ec2: &[Unasked, Ending], ..ANY },
+    Row { ec2: &[Gone], verdict: Forget, ..ANY },
+    Row { ec2: &[Running, Stopped], github: SEEN, ..ANY },
+    Row { ec2: &[Stopped], github: UNSEEN, states: IDLE, verdict: End, ..ANY },
+    Row { ec2: &[Running, Stopped], github: UNSEEN, states: &[Busy], job: Some(ItsJob::Over), verdict: End, ..ANY },
+    Row { ec2: &[Running, Stopped], github: UNSEEN, states: &[Busy], job: Some(ItsJob::MayRun), ..ANY },
+    Row { ec2: &[Running], github: UNSEEN, states: IDLE, unclaimed: Some(true), dark: None, verdict: End, ..ANY },
+    Row {
+        ec2: &[Running],
+        github: UNSEEN,
+        states: IDLE,
+        unclaimed: Some(false),
+        dark: Some(true),
+        verdict: End,
+        ..ANY
+    },
+    Row { ec2: &[Running], github: UNSEEN, states: IDLE, unclaimed: Some(false), dark: Some(false), ..ANY },
+    // Nothing: the table above has every combination.
+    Row { states: &[], ..ANY },
+];
+
+impl Row {
+    fn holds(&self, it: Sighting) -> bool {
+        self.states.contains(&it.state)
+            && self.silent.is_none_or(|silent| silent == it.silent)
+            && self.ec2.contains(&it.ec2)
+            && self.github.contains(&it.github)
+            && self.unclaimed.is_none_or(|unclaimed| unclaimed == it.unclaimed)
+            && self.dark.is_none_or(|dark| dark == it.dark)
+            && self.job.is_none_or(|job| job == it.job)
+    }
+}
+
+#[test]
+fn every_combination_is_in_one_row_of_the_table_and_judged_by_it() {
+    assert_eq!(all().count(), 5 * 5 * 5 * 16);
+    for it in all() {
+        let rows: Vec<&Row> = TABLE.iter().filter(|row| row.holds(it)).collect();
+        assert_eq!(rows.len(), 1, "{it:?} is in one row");
+        assert_eq!(verdict(&it), rows[0].verdict, "{it:?}");
+    }
+}
+
+/// Each condition that is for safety, as the sighting in which it alone is not met.
+fn unsafe_twins(it: Sighting) -> Vec<(&'static str, Sighting)> {
+    let mut twins = vec![("the agent is heard", Sighting { silent: false, ..it })];
+    if verdict(&it) == Forget {
+        // Gone from EC2 is all there is, so the twin is an instance that is there, with a runner at work.
+        twins.push(("EC2 has it", Sighting { ec2: Running, github: AtGitHub::Online, ..it }));
+        twins.push(("EC2 is not asked", Sighting { ec2: Unasked, ..it }));
+        return twins;
+    }
+    twins.push(("EC2 is not asked", Sighting { ec2: Unasked, ..it }));
+    twins.push(("GitHub is not asked", Sighting { github: AtGitHub::Unasked, ..it }));
+    twins.push(("it is online", Sighting { github: AtGitHub::Online, ..it }));
+    twins.push(("GitHub takes it for busy", Sighting { github: AtGitHub::Busy, ..it }));
+    twins.push(("its job may run", Sighting { state: Busy, job: ItsJob::MayRun, ..it }));
+    if it.state != Busy {
+        let claimed = Sighting { ec2: Running, unclaimed: false, dark: false, ..it };
+        twins.push(("it may have claimed and been seen just now", claimed));
+    }
+    twins
+}
+
+#[test]
+fn without_any_one_of_the_safety_rules_it_is_kept() {
+    let mut judged = 0;
+    for it in all().filter(|it| verdict(it) != Keep) {
+        for (rule, twin) in unsafe_twins(it) {
+            assert_eq!(verdict(&twin), Keep, "{rule}: {twin:?}");
+            judged += 1;
+        }
+    }
+    assert!(judged > 500, "{judged}");
+}
+
+#[test]
+fn a_live_busy_instance_is_never_ended() {
+    for it in all().filter(|it| verdict(it) == End) {
+        assert!(it.silent && it.state.is_alive(), "{it:?}");
+        assert!(UNSEEN.contains(&it.github), "{it:?}");
+        assert!(it.state != Busy || it.job == ItsJob::Over, "{it:?}");
+    }
+}
+
+#[test]
+fn an_agent_has_until_its_deadline() {
+    let silence = Duration::from_mins(10);
+    let it = |state| Runner { state, launched_at: 1_000_000, boot_deadline: 1_300_000, ..runner("linux-x64", 1) };
+    // heard last, now -> silent
+    let cases = [
+        (None, 1_300_000, false),
+        (None, 1_599_999, false),
+        (None, 1_600_000, true),
+        (Some(1_100_000), 1_699_999, false),
+        (Some(1_100_000), 1_700_000, true),
+        // An instance of an earlier life, or a clock that was wrong.
+        (Some(5), 1_599_999, false),
+        (Some(9_000_000), 1_700_000, false),
+    ];
+    for (heard, now, silent) in cases {
+        for state in [Launched, Registered, Busy] {
+            assert_eq!(is_silent(&it(state), heard, silence, now), silent, "{state:?} {heard:?} {now}");
+        }
+        assert!(!is_silent(&it(RunnerState::Spent), heard, silence, u64::MAX), "its instance is known to be gone");
+    }
+    let slow = Runner { boot_deadline: 3_000_000, ..it(Launched) };
+    assert!(!is_silent(&slow, None, silence, 2_999_999) && is_silent(&slow, None, silence, 3_000_000));
+}
+
+#[test]
+fn dark_is_what_stays_unseen() {
+    let dark = u64::try_from(DARK.as_millis()).unwrap();
+    let mut unseen = Since::default();
+    assert!(!is_dark(&mut unseen, "a", 1) && !is_dark(&mut unseen, "a", dark));
+    assert!(is_dark(&mut unseen, "a", dark + 1));
+    unseen.retain(|_| false);
+    assert!(!is_dark(&mut unseen, "a", 2 * dark), "it was seen in between");
+}
+
+#[test]
+fn a_runners_jobs_are_told_by_what_it_went_through() {
+    let mut it = runner("linux-x64", 1);
+    assert!(jobs_of(&it).is_empty());
+    it.history.add(1, "registered", "as runner 7");
+    it.history.add(2, "busy", "job 41");
+    assert_eq!(jobs_of(&it), [41]);
+    it.reuse = Some(Reuse { running: vec![42, 43], told_at: None });
+    assert_eq!(jobs_of(&it), [42, 43]);
+}

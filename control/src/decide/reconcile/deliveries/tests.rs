@@ -1,0 +1,134 @@
+use super::{Failed, KEPT, MOST_ATTEMPTS, MOST_REMEMBERED, Memory, OVERLAP, SETTLED, millis};
+use crate::simulation::runtime::Random;
+
+const MINUTE: u64 = 60_000;
+const NOW: u64 = 1_795_000_000_000;
+
+fn failed(id: u64, guid: &str, at: u64) -> Failed {
+    Failed { id, guid: guid.into(), at, event: "workflow_job".into(), status: 500 }
+}
+
+/// Reads the list of `all` as GitHub gives it, in pages, no more than `pages`.
+fn look(memory: &mut Memory, all: &[Failed], now: u64, size: usize, pages: usize) {
+    let mut newest: Vec<Failed> = all.iter().filter(|it| it.at <= now).cloned().collect();
+    newest.sort_by_key(|it| std::cmp::Reverse((it.at, it.id)));
+    for _ in 0..pages {
+        let cursor = memory.next_page(now);
+        let from = cursor.map_or(0, |cursor| {
+            let id: u64 = cursor.parse().unwrap();
+            newest.iter().position(|it| it.id == id).map_or(newest.len(), |at| at + 1)
+        });
+        let page: Vec<Failed> = newest[from..].iter().take(size).cloned().collect();
+        let next = page.last().filter(|_| from + page.len() < newest.len()).map(|it| it.id.to_string());
+        if !memory.read(&page, next) {
+            return;
+        }
+    }
+}
+
+fn due(memory: &Memory, now: u64) -> Vec<u64> {
+    memory.due(now, 99).into_iter().map(|(_, id)| id).collect()
+}
+
+#[test]
+fn what_failed_is_sent_again_once_the_earliest_first() {
+    let mut memory = Memory::default();
+    let all = [failed(1, "a", NOW - 9 * MINUTE), failed(3, "c", NOW - MINUTE), failed(2, "b", NOW - 5 * MINUTE)];
+    look(&mut memory, &all, NOW, 100, 5);
+    assert_eq!(due(&memory, NOW), [1, 2, 3]);
+    assert_eq!(memory.due(NOW, 2).len(), 2);
+    memory.sent("a");
+    look(&mut memory, &all, NOW + MINUTE, 100, 5);
+    assert_eq!(due(&memory, NOW + MINUTE), [2, 3], "its old failure is listed still");
+}
+
+#[test]
+fn one_that_fails_again_waits_longer_each_time_and_is_given_up_at_last() {
+    let mut memory = Memory::default();
+    let (mut at, mut id, mut waits) = (NOW, 1, Vec::new());
+    look(&mut memory, &[failed(1, "a", at)], at, 100, 5);
+    while let Some(next) = memory.waiting["a"].due {
+        waits.push((next - at) / MINUTE);
+        assert!(due(&memory, next - 1).is_empty() || next == at);
+        memory.sent("a");
+        (at, id) = (next + 1000, id + 1);
+        look(&mut memory, &[failed(id, "a", at)], at, 100, 5);
+    }
+    assert_eq!(waits, [0, 2, 4, 8, 16, 32, 64, 128, 256, 480, 480, 480]);
+    assert_eq!(waits.len(), MOST_ATTEMPTS as usize);
+    assert!(due(&memory, at + millis(KEPT)).is_empty());
+    assert_eq!((memory.tidy(at + millis(OVERLAP)), memory.waiting.len()), (0, 1), "the list is read again");
+    assert_eq!((memory.tidy(at + millis(KEPT)), memory.waiting.len()), (1, 0), "told as lost");
+}
+
+#[test]
+fn one_that_succeeded_is_forgotten_and_one_past_hope_is_told() {
+    let mut memory = Memory::default();
+    look(&mut memory, &[failed(1, "a", NOW), failed(2, "b", NOW)], NOW, 100, 5);
+    memory.sent("a");
+    assert_eq!((memory.tidy(NOW + MINUTE), memory.waiting.len()), (0, 2));
+    assert_eq!((memory.tidy(NOW + millis(SETTLED) + 3 * MINUTE), memory.waiting.len()), (0, 1));
+    assert_eq!((memory.tidy(NOW + millis(KEPT) + MINUTE), memory.waiting.len()), (1, 0));
+    memory.forget("never heard of");
+}
+
+#[test]
+fn what_would_be_refused_again_or_is_none_of_ours_is_left() {
+    let mut memory = Memory::default();
+    let it = |status, event: &str| Failed { status, event: event.into(), ..failed(1, "a", NOW) };
+    for (failed, worth_it) in [
+        (it(500, "workflow_job"), true),
+        (it(0, "workflow_job"), true),
+        (it(504, "check_run"), true),
+        // The secret may be put right.
+        (it(401, "workflow_job"), true),
+        (it(400, "workflow_job"), false),
+        (it(413, "workflow_job"), false),
+        (it(500, "push"), false),
+    ] {
+        assert_eq!(failed.is_worth_it(), worth_it, "{failed:?}");
+    }
+    look(&mut memory, &[it(400, "workflow_job")], NOW, 100, 5);
+    assert!(memory.waiting.is_empty());
+}
+
+#[test]
+fn a_long_list_is_read_in_several_looks_and_all_of_it() {
+    for seed in 0..200 {
+        let mut random = Random::new(seed);
+        let mut memory = Memory { known_until: NOW - millis(OVERLAP), ..Memory::default() };
+        let mut all: Vec<Failed> = Vec::new();
+        let (size, pages) = (1 + random.pick(7), 1 + random.pick(3));
+        let (mut now, mut id) = (NOW, 0);
+        for _ in 0..30 {
+            for _ in 0..random.below(6) {
+                id += 1;
+                // It is listed later than it was made.
+                all.push(failed(id, &format!("g{id}"), now - random.below(millis(OVERLAP) / 2)));
+            }
+            look(&mut memory, &all, now, size, pages);
+            now += MINUTE;
+        }
+        for _ in 0..200 {
+            look(&mut memory, &all, now, size, pages);
+            now += MINUTE / 60;
+        }
+        assert_eq!(memory.waiting.len(), all.len(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_full_memory_stops_the_reading_and_it_goes_on_later() {
+    let mut memory = Memory::default();
+    let many = MOST_REMEMBERED as u64 + 50;
+    let all: Vec<Failed> = (1..=many).map(|id| failed(id, &format!("{id:036}"), NOW - many + id)).collect();
+    look(&mut memory, &all, NOW, 100, 1000);
+    assert_eq!(memory.waiting.len(), MOST_REMEMBERED);
+    assert!(memory.walk.is_some());
+    let text = serde_json::to_string(&memory).unwrap();
+    assert!(text.len() < 380_000, "{}", text.len());
+    assert_eq!(serde_json::from_str::<Memory>(&text).unwrap(), memory);
+    memory.waiting.clear();
+    look(&mut memory, &all, NOW, 100, 1000);
+    assert_eq!((memory.waiting.len(), memory.walk.is_some()), (50, false));
+}

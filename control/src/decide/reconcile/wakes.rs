@@ -1,0 +1,89 @@
+//! Which fleets have to be looked at.
+//!
+//! The plan stays scale-up's; here it is only asked whether there would be one. A fleet for which EC2 has nothing at
+//! present, that is paused, cools down or is full is not woken: scale-up wakes itself for that, and each wake-up of its
+//! own would beget another.
+
+use crate::{
+    clock::Millis,
+    decide::plan::{left_reservations, left_runners, plan},
+    fleets::Fleet,
+    ledger::View,
+};
+
+/// Why a fleet is woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Somebody was killed over a reservation or a registration.
+    LeftBehind,
+    /// Instances are missing.
+    Missing,
+}
+
+impl Why {
+    /// A word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LeftBehind => "left behind",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+/// Whether `fleet`, whose level is `view`, is to be woken.
+#[must_use]
+pub fn wake(fleet: &Fleet, view: &View, now: Millis) -> Option<Why> {
+    if view.meta.paused_until > now {
+        return None;
+    }
+    if !left_reservations(view, now).is_empty() || !left_runners(view, now).is_empty() {
+        return Some(Why::LeftBehind);
+    }
+    (!plan(fleet, view, now).launches.is_empty()).then_some(Why::Missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Why, wake};
+    use crate::{
+        fleets::tests::fleet,
+        ledger::{
+            Meta, Reservation, Runner, View,
+            tests::{marker, reservation, runner},
+        },
+    };
+
+    const NOW: u64 = 1_100_000;
+
+    #[test]
+    fn a_fleet_is_woken_when_scale_up_would_do_something() {
+        let queued = || View { queued: vec![marker("linux-x64", 7)], ..View::default() };
+        let launched = |lease_until| Runner { lease_until, ..runner("linux-x64", 1) };
+        let reserved = |lease_until| Reservation { lease_until, ..reservation("linux-x64", "r1", 1) };
+        let meta = |alive, paused_until| Meta { alive, paused_until, ..Meta::default() };
+        let cases = [
+            ("nothing", View::default(), None),
+            ("a job", queued(), Some(Why::Missing)),
+            ("a job and its runner", View { runners: vec![launched(NOW + 1)], ..queued() }, None),
+            ("a paused fleet", View { meta: meta(0, NOW + 1), ..queued() }, None),
+            ("a pause that is over", View { meta: meta(0, NOW), ..queued() }, Some(Why::Missing)),
+            ("a full fleet", View { meta: meta(50, 0), ..queued() }, None),
+            ("a reservation at work", View { reservations: vec![reserved(NOW + 1)], ..View::default() }, None),
+            (
+                "a reservation left",
+                View { reservations: vec![reserved(NOW)], ..View::default() },
+                Some(Why::LeftBehind),
+            ),
+            ("a runner left", View { runners: vec![launched(NOW)], ..View::default() }, Some(Why::LeftBehind)),
+            (
+                "left in a paused fleet",
+                View { meta: meta(0, NOW + 1), runners: vec![launched(NOW)], ..View::default() },
+                None,
+            ),
+        ];
+        for (what, view, expected) in cases {
+            assert_eq!(wake(&fleet("linux-x64"), &view, NOW), expected, "{what}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Webhooks that failed are sent again.
+
+use tracing::{error, info, warn};
+
+use super::{Done, Ports, Run};
+use crate::{
+    decide::reconcile::deliveries::Memory,
+    github::{
+        GitHubError,
+        watch::{Hook, Redelivery, Watch},
+    },
+    report::Chain,
+};
+
+/// The most pages of a hook's list that are read in one run: 100 deliveries each.
+const MOST_PAGES: u32 = 5;
+/// The most deliveries that are sent again in one run. At one a second GitHub's secondary limits are far.
+const MOST_SENT: usize = 20;
+
+/// Heals each hook.
+pub(super) async fn heal<P: Ports>(run: &Run<'_, P>) -> Done {
+    let hooks = run.deps.github.app_hooks().await?;
+    for hook in hooks.iter().chain(&run.deps.hooks) {
+        if !run.has_time() {
+            break;
+        }
+        let key = format!("hook#{hook}");
+        let before: Memory = run.recall(&key).await;
+        let mut memory = before.clone();
+        let healed = one(run, hook, &mut memory).await;
+        // Also what was done before a failure.
+        if memory != before {
+            run.remember(&key, &memory).await;
+        }
+        if let Err(failed) = healed {
+            run.deps.metrics.refused("hook");
+            error!(hook.name = %hook, error = %Chain(&failed), "The deliveries of {hook} are looked at again in the next run");
+        }
+    }
+    Ok(())
+}
+
+async fn one<P: Ports>(run: &Run<'_, P>, hook: &Hook, memory: &mut Memory) -> Result<(), GitHubError> {
+    for _ in 0..MOST_PAGES {
+        let cursor = memory.next_page(run.now());
+        let page = match run.deps.github.failed(hook, cursor.as_deref()).await {
+            Ok(page) => page,
+            Err(error) => {
+                // A cursor that GitHub has forgotten would be refused for ever.
+                if matches!(error, GitHubError::Permanent(_)) {
+                    memory.walk = None;
+                }
+                return Err(error);
+            }
+        };
+        if !memory.read(&page.failed, page.next) || !run.has_time() {
+            break;
+        }
+    }
+    let lost = memory.tidy(run.now());
+    if lost > 0 {
+        run.deps.metrics.refused("delivery_lost");
+        error!(hook.name = %hook, deliveries.count = lost, "{lost} deliveries were never taken, and GitHub has them no more");
+    }
+    for (guid, id) in memory.due(run.now(), MOST_SENT) {
+        if !run.has_time() {
+            break;
+        }
+        match run.deps.github.redeliver(hook, id).await? {
+            Redelivery::Accepted => {
+                memory.sent(&guid);
+                run.deps.metrics.mended("delivery");
+                info!(hook.name = %hook, delivery.id = guid, "Delivery {guid} is sent again");
+            }
+            Redelivery::Gone => {
+                memory.forget(&guid);
+                run.deps.metrics.refused("delivery_lost");
+                warn!(hook.name = %hook, delivery.id = guid, "GitHub does not send delivery {guid} again");
+            }
+        }
+    }
+    Ok(())
+}

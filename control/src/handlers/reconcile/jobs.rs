@@ -1,0 +1,183 @@
+//! Jobs that have been in one state for long: GitHub is asked, and its answer is taken as a webhook would be.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use dayfly_contract::names;
+use serde::{Deserialize, Serialize};
+use tracing::{error, info, warn};
+
+use super::{Done, Ports, Run};
+use crate::{
+    clock::Clock,
+    decide::{
+        asks,
+        events::{self, JobEvent},
+        jobs::JobState,
+        reconcile::jobs::{Memory, Open},
+    },
+    fleets::{Level, Scope, Target},
+    github::{self, GitHubError, watch::Watch},
+    ledger::{ATTEMPTS, Census, Committed, Job, Ledger, LedgerError},
+    metrics::Metric,
+    report::{BoxError, Chain},
+    wake::Wake,
+};
+
+/// The most jobs that GitHub is asked about in one run.
+const MOST_ASKED: usize = 10;
+/// The most pages of the table, of 1 MB each, that are walked through in one run.
+const MOST_PAGES: u32 = 4;
+
+/// The note of this step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Note {
+    /// Where the walk over the table goes on.
+    from: Option<String>,
+    /// What was asked.
+    asked: Memory,
+}
+
+/// Asks about the jobs that are due.
+pub(super) async fn ask<P: Ports>(run: &Run<'_, P>) -> Done {
+    let before: Note = run.recall("jobs").await;
+    let mut note = before.clone();
+    let mut open = walk(run, &mut note).await?;
+    for level in run.levels.borrow().values() {
+        open.extend(level.view.queued.iter().map(Open::of_marker));
+    }
+    note.asked.tidy(run.now());
+    for it in note.asked.due(&open, run.now(), MOST_ASKED) {
+        if !run.has_time() {
+            break;
+        }
+        if !one(run, &it, &mut note.asked).await? {
+            break;
+        }
+    }
+    if note != before {
+        run.remember("jobs", &note).await;
+    }
+    Ok(())
+}
+
+/// The open jobs of the next pages of the table. It has those that wait for something else than a runner, and those
+/// that run; the queued ones are in their fleets' levels, too.
+async fn walk<P: Ports>(run: &Run<'_, P>, note: &mut Note) -> Result<Vec<Open>, LedgerError> {
+    let mut open = Vec::new();
+    for _ in 0..MOST_PAGES {
+        let (jobs, next) = run.deps.ledger.open_jobs(note.from.as_deref()).await?;
+        open.extend(jobs.iter().filter_map(Open::of_job));
+        note.from = next;
+        if note.from.is_none() || !run.has_time() {
+            break;
+        }
+    }
+    Ok(open)
+}
+
+/// Asks about one job; answers whether GitHub is to be asked about more.
+async fn one<P: Ports>(run: &Run<'_, P>, open: &Open, asked: &mut Memory) -> Result<bool, BoxError> {
+    // The page may be old.
+    let Some(job) = run.deps.ledger.job(open.id).await?.filter(|job| job.state != JobState::Done) else {
+        asked.0.remove(&open.id);
+        return Ok(true);
+    };
+    asked.ask(open, run.now());
+    let target = target(run, &job);
+    let answer = match run.deps.github.known_job(&target, &job.repository, open.id).await {
+        Ok(answer) => answer,
+        Err(error @ (GitHubError::Limited { .. } | GitHubError::Transient(_))) => {
+            warn!(job.id = open.id, "{}", Chain(&error));
+            return Ok(false);
+        }
+        Err(error) => {
+            run.deps.metrics.refused("github");
+            error!(job.id = open.id, "{}", Chain(&error));
+            return Ok(true);
+        }
+    };
+    if let Some(state) = asked.hear(open.id, answer.as_ref()) {
+        take(run, job, state, answer.as_ref()).await?;
+    } else {
+        info!(job.id = open.id, job.found = answer.is_some(), "GitHub tells nothing new of job {}", open.id);
+    }
+    Ok(true)
+}
+
+/// Who has the token for a job's repository.
+pub(super) fn target<P: Ports>(run: &Run<'_, P>, job: &Job) -> Target {
+    let level = run.deps.fleets.get(&job.fleet).map(|fleet| fleet.github.level);
+    let scope = match (level, job.repository.split_once('/')) {
+        (Some(Level::Organization), Some((owner, _))) => Scope::Organization(owner.to_owned()),
+        // Also of an enterprise, whose installation has no repositories.
+        _ => Scope::Repository(job.repository.clone()),
+    };
+    Target { scope, installation: job.installation }
+}
+
+/// Takes what GitHub told, as the webhook does with an event.
+async fn take<P: Ports>(
+    run: &Run<'_, P>,
+    job: Job,
+    state: JobState,
+    told: Option<&github::Job>,
+) -> Result<(), BoxError> {
+    let (id, fleet) = (job.id, job.fleet.clone());
+    let asks = run.deps.fleets.get(&fleet).map(|fleet| asks::asks(fleet, &job.labels)).unwrap_or_default();
+    let event = JobEvent {
+        state,
+        id,
+        labels: job.labels.clone(),
+        asks,
+        repository: job.repository.clone(),
+        public_fork: false,
+        run_id: job.run_id,
+        run_attempt: job.run_attempt,
+        installation: job.installation,
+        runner_name: told.and_then(|told| told.runner_name.clone()),
+        runner_id: told.and_then(|told| told.runner_id),
+        waited_ms: None,
+    };
+    let mut now_is = Some(job);
+    for attempt in 1..=ATTEMPTS {
+        let before = now_is.as_ref().map(|job| job.state);
+        let runner = match event.runner_name.as_deref().and_then(ours) {
+            Some((fleet, instance)) => run.deps.ledger.runner(fleet, instance).await?,
+            None => None,
+        };
+        let follows = events::job_event(&event, now_is, &fleet, runner, run.now());
+        let changed = !follows.writes.is_empty();
+        if changed && run.deps.ledger.commit(follows.writes).await? == Committed::Conflict {
+            run.deps.clock.sleep(run.deps.clock.jitter(attempt)).await;
+            now_is = run.deps.ledger.job(id).await?;
+            continue;
+        }
+        for fleet in follows.wake.iter().collect::<BTreeSet<_>>() {
+            run.deps.wake.wake(fleet, Duration::ZERO).await?;
+        }
+        if changed {
+            run.deps.metrics.mended("job");
+            run.deps.metrics.add(Metric::Jobs, 1, &[("Fleet", &fleet), ("Action", state.name())]);
+            warn!(
+                job.id = id,
+                fleet.name = fleet,
+                job.before = before.map(JobState::name),
+                job.told = state.name(),
+                "Job {id} is {}, and no webhook told of it",
+                state.name()
+            );
+        } else {
+            info!(job.id = id, fleet.name = fleet, job.told = state.name(), "Job {id} is {} still", state.name());
+        }
+        return Ok(());
+    }
+    Err(format!("job {id} changed under {ATTEMPTS} attempts").into())
+}
+
+/// Fleet and instance of a runner's name, where it is one of ours.
+fn ours(runner_name: &str) -> Option<(&str, &str)> {
+    let instance = names::instance_of_runner(runner_name)?;
+    let fleet = runner_name.strip_suffix(instance)?.strip_suffix('-')?;
+    names::is_name(fleet).then_some((fleet, instance))
+}

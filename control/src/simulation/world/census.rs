@@ -1,0 +1,220 @@
+//! The ports that reconcile has beside the others'.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use super::{Fault, Port, github_fault, ledger_fault};
+use crate::{
+    clock::Millis,
+    compute::instances::{DescribeError, Instances, Seen},
+    decide::{
+        jobs::JobState,
+        reconcile::{
+            deaths::AtEc2,
+            deaths::AtGitHub,
+            deliveries::Failed,
+            leftovers::{Listed, Registration},
+        },
+    },
+    fleets::Target,
+    github::{
+        self, GitHubError,
+        watch::{FailedPage, Hook, Redelivery, Watch},
+    },
+    handlers::reconcile,
+    handover::{HandoverError, leftovers::Leftovers},
+    ledger::{Census, Committed, Heard, JobPage, LedgerError},
+    report::Failure,
+};
+
+/// How many are in a page of anything.
+const PAGE: usize = 2;
+
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) heard: RefCell<BTreeMap<(String, String), Millis>>,
+    pub(crate) texts: RefCell<BTreeMap<String, String>>,
+    /// Our instances. Those that were ended are in [`super::World::dead`].
+    pub(crate) instances: RefCell<BTreeMap<String, Seen>>,
+    /// When registrations were put.
+    pub(crate) put_at: RefCell<BTreeMap<String, Millis>>,
+    /// What failed, in any order.
+    pub(crate) failed: RefCell<Vec<Failed>>,
+    /// What was sent again.
+    pub(crate) redelivered: RefCell<Vec<u64>>,
+    /// Deliveries that GitHub has forgotten.
+    pub(crate) forgotten: RefCell<BTreeSet<u64>>,
+}
+
+impl reconcile::Ports for Port {
+    type Ledger = Self;
+    type Compute = Self;
+    type GitHub = Self;
+    type Handover = Self;
+    type Wake = Self;
+    type Clock = Self;
+}
+
+impl Heard for Port {
+    async fn hear(&self, fleet: &str, instance: &str, at: Millis) -> Result<(), LedgerError> {
+        ledger_fault(self.0.call("ledger.hear").await)?;
+        let mut heard = self.0.census.heard.borrow_mut();
+        let known = heard.entry((fleet.to_owned(), instance.to_owned())).or_default();
+        *known = at.max(*known);
+        Ok(())
+    }
+
+    async fn heard(&self, fleet: &str) -> Result<BTreeMap<String, Millis>, LedgerError> {
+        ledger_fault(self.0.call("ledger.heard").await)?;
+        let heard = self.0.census.heard.borrow();
+        Ok(heard.iter().filter(|((of, _), _)| of == fleet).map(|((_, id), at)| (id.clone(), *at)).collect())
+    }
+}
+
+impl Census for Port {
+    async fn text(&self, key: &str) -> Result<Option<String>, LedgerError> {
+        ledger_fault(self.0.call("ledger.text").await)?;
+        Ok(self.0.census.texts.borrow().get(key).cloned())
+    }
+
+    async fn note_text(&self, key: &str, text: &str, _: u64) -> Result<(), LedgerError> {
+        ledger_fault(self.0.call("ledger.note_text").await)?;
+        self.0.census.texts.borrow_mut().insert(key.to_owned(), text.to_owned());
+        self.0.answered().await;
+        Ok(())
+    }
+
+    async fn open_jobs(&self, from: Option<&str>) -> Result<JobPage, LedgerError> {
+        ledger_fault(self.0.call("ledger.open_jobs").await)?;
+        let from: u64 = from.map_or(0, |from| from.parse().unwrap());
+        let ledger = self.0.ledger.borrow();
+        let page: Vec<_> = ledger.jobs.range(from + 1..).take(PAGE).map(|(_, job)| job.clone()).collect();
+        let next = page.last().filter(|_| page.len() == PAGE).map(|job| job.id.to_string());
+        Ok((page.into_iter().filter(|job| job.state != JobState::Done).collect(), next))
+    }
+
+    async fn mend(&self, fleet: &str, seen: u64, rev: u64, alive: u64) -> Result<Committed, LedgerError> {
+        ledger_fault(self.0.call("ledger.mend").await)?;
+        {
+            let mut ledger = self.0.ledger.borrow_mut();
+            let meta = ledger.metas.entry(fleet.to_owned()).or_default();
+            if (meta.alive, meta.rev) != (seen, rev) {
+                return Ok(Committed::Conflict);
+            }
+            meta.alive = alive;
+        }
+        self.0.answered().await;
+        Ok(Committed::Yes)
+    }
+}
+
+impl Port {
+    fn ec2(&self, id: &str) -> AtEc2 {
+        if self.0.dead.borrow().contains(id) {
+            return AtEc2::Gone;
+        }
+        self.0.census.instances.borrow().get(id).map_or(AtEc2::Gone, |seen| seen.state)
+    }
+}
+
+fn describe_fault(fault: Option<&Fault>) -> Result<(), DescribeError> {
+    fault.map_or(Ok(()), |_| Err(DescribeError(Failure::new("asking EC2", "a fault"))))
+}
+
+impl Instances for Port {
+    async fn states(&self, ids: &[String]) -> Result<BTreeMap<String, AtEc2>, DescribeError> {
+        describe_fault(self.0.call("compute.states").await.as_ref())?;
+        Ok(ids.iter().map(|id| (id.clone(), self.ec2(id))).collect())
+    }
+
+    async fn ours(&self, _: &str, from: Option<&str>) -> Result<(Vec<Seen>, Option<String>), DescribeError> {
+        describe_fault(self.0.call("compute.ours").await.as_ref())?;
+        let from = from.unwrap_or_default();
+        let all = self.0.census.instances.borrow();
+        let there = all.values().filter(|it| it.id.as_str() > from && self.ec2(&it.id) != AtEc2::Gone);
+        let page: Vec<Seen> = there.take(PAGE).cloned().collect();
+        let next = page.last().filter(|_| page.len() == PAGE).map(|it| it.id.clone());
+        Ok((page, next))
+    }
+}
+
+impl Watch for Port {
+    async fn standing(&self, _: &Target, name: &str) -> Result<AtGitHub, GitHubError> {
+        github_fault(self.0.call("github.standing").await.as_ref())?;
+        let runners = self.0.runners.borrow();
+        Ok(match runners.get(name).map(|it| (it.online, it.busy)) {
+            None => AtGitHub::Absent,
+            Some((true, _)) => AtGitHub::Online,
+            Some((false, true)) => AtGitHub::Busy,
+            Some((false, false)) => AtGitHub::Offline,
+        })
+    }
+
+    async fn known_job(&self, _: &Target, _: &str, id: u64) -> Result<Option<github::Job>, GitHubError> {
+        github_fault(self.0.call("github.known_job").await.as_ref())?;
+        Ok(self.0.github_jobs.borrow().get(&id).cloned())
+    }
+
+    async fn runners(&self, _: &Target, page: u32) -> Result<(Vec<Listed>, bool), GitHubError> {
+        github_fault(self.0.call("github.runners").await.as_ref())?;
+        let all = self.0.runners.borrow();
+        let skipped = usize::try_from(page - 1).unwrap() * PAGE;
+        let listed = |(name, it): (&String, &super::Registered)| Listed {
+            id: it.id,
+            name: name.clone(),
+            online: it.online,
+            busy: it.busy,
+        };
+        let listed: Vec<Listed> = all.iter().skip(skipped).take(PAGE).map(listed).collect();
+        let more = listed.len() == PAGE;
+        Ok((listed, more))
+    }
+
+    async fn app_hooks(&self) -> Result<Vec<Hook>, GitHubError> {
+        Ok(vec![Hook::App("4711".into())])
+    }
+
+    async fn failed(&self, hook: &Hook, cursor: Option<&str>) -> Result<FailedPage, GitHubError> {
+        github_fault(self.0.call("github.failed").await.as_ref())?;
+        if !matches!(hook, Hook::App(_)) {
+            return Ok(FailedPage::default());
+        }
+        let mut all = self.0.census.failed.borrow().clone();
+        all.sort_by_key(|it| std::cmp::Reverse((it.at, it.id)));
+        let from = cursor.map_or(0, |id| all.iter().position(|it| it.id.to_string() == id).unwrap() + 1);
+        let failed: Vec<Failed> = all[from..].iter().take(PAGE).cloned().collect();
+        let next = failed.last().filter(|_| from + failed.len() < all.len()).map(|it| it.id.to_string());
+        Ok(FailedPage { failed, next })
+    }
+
+    async fn redeliver(&self, _: &Hook, id: u64) -> Result<Redelivery, GitHubError> {
+        github_fault(self.0.call("github.redeliver").await.as_ref())?;
+        if self.0.census.forgotten.borrow().contains(&id) {
+            return Ok(Redelivery::Gone);
+        }
+        self.0.census.redelivered.borrow_mut().push(id);
+        self.0.answered().await;
+        Ok(Redelivery::Accepted)
+    }
+}
+
+impl Leftovers for Port {
+    async fn waiting(&self, from: Option<&str>) -> Result<(Vec<Registration>, Option<String>), HandoverError> {
+        if self.0.call("handover.waiting").await.is_some() {
+            return Err(HandoverError::Transient(Failure::new("listing", "a fault")));
+        }
+        let from = from.unwrap_or_default();
+        let at = |id: &String| self.0.census.put_at.borrow().get(id).copied().unwrap_or_default();
+        let parameters = self.0.parameters.borrow();
+        let page: Vec<Registration> = parameters
+            .keys()
+            .filter(|id| id.as_str() > from)
+            .take(PAGE)
+            .map(|id| Registration { instance: id.clone(), at: at(id) })
+            .collect();
+        let next = page.last().filter(|_| page.len() == PAGE).map(|it| it.instance.clone());
+        Ok((page, next))
+    }
+}
