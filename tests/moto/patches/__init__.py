@@ -28,6 +28,7 @@ MENDS = (
     "s3_upload_ids",
     "dynamodb_transactions",
     "dynamodb_answers",
+    "events_schedules",
 )
 
 _installed = False
