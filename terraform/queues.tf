@@ -1,14 +1,18 @@
 locals {
   # wake: "look at this fleet". lifecycle: what agents report.
   queues = {
-    wake      = { timeout = var.function_timeouts.scale_up }
-    lifecycle = { timeout = var.function_timeouts.lifecycle }
+    # A look that waits for its turn at GitHub or SSM holds its place for as long as its function may run; those of other
+    # fleets must find one beside it. Scale-ups of one fleet take turns in the ledger.
+    wake      = { timeout = var.function_timeouts.scale_up, concurrency = 20 }
+    lifecycle = { timeout = var.function_timeouts.lifecycle, concurrency = 5 }
   }
 
   # What AWS makes of the names. Written out, so that all that names a queue need not wait for the minute that the
   # provider takes to make one.
-  queue_urls = { for name in keys(local.queues) : name => "https://sqs.${local.region}.${data.aws_partition.current.dns_suffix}/${local.account}/${local.prefix}-${name}" }
-  queue_arns = { for name in keys(local.queues) : name => "arn:${local.partition}:sqs:${local.region}:${local.account}:${local.prefix}-${name}" }
+  queue_urls             = { for name in keys(local.queues) : name => "https://sqs.${local.region}.${data.aws_partition.current.dns_suffix}/${local.account}/${local.prefix}-${name}" }
+  dead_letter_queue_urls = { for name, url in local.queue_urls : name => "${url}-dlq" }
+  dead_letter_queue_arns = { for name, arn in local.queue_arns : name => "${arn}-dlq" }
+  queue_arns             = { for name in keys(local.queues) : name => "arn:${local.partition}:sqs:${local.region}:${local.account}:${local.prefix}-${name}" }
 }
 
 resource "aws_sqs_queue" "dead" {
@@ -47,8 +51,7 @@ resource "aws_lambda_event_source_mapping" "queue" {
   tags                               = local.tags
 
   scaling_config {
-    # Scale-ups of one fleet take turns in the ledger; more of them would only read it again.
-    maximum_concurrency = 5
+    maximum_concurrency = local.queues[each.key].concurrency
   }
 
   # A mapping can't be made before its function may read the queue.

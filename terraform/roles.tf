@@ -13,6 +13,10 @@ locals {
     ]
     Resource = aws_dynamodb_table.ledger.arn
   }
+  # It reserves on condition that the jobs are queued still.
+  may_reserve = merge(local.may_use_ledger, {
+    Action = concat(["dynamodb:ConditionCheckItem"], local.may_use_ledger.Action)
+  })
   # The webhook reads single items and counts nothing.
   may_note_jobs = merge(local.may_use_ledger, {
     Action = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem"]
@@ -60,6 +64,25 @@ locals {
     Action   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
     Resource = arn
   } }
+
+  # What can't be understood goes there at once, with the reason.
+  may_put_aside = { for name, arn in local.dead_letter_queue_arns : name => {
+    Sid      = "PutAside"
+    Effect   = "Allow"
+    Action   = "sqs:SendMessage"
+    Resource = arn
+  } }
+
+  # EC2 makes this role in the name of whoever first asks for a spot instance in an account. The condition is AWS's own
+  # name of the service; there is nothing else that the permission is good for.
+  buys_spot = anytrue([for fleet in values(var.fleets) : fleet.market == "spot" || try(contains(fleet.steering.markets, "spot"), false)])
+  may_make_spot_role = !local.buys_spot ? [] : [{
+    Sid       = "MakeSpotRole"
+    Effect    = "Allow"
+    Action    = "iam:CreateServiceLinkedRole"
+    Resource  = "arn:${local.partition}:iam::${local.account}:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"
+    Condition = { StringEquals = { "iam:AWSServiceName" = "spot.amazonaws.com" } }
+  }]
 
   # Images that a fleet names by an SSM parameter: EC2 reads it with the caller's permission.
   image_parameters = distinct(compact([for fleet in values(var.fleets) : try(fleet.image.parameter, null)]))
@@ -139,8 +162,9 @@ locals {
         Resource = aws_ssm_parameter.webhook_secret.arn
       },
     ])
-    scale-up = concat(local.may_launch, local.may_read_secrets, local.may_read_image_parameters, local.may_hand_over_by_s3, local.may_encrypt_registrations, [
-      local.may_use_ledger, local.may_wake, local.may_read_fleets, local.may_be_the_app, local.may_take_from["wake"],
+    scale-up = concat(local.may_launch, local.may_make_spot_role, local.may_read_secrets, local.may_read_image_parameters, local.may_hand_over_by_s3, local.may_encrypt_registrations, [
+      local.may_reserve, local.may_wake, local.may_read_fleets, local.may_be_the_app, local.may_take_from["wake"],
+      local.may_put_aside["wake"],
       {
         Sid    = "HandOver"
         Effect = "Allow"
@@ -151,6 +175,7 @@ locals {
     ])
     lifecycle = concat(local.may_read_secrets, local.may_take_back_from_s3, [
       local.may_use_ledger, local.may_wake, local.may_be_the_app, local.may_take_from["lifecycle"],
+      local.may_put_aside["lifecycle"],
       {
         Sid      = "TakeBackRegistrations"
         Effect   = "Allow"

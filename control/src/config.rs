@@ -63,6 +63,8 @@ pub struct Config {
     pub table: String,
     /// The SQS queue that wakes scale-up.
     pub wake_queue_url: String,
+    /// The dead-letter queue of the queue that feeds the handler, where it may send to it.
+    pub dead_letter_queue_url: Option<String>,
     /// Where the fleets document is.
     pub fleets: S3Object,
     /// SSM parameter with the webhook secret.
@@ -132,10 +134,11 @@ pub struct AppConfig {
 const GITHUB_URL: &str = "https://api.github.com";
 
 /// Every variable with the roles that require it. Those that none requires may be left out.
-const VARIABLES: [(&str, &[Role]); 36] = [
+const VARIABLES: [(&str, &[Role]); 37] = [
     ("DAYFLY_DEPLOYMENT", &Role::ALL),
     ("DAYFLY_TABLE", &Role::WITH_LEDGER),
     ("DAYFLY_WAKE_QUEUE_URL", &Role::WITH_LEDGER),
+    ("DAYFLY_DEAD_LETTER_QUEUE_URL", &[]),
     ("DAYFLY_FLEETS", &[Role::Webhook, Role::ScaleUp, Role::Reconcile, Role::Housekeep]),
     ("DAYFLY_WEBHOOK_SECRET_PARAMETER", &[Role::Webhook]),
     // Or the token; the webhook asks GitHub only about some jobs.
@@ -199,6 +202,7 @@ impl Config {
             ),
             table: reader.text("DAYFLY_TABLE", "a DynamoDB table's name", |name| !name.is_empty()),
             wake_queue_url: reader.text("DAYFLY_WAKE_QUEUE_URL", "an SQS queue's URL", is_url),
+            dead_letter_queue_url: reader.optional("DAYFLY_DEAD_LETTER_QUEUE_URL", "an SQS queue's URL", is_url),
             fleets: s3_object(&reader.text("DAYFLY_FLEETS", "s3://bucket/key", |text| s3_object(text).is_some()))
                 .unwrap_or_default(),
             webhook_secret_parameter: reader.text("DAYFLY_WEBHOOK_SECRET_PARAMETER", PARAMETER, is_parameter),

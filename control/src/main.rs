@@ -86,7 +86,7 @@ async fn webhook(config: &Config) -> anyhow::Result<()> {
     )?;
     let key = webhook::WebhookKey::new(&secret);
     anyhow::ensure!(!key.is_empty(), "{} holds no webhook secret", config.webhook_secret_parameter);
-    let ledger = DynamoLedger::new(aws_sdk_dynamodb::Client::new(&sdk), &config.table);
+    let ledger = DynamoLedger::new(&aws_sdk_dynamodb::Client::new(&sdk), &config.table);
     let bus = |name: &String| EventBridge::new(aws_sdk_eventbridge::Client::new(&sdk), name);
     let deps = webhook::Deps::<Production> {
         fleets,
@@ -131,7 +131,7 @@ impl scale_up::Ports for Production {
 async fn scale_up(config: &Config) -> anyhow::Result<()> {
     let sdk = aws::config().await;
     let ssm = aws_sdk_ssm::Client::new(&sdk);
-    let ledger = DynamoLedger::new(aws_sdk_dynamodb::Client::new(&sdk), &config.table);
+    let ledger = DynamoLedger::new(&aws_sdk_dynamodb::Client::new(&sdk), &config.table);
     let github = LazyApp::new(ssm.clone(), config.github.clone(), ledger.clone());
     let (fleets, _) = tokio::try_join!(fleets(config, &sdk), async { Ok(github.get().await?) })?;
     config.serves(&fleets)?;
@@ -140,10 +140,11 @@ async fn scale_up(config: &Config) -> anyhow::Result<()> {
         fleets,
         ledger,
         limits: config.limits,
+        owed: scale_up::Owed::default(),
         compute: Ec2::new(aws_sdk_ec2::Client::new(&sdk), ssm.clone()),
         github,
         handover: stores(config, &sdk, ssm),
-        wake: SqsWake::new(aws_sdk_sqs::Client::new(&sdk), &config.wake_queue_url),
+        wake: queues(config, &sdk),
         metrics: Metrics::new(&config.deployment, config.role.name()),
         clock: SystemClock,
     };
@@ -158,12 +159,12 @@ async fn scale_up(config: &Config) -> anyhow::Result<()> {
 async fn lifecycle(config: &Config) -> anyhow::Result<()> {
     let sdk = aws::config().await;
     let ssm = aws_sdk_ssm::Client::new(&sdk);
-    let ledger = DynamoLedger::new(aws_sdk_dynamodb::Client::new(&sdk), &config.table);
+    let ledger = DynamoLedger::new(&aws_sdk_dynamodb::Client::new(&sdk), &config.table);
     let deps = lifecycle::Deps {
         github: LazyApp::new(ssm.clone(), config.github.clone(), ledger.clone()),
         ledger,
         handover: stores(config, &sdk, ssm),
-        wake: SqsWake::new(aws_sdk_sqs::Client::new(&sdk), &config.wake_queue_url),
+        wake: queues(config, &sdk),
         metrics: Metrics::new(&config.deployment, config.role.name()),
         clock: SystemClock,
     };
@@ -250,7 +251,7 @@ impl reconcile::Ports for Production {
 async fn reconcile(config: &Config) -> anyhow::Result<()> {
     let sdk = aws::config().await;
     let ssm = aws_sdk_ssm::Client::new(&sdk);
-    let ledger = DynamoLedger::new(aws_sdk_dynamodb::Client::new(&sdk), &config.table);
+    let ledger = DynamoLedger::new(&aws_sdk_dynamodb::Client::new(&sdk), &config.table);
     let fleets = fleets(config, &sdk).await?;
     config.serves(&fleets)?;
     let deps = reconcile::Deps::<Production> {
@@ -274,6 +275,12 @@ async fn reconcile(config: &Config) -> anyhow::Result<()> {
         Ok::<_, lambda_runtime::Error>(())
     });
     Box::pin(lambda_runtime::run(serve)).await.map_err(anyhow::Error::from_boxed)
+}
+
+/// The queue that wakes scale-up, and the one for what the handler can't act upon.
+fn queues(config: &Config, sdk: &aws_config::SdkConfig) -> SqsWake {
+    let wake = SqsWake::new(aws_sdk_sqs::Client::new(sdk), &config.wake_queue_url);
+    wake.with_dead_letters(config.dead_letter_queue_url.clone())
 }
 
 fn stores(config: &Config, sdk: &aws_config::SdkConfig, ssm: aws_sdk_ssm::Client) -> Stores {

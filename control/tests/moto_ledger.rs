@@ -11,17 +11,20 @@ mod command;
 mod estate;
 #[path = "moto_ledger/handover.rs"]
 mod handover;
+#[path = "moto_ledger/level.rs"]
+mod level;
 #[path = "moto_ledger/objects.rs"]
 mod objects;
+#[path = "moto_ledger/queues.rs"]
+mod queues;
 #[path = "moto_ledger/server.rs"]
 mod server;
-
-use std::time::Duration;
+#[path = "moto_ledger/turns.rs"]
+mod turns;
 
 use dayfly_contract::{Kind, Lifecycle};
 use dayfly_control::{
     decide::{
-        bucket::{Bucket, Limits, Taken},
         doubt::Why,
         events::{self, JobEvent, Terms},
         jobs::JobState,
@@ -30,7 +33,8 @@ use dayfly_control::{
     },
     fleets::{Fleet, Fleets},
     ledger::{
-        Committed, Doubt, LastError, Ledger, LedgerError, Notes, Reservation, Runner, Write, dynamo::DynamoLedger,
+        Committed, Doubt, Failure, LastError, Ledger, LedgerError, Notes, Reservation, Runner, Write,
+        dynamo::DynamoLedger,
     },
 };
 use futures::future::try_join_all;
@@ -244,17 +248,23 @@ async fn failures_are_counted_once_in_a_pause_and_forgotten_after_a_job() {
     let name = "linux-x64";
     let counted = async || ledger.meta(name).await.map(|meta| (meta.failures, meta.paused_until)).unwrap();
     assert_eq!(counted().await, (0, 0), "no meta item");
-    ledger.failed(name, 0, 10, 20).await.unwrap();
-    ledger.failed(name, 0, 10, 25).await.unwrap();
-    ledger.failed(name, 1, 15, 25).await.unwrap();
-    assert_eq!(counted().await, (1, 20), "seen before, and within the pause");
-    ledger.failed(name, 1, 20, 30).await.unwrap();
-    assert_eq!(counted().await, (2, 30));
-    assert_eq!(reserve_two(ledger, name).await, Committed::Yes, "a meta item without rev and alive");
-    let free = |ran_job| vec![Write::Free { fleet: name.into(), count: 1, ran_job }];
-    assert_eq!(ledger.commit(free(false)).await.unwrap(), Committed::Yes);
-    assert_eq!(counted().await, (2, 30));
-    assert_eq!(ledger.commit(free(true)).await.unwrap(), Committed::Yes);
+    assert_eq!(reserve_two(ledger, name).await, Committed::Yes);
+    let failed = async |count, seen, at, until| {
+        let failure = Some(Failure { seen, count: seen + 1, at, until });
+        ledger.commit(vec![Write::Free { fleet: name.into(), count, ran_job: false, failure }]).await.unwrap()
+    };
+    assert_eq!(failed(1, 0, 10, 20).await, Committed::Yes);
+    assert_eq!(failed(1, 0, 20, 25).await, Committed::Conflict, "counted already");
+    assert_eq!(failed(1, 1, 15, 25).await, Committed::Conflict, "within the pause");
+    assert_eq!((counted().await, ledger.meta(name).await.unwrap().alive), ((1, 20), 1), "whole or not at all");
+    assert_eq!(failed(0, 1, 20, 30).await, Committed::Yes);
+    assert_eq!((counted().await, ledger.meta(name).await.unwrap().alive), ((2, 30), 1), "of one never counted");
+    let unheard_of = Failure { seen: 0, count: 1, at: 10, until: 20 };
+    let unheard_of = Write::Free { fleet: "unheard-of".into(), count: 0, ran_job: false, failure: Some(unheard_of) };
+    assert_eq!(ledger.commit(vec![unheard_of]).await.unwrap(), Committed::Yes, "without a meta item");
+    assert_eq!(ledger.meta("unheard-of").await.unwrap().failures, 1);
+    let after_job = vec![Write::Free { fleet: name.into(), count: 1, ran_job: true, failure: None }];
+    assert_eq!(ledger.commit(after_job).await.unwrap(), Committed::Yes);
     assert_eq!(counted().await, (0, 30), "a job was run");
 }
 
@@ -297,29 +307,6 @@ async fn breakers_are_seen_with_the_level_and_change_one_after_the_other() {
     let read = ledger.view(name).await.unwrap().offers;
     assert_eq!((&read.breakers, read.version), (&opened.breakers, 1));
     assert_eq!(ledger.offers(name).await.unwrap(), read);
-}
-
-#[tokio::test]
-async fn a_bucket_gives_each_token_once() {
-    let moto = server::start();
-    let ledger = &moto.ledger("buckets").await;
-    let rate = Limits::default().rate(Bucket::Ec2).unwrap();
-    let longest = Duration::from_secs(2);
-    let takes = |now| async move {
-        match ledger.take(Bucket::Ec2, rate.take(1, now, longest)).await.unwrap() {
-            Taken::Yes(full) => Some(rate.wait(full, now).as_millis()),
-            Taken::No(_) => None,
-        }
-    };
-    // 5 at once, and 2 a second for 2 s more; 20 ask at the same time.
-    let mut given = futures::future::join_all((0..20).map(|_| takes(NOW))).await;
-    given.sort_unstable();
-    let expected = [0, 0, 0, 0, 0, 500, 1000, 1500, 2000].map(Some);
-    assert_eq!((&given[..11], &given[11..]), (&[None; 11][..], &expected[..]));
-    assert_eq!(takes(NOW + 500).await, Some(2000));
-    assert_eq!(takes(NOW + 60_000).await, Some(0), "full again");
-    let other = ledger.take(Bucket::GitHub, Limits::default().rate(Bucket::GitHub).unwrap().take(170, NOW, longest));
-    assert!(matches!(other.await.unwrap(), Taken::Yes(_)), "a bucket of its own");
 }
 
 #[tokio::test]
@@ -379,7 +366,7 @@ async fn a_doubt_is_seen_with_the_level_and_goes_with_its_job() {
 #[tokio::test]
 async fn a_table_that_is_not_there_is_an_error_that_says_so() {
     let moto = server::start();
-    let ledger = DynamoLedger::new(moto.client(), "no-such-table");
+    let ledger = DynamoLedger::new(&moto.client(), "no-such-table");
     let error = ledger.view("linux-x64").await.unwrap_err();
     let text = dayfly_control::report::Chain(&error).to_string();
     assert!(text.starts_with("reading the level of linux-x64 from no-such-table: "), "{text}");

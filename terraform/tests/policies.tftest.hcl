@@ -62,7 +62,7 @@ run "roles" {
         "logs:CreateLogStream", "logs:PutLogEvents", "s3:GetObject", "sqs:SendMessage", "ssm:GetParameter",
       ]
       scale-up = [
-        "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem",
+        "dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem",
         "ec2:CreateFleet", "ec2:CreateTags", "ec2:DescribeImages", "ec2:DescribeInstances",
         "ec2:DescribeLaunchTemplateVersions", "ec2:RunInstances", "ec2:TerminateInstances", "iam:PassRole",
         "logs:CreateLogStream", "logs:PutLogEvents", "s3:GetObject",
@@ -116,6 +116,25 @@ run "roles" {
   assert {
     condition     = one([for statement in jsondecode(aws_iam_role_policy.control["webhook"].policy).Statement : statement.Resource if try(statement.Action, "") == "sqs:SendMessage"]) == "arn:aws:sqs:eu-west-1:123456789012:dayfly-main-wake"
     error_message = "the webhook wakes, and reports nothing"
+  }
+
+  assert {
+    condition = alltrue([for name, queue in { scale-up = "wake", lifecycle = "lifecycle" } : contains(
+      [for statement in jsondecode(aws_iam_role_policy.control[name].policy).Statement : statement.Resource if try(statement.Action, "") == "sqs:SendMessage"],
+      "arn:aws:sqs:eu-west-1:123456789012:dayfly-main-${queue}-dlq"
+      ) && aws_lambda_function.control[name].environment[0].variables.DAYFLY_DEAD_LETTER_QUEUE_URL == "https://sqs.eu-west-1.amazonaws.com/123456789012/dayfly-main-${queue}-dlq" && aws_sqs_queue.dead[queue].name == "dayfly-main-${queue}-dlq"
+    ])
+    error_message = "what a function can't understand goes to the dead-letter queue of its own queue"
+  }
+
+  assert {
+    condition     = !anytrue([for name, role in aws_iam_role_policy.control : strcontains(role.policy, "iam:CreateServiceLinkedRole")])
+    error_message = "who buys no spot makes no role"
+  }
+
+  assert {
+    condition     = aws_lambda_event_source_mapping.queue["wake"].scaling_config[0].maximum_concurrency == 20
+    error_message = "fleets that wait for their turn leave room for others"
   }
 
   assert {
@@ -193,5 +212,29 @@ run "token" {
   assert {
     condition     = aws_lambda_function.control["scale-up"].environment[0].variables.DAYFLY_GITHUB_TOKEN_PARAMETER == "/dayfly/main/github/token" && !contains(keys(aws_lambda_function.control["scale-up"].environment[0].variables), "DAYFLY_GITHUB_APPS")
     error_message = "a token in place of Apps"
+  }
+}
+
+run "spot" {
+  command = apply
+
+  variables {
+    fleets = {
+      linux-x64 = {
+        labels         = ["linux"]
+        max            = 50
+        github         = { level = "organization" }
+        image_id       = "ami-0123456789abcdef0"
+        instance_types = ["c7i.large"]
+        steering       = { markets = ["spot"] }
+      }
+    }
+  }
+
+  assert {
+    condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.control["scale-up"].policy).Statement : [statement.Resource, statement.Condition] if statement.Sid == "MakeSpotRole"])) == jsonencode([
+      "arn:aws:iam::123456789012:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot", { StringEquals = { "iam:AWSServiceName" = "spot.amazonaws.com" } },
+    ])
+    error_message = "whoever may buy spot may have EC2 make the role for it, and no other"
   }
 }

@@ -22,7 +22,7 @@ const TRANSIENT: [&str; 8] = [
     "RequestTimeoutException",
 ];
 
-const CAPACITY: [&str; 10] = [
+const CAPACITY: [&str; 14] = [
     "InsufficientInstanceCapacity",
     "InsufficientCapacityOnHost",
     "UnfulfillableCapacity",
@@ -32,6 +32,12 @@ const CAPACITY: [&str; 10] = [
     "MaxSpotFleetRequestCountExceeded",
     "SpotMaxPriceTooLow",
     "VcpuLimitExceeded",
+    "InstanceLimitExceeded",
+    "MaxFleetCountExceeded",
+    // Of one subnet; another may have some.
+    "InsufficientFreeAddressesInSubnet",
+    // There is no spot to be had until somebody makes the role; on-demand there is.
+    "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
     // This type does not exist in this zone; another pair of subnet and type may do.
     "Unsupported",
 ];
@@ -68,6 +74,16 @@ mod tests {
         for code in CAPACITY {
             // EC2 answers 500 for some of these, and still they are about capacity.
             assert_eq!(classify(Some(code), Some(500)), Class::Capacity, "{code}");
+        }
+        let without = [
+            ("InsufficientFreeAddressesInSubnet", 400),
+            ("InstanceLimitExceeded", 400),
+            ("MaxFleetCountExceeded", 400),
+            // So that on-demand is asked for where a fleet allows that.
+            ("AuthFailure.ServiceLinkedRoleCreationNotPermitted", 403),
+        ];
+        for (code, status) in without {
+            assert_eq!(classify(Some(code), Some(status)), Class::Capacity, "{code}");
         }
         let permanent = [
             "InvalidParameterValue",

@@ -1,6 +1,6 @@
 //! What a webhook, a launch or a lifecycle message changes in the ledger.
 
-use dayfly_contract::Lifecycle;
+use dayfly_contract::{Lifecycle, names};
 
 use super::{
     jobs::{self, JobState, Marking},
@@ -10,7 +10,7 @@ use super::{
 use crate::{
     clock::{Millis, seconds},
     ledger::{
-        Job, Marker, Reservation, Reuse, Runner, Write,
+        Failure, Job, Marker, Reservation, Reuse, Runner, Write,
         history::{Entry, History},
     },
 };
@@ -107,6 +107,13 @@ pub fn job_event(event: &JobEvent, job: Option<Job>, fleet: &str, runner: Option
         tell(&mut job, state, event, runner.as_ref(), now);
         changes.writes.push(Write::PutJob(job.clone()));
     }
+    // A crash may have come between the ledger and the wake-up, and the runner that was used up is gone since.
+    if let (None, None, Some(fleet)) = (&runner, step.next, event.runner_name.as_deref().and_then(fleet_of))
+        && matches!(event.state, JobState::Running | JobState::Done)
+        && (job.fleet != fleet || job.queued_at.is_none())
+    {
+        changes.wake.push(fleet.to_owned());
+    }
     if let Some(runner) = runner.filter(|_| matches!(event.state, JobState::Running | JobState::Done)) {
         let met = step.marker == Marking::Take && job.fleet == runner.fleet && event.asks == runner.asks;
         // Also of a repeated event, which heals a crash between the ledger and the wake-up.
@@ -123,6 +130,12 @@ pub fn job_event(event: &JobEvent, job: Option<Job>, fleet: &str, runner: Option
         changes.writes.extend(write);
     }
     changes
+}
+
+/// The fleet of a runner of ours, by its name.
+fn fleet_of(runner_name: &str) -> Option<&str> {
+    let instance = names::instance_of_runner(runner_name)?;
+    runner_name.strip_suffix(instance)?.strip_suffix('-')
 }
 
 /// Adds to the job's history that it is `state` now. What its runner went through comes with it: the runner's item will
@@ -202,7 +215,7 @@ pub fn registered(mut runner: Runner, runner_id: Option<u64>, now: Millis) -> Op
 pub fn given_up(runner: Runner) -> Vec<Write> {
     let fleet = runner.fleet.clone();
     let (write, step) = change_runner(runner, RunnerEvent::EndedUnclaimed, 0, String::new);
-    let free = step.frees.then_some(Write::Free { fleet, count: 1, ran_job: false });
+    let free = step.frees.then_some(free(fleet, 1, false));
     write.into_iter().chain(free).collect()
 }
 
@@ -235,8 +248,34 @@ pub fn ended(message: &Lifecycle, runner: Option<Runner>, now: Millis) -> Vec<Wr
     let told = runner.reuse.as_ref().is_some_and(|reuse| reuse.told_at.is_some());
     let event = if ran_job && told { RunnerEvent::EndedIdle } else { event };
     let (write, step) = change_runner(runner, event, now, String::new);
-    let free = step.frees.then_some(Write::Free { fleet, count: 1, ran_job });
+    let free = step.frees.then_some(free(fleet, 1, ran_job));
     write.into_iter().chain(free).collect()
+}
+
+fn free(fleet: String, count: u32, ran_job: bool) -> Write {
+    Write::Free { fleet, count, ran_job, failure: None }
+}
+
+/// Whether the end that makes these `writes` was that of an instance that ran a job.
+#[must_use]
+pub fn ran_job(writes: &[Write]) -> bool {
+    writes.iter().any(|write| matches!(write, Write::Free { ran_job: true, .. }))
+}
+
+/// The same `writes`, and a `failure` of `fleet` counted with them: in the write that changes its meta item, where there
+/// is one, since a transaction touches an item once.
+#[must_use]
+pub fn counted(mut writes: Vec<Write>, fleet: &str, failure: Option<Failure>) -> Vec<Write> {
+    if failure.is_none() {
+        return writes;
+    }
+    let frees =
+        writes.iter_mut().find_map(|it| if let Write::Free { failure, .. } = it { Some(failure) } else { None });
+    match frees {
+        Some(counted) => *counted = failure,
+        None => writes.push(Write::Free { fleet: fleet.to_owned(), count: 0, ran_job: false, failure }),
+    }
+    writes
 }
 
 /// Which ending a message tells of.
@@ -267,6 +306,7 @@ fn unheard_of(message: &Lifecycle, state: RunnerState, now: Millis) -> Runner {
         launched_at: now,
         boot_deadline: now,
         lease_until: now,
+        untouched: false,
         expires: Some(seconds(now) + GONE_SECONDS),
         version: 0,
     }
@@ -327,8 +367,10 @@ pub fn resolved_in_part(
             trace: reservation.trace.clone(),
             history: launched(reservation, terms.now),
             launched_at: reservation.created_at,
-            boot_deadline: reservation.created_at + terms.boot_seconds * 1000,
+            // It boots from its launch, for which its reservation may have waited.
+            boot_deadline: terms.now + terms.boot_seconds * 1000,
             lease_until: terms.lease_until,
+            untouched: false,
             expires: None,
             version: 0,
         })
@@ -343,7 +385,7 @@ pub fn resolved_in_part(
     let came = u32::try_from(runners.len()).unwrap_or(reservation.count);
     let count = reservation.count.saturating_sub(came).saturating_sub(rest.map_or(0, |rest| rest.count));
     if count > 0 {
-        writes.push(Write::Free { fleet: reservation.fleet.clone(), count, ran_job: false });
+        writes.push(free(reservation.fleet.clone(), count, false));
     }
     let runners = runners.into_iter().map(|runner| Runner { version: 1, ..runner }).collect();
     (writes, runners)

@@ -1,13 +1,15 @@
 //! Why a job has a runner, or none.
 
 use super::{
+    breaker::Breaker,
     doubt::{self, Why},
     jobs::JobState,
+    offers, refusals,
     runners::RunnerState,
 };
 use crate::{
     clock::{Millis, seconds},
-    ledger::{Job, View},
+    ledger::{Job, Marker, View},
 };
 
 /// What can be said of `job`, whose fleet's level is `view`: a sentence each, the most telling first. GitHub gives a
@@ -75,13 +77,12 @@ fn queued(job: &Job, view: &View, now: Millis) -> Vec<String> {
         let wait = (view.meta.paused_until - now).div_ceil(1000);
         said.insert(0, format!("Fleet {fleet} is left alone for another {wait} s{failures}."));
     }
-    let open: Vec<&str> = view.offers.breakers.0.iter().filter(|it| it.1.until > now).map(|it| it.0.as_str()).collect();
-    if !open.is_empty() {
-        said.push(format!(
-            "Not asked of EC2 at present, since it has none of these or refused them: {}.",
-            open.join(", ")
-        ));
+    let open = || view.offers.breakers.0.iter().filter(|(_, it)| it.until > now);
+    let dry: Vec<&str> = open().map(|(key, _)| key.as_str()).filter(|key| is_offer(key)).collect();
+    if !dry.is_empty() {
+        said.push(format!("Not asked of EC2 at present, since it has none of these: {}.", dry.join(", ")));
     }
+    said.splice(0..0, open().filter_map(|(key, it)| refused(key, it, marker, now)));
     match &view.meta.last_plan {
         Some(plan) if plan.held_back > 0 && plan.at >= marker.queued_at => {
             let (alive, max) = (view.meta.alive, plan.max);
@@ -95,6 +96,29 @@ fn queued(job: &Job, view: &View, now: Millis) -> Vec<String> {
         said.insert(0, format!("Fleet {fleet} was refused for good, {times} times in a row: {code}: {message}"));
     }
     said
+}
+
+/// Whether a breaker is that of an offer of EC2's.
+fn is_offer(key: &str) -> bool {
+    refusals::whose(key).is_none() && !key.starts_with("asks/")
+}
+
+/// What an open breaker keeps the job of `marker` from, where it is one of the job's own.
+fn refused(key: &str, it: &Breaker, marker: &Marker, now: Millis) -> Option<String> {
+    let wait = (it.until - now).div_ceil(1000);
+    let why = &it.why;
+    if offers::asks_key(&marker.asks).as_deref() == Some(key) {
+        let (asks, times) = (marker.asks.join(", "), it.failures);
+        return Some(format!(
+            "EC2 refused what the job asks for ({asks}), {times} times in a row; asked again in {wait} s: {why}"
+        ));
+    }
+    let (scope, asks) = refusals::whose(key)?;
+    let own = asks.is_none_or(|asks| asks == marker.asks.join(",")) && scope.holds(&marker.repository);
+    own.then(|| match it.failures {
+        0 => format!("GitHub is not asked for runners of {scope} for another {wait} s: {why}"),
+        times => format!("GitHub refused runners of {scope}, {times} times in a row; asked again in {wait} s: {why}"),
+    })
 }
 
 #[cfg(test)]
@@ -154,11 +178,11 @@ mod tests {
             "Fleet linux-x64 was refused for good, 3 times in a row: InvalidAMIID.NotFound: no ami-0"
         );
         let mut dry = view();
-        let breaker = |until| Breaker { failures: 1, until };
+        let breaker = |until| Breaker { failures: 1, until, ..Breaker::default() };
         let breakers = [("spot/subnet-1/a".to_owned(), breaker(NOW + 1)), ("spot/subnet-1/b".to_owned(), breaker(NOW))];
         dry.offers.breakers = Breakers(breakers.into());
         let said = explain(&job(7, "linux-x64"), &dry, NOW);
-        assert!(said[1].ends_with("or refused them: spot/subnet-1/a."), "{said:?}");
+        assert!(said[1].ends_with("it has none of these: spot/subnet-1/a."), "{said:?}");
         let never = explain(&job(7, "linux-x64"), &view(), NOW);
         assert!(never[1].ends_with("is scale-up woken?"), "{never:?}");
         assert!(first(&View::default()).contains("not among the queued jobs"));
@@ -180,6 +204,36 @@ mod tests {
         let mut refused = held;
         refused.history.add(NOW, doubt::NO_FLEET, "");
         assert_eq!(said(&refused, None), "It runs a fork's code, and no fleet takes that.");
+    }
+
+    #[test]
+    fn a_refusal_is_told_to_those_whom_it_keeps_waiting() {
+        let mut level = view();
+        level.queued[1].asks = vec!["dayfly-cpu=64".into(), "dayfly-pin=a".into()];
+        level.meta.last_plan = Some(last(0));
+        let breaker = |failures, why: &str| Breaker { failures, until: NOW + 9001, why: why.into() };
+        let open = [
+            ("asks/dayfly-cpu=64", breaker(2, "no such size")),
+            ("asks/dayfly-cpu=8", breaker(2, "another's")),
+            ("github/orgs/octo-org", breaker(3, "not installed")),
+            ("github/orgs/octo-org?dayfly-cpu=64,dayfly-pin=a", breaker(1, "bad label")),
+            ("github/orgs/octo-org?gpu", breaker(1, "another's")),
+            ("github/orgs/octo", breaker(1, "another's")),
+        ];
+        level.offers.breakers = Breakers(open.map(|(key, it)| (key.to_owned(), it)).into());
+        let said = explain(&job(7, "linux-x64"), &level, NOW);
+        let expected = [
+            "EC2 refused what the job asks for (dayfly-cpu=64, dayfly-pin=a), 2 times in a row; asked again in 10 s: no such size",
+            "GitHub refused runners of orgs/octo-org, 3 times in a row; asked again in 10 s: not installed",
+            "GitHub refused runners of orgs/octo-org, 1 times in a row; asked again in 10 s: bad label",
+        ];
+        assert_eq!(said[..3], expected, "{said:?}");
+        assert!(!said.join(" ").contains("another's"), "{said:?}");
+        let said = explain(&job(3, "linux-x64"), &level, NOW);
+        assert_eq!(said.iter().filter(|it| it.starts_with("GitHub") || it.starts_with("EC2")).count(), 1, "{said:?}");
+        level.offers.breakers = Breakers([("github/orgs/octo-org".to_owned(), breaker(0, "rate limit"))].into());
+        let said = explain(&job(3, "linux-x64"), &level, NOW);
+        assert_eq!(said[0], "GitHub is not asked for runners of orgs/octo-org for another 10 s: rate limit");
     }
 
     #[test]

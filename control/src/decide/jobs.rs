@@ -55,7 +55,8 @@ pub struct JobStep {
     /// What becomes of its marker among the fleet's queued jobs.
     pub marker: Marking,
     /// Whether the fleet is to be woken: the job waits for a runner. True for a repeated `queued` too, so that a
-    /// redelivery heals a crash between the ledger and the wake-up.
+    /// redelivery heals a crash between the ledger and the wake-up; also where the job has come further meanwhile, as it may
+    /// have taken another's runner.
     pub wake: bool,
 }
 
@@ -79,8 +80,7 @@ pub fn step(now: Option<JobState>, told: JobState) -> JobStep {
         (Some(JobState::Queued), Some(JobState::Running | JobState::Done)) => Marking::Take,
         _ => Marking::Keep,
     };
-    let queued = next.or(now) == Some(JobState::Queued);
-    JobStep { next, marker, wake: queued && told == JobState::Queued }
+    JobStep { next, marker, wake: told == JobState::Queued }
 }
 
 #[cfg(test)]
@@ -105,11 +105,11 @@ mod tests {
             (Some(Queued), Running, Some(Running), Take, false),
             (Some(Queued), Done, Some(Done), Take, false), // cancelled, or `in_progress` is late
             (Some(Running), Waiting, None, Keep, false),
-            (Some(Running), Queued, None, Keep, false),
+            (Some(Running), Queued, None, Keep, true), // perhaps by another's runner
             (Some(Running), Running, None, Keep, false),
             (Some(Running), Done, Some(Done), Keep, false),
             (Some(Done), Waiting, None, Keep, false),
-            (Some(Done), Queued, None, Keep, false),
+            (Some(Done), Queued, None, Keep, true),
             (Some(Done), Running, None, Keep, false),
             (Some(Done), Done, None, Keep, false),
         ];

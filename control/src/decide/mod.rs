@@ -2,13 +2,15 @@
 //!
 //! - [`route`]: which fleet a job belongs to.
 //! - [`jobs`], [`runners`]: the two state machines.
-//! - [`events`]: what a webhook or a lifecycle message changes in the ledger, by these machines.
+//! - [`events`]: what a webhook or a lifecycle message changes in the ledger, by these machines; [`words`], [`reusable`]:
+//!   what an agent's word on the way does.
 //! - [`doubt`]: when GitHub is asked again about a job that nothing else will tell of.
 //! - [`waiting`]: how long a job waited.
 //! - [`plan`]: how many instances are missing.
 //! - [`asks`]: what a job's labels ask for beyond its fleet; [`wishes`]: which of them steer the launch.
 //! - [`offers`], [`launch`]: what EC2 is asked for; [`errors`], [`answer`]: what its answer means.
-//! - [`breaker`]: which offers are not asked for now; [`bucket`]: how fast services may be called.
+//! - [`breaker`]: what is not asked for now, of EC2 and (by [`refusals`]) of GitHub; [`bucket`]: how fast services may be
+//!   called.
 //! - [`releases`]: which versions of the runner are kept in S3.
 //! - [`housekeeping`]: which images and leftovers may go.
 //! - [`explain`]: why a job has a runner, or none.
@@ -28,9 +30,11 @@ pub mod launch;
 pub mod offers;
 pub mod plan;
 pub mod reconcile;
+pub mod refusals;
 pub mod releases;
 pub mod reusable;
 pub mod route;
 pub mod runners;
 pub mod waiting;
 pub mod wishes;
+pub mod words;

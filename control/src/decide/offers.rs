@@ -3,7 +3,10 @@
 
 use crate::{
     clock::Millis,
-    decide::{breaker::Breakers, wishes::Wishes},
+    decide::{
+        breaker::Breakers,
+        wishes::{self, Wishes},
+    },
     fleets::{Fleet, Instances, Market, Range, Requirements},
 };
 
@@ -68,10 +71,12 @@ fn span(unit: &str, Range { min, max }: Range) -> String {
     format!("{unit}{min}-{}", max.map(|max| max.to_string()).unwrap_or_default())
 }
 
-/// The name of the breaker of jobs with these `asks`, whose wishes EC2 refuses for good.
+/// The name of the breaker of jobs whose `asks` steer the launch, where EC2 refuses for good what they ask for. None where
+/// they steer nothing, as a pin: EC2 is asked then for what it is asked for any other job of the fleet.
 #[must_use]
-pub fn asks_key(asks: &[String]) -> String {
-    format!("asks/{}", asks.join(","))
+pub fn asks_key(asks: &[String]) -> Option<String> {
+    let steering: Vec<&str> = asks.iter().map(String::as_str).filter(|ask| wishes::steers(ask)).collect();
+    (!steering.is_empty()).then(|| format!("asks/{}", steering.join(",")))
 }
 
 /// All offers of `fleet` for a job with these `wishes`, in order of its instance types.
@@ -277,7 +282,8 @@ mod tests {
     #[test]
     fn the_first_market_with_something_to_ask_for_is_asked() {
         let open = |keys: &[(&str, u64)]| {
-            Breakers(keys.iter().map(|(key, until)| ((*key).into(), Breaker { failures: 1, until: *until })).collect())
+            let breaker = |until| Breaker { failures: 1, until, ..Breaker::default() };
+            Breakers(keys.iter().map(|(key, until)| ((*key).into(), breaker(*until))).collect())
         };
         let (spot, other, list) =
             ("spot/subnet-1/c7i.large", "spot/subnet-1/m7i.large", "on-demand/subnet-1/c7i.large");

@@ -2,18 +2,21 @@
 //!
 //! ```text
 //! demand = jobs queued, past the fleet's delay + runners that people asked for
-//! supply = unresolved reservations + runners within their boot deadline + spent runners
+//! supply = unresolved reservations + runners within their boot deadline, or at work + spent runners
 //! launch = clamp(demand - supply, 0, max - alive)
 //! ```
 //!
 //! A runner can only take jobs of the owner it is registered for, and only those whose labels it carries. So demand and
 //! supply are counted apart for each owner (scope) and what its jobs ask for beyond the fleet. Where `max` leaves too
-//! little for all, those whose job has waited longest come first; those for whom EC2 has nothing at present take no part.
+//! little for all, those whose job has waited longest come first; those for whom EC2 has nothing at present, or to whom
+//! GitHub gives no runners, take no part. What was refused for good is tried with one instance, and the others follow if
+//! that goes well.
 
 use crate::{
     clock::{Millis, seconds},
     decide::{
         offers::{self, Choice, choose},
+        refusals,
         runners::RunnerState,
         wishes::{Unwished, Wishes},
     },
@@ -25,6 +28,9 @@ use crate::{
 /// 100 in one; a fourth of that also keeps what one crash leaves behind small.
 pub const LARGEST_RESERVATION: u32 = 25;
 
+/// How long one instance is given to show that what was refused is allowed by now, before the others are looked after.
+const TRIAL: Millis = 5000;
+
 /// The wake-up of a delayed job may run by a clock that is a little behind the one that wrote its time.
 const CLOCK_TOLERANCE: Millis = 1000;
 
@@ -33,15 +39,17 @@ const CLOCK_TOLERANCE: Millis = 1000;
 pub struct Plan {
     /// What to launch: each a reservation of its own.
     pub launches: Vec<Wanted>,
+    /// The jobs that it launches for, some of which may have runners already.
+    pub jobs: Vec<u64>,
     /// Jobs past the fleet's delay, and runners that people asked for.
     pub demand: u64,
     /// Runners that will take one.
     pub supply: u64,
     /// What is missing but does not fit under the fleet's `max`.
     pub held_back: u64,
-    /// What is missing and EC2 has none of.
+    /// What is missing and EC2 has none of, or GitHub gives no runners for.
     pub unavailable: u64,
-    /// When EC2 is to be asked again for that.
+    /// When they are to be asked again for that.
     pub available_at: Option<Millis>,
     /// Until then nothing is launched, since something just was.
     pub cooling_until: Option<Millis>,
@@ -54,6 +62,12 @@ impl Plan {
     #[must_use]
     pub fn launched(&self) -> u64 {
         self.launches.iter().map(|it| u64::from(it.count)).sum()
+    }
+
+    /// Leaves so many of what is missing until then.
+    fn put_off(&mut self, count: u64, until: Millis) {
+        self.unavailable += count;
+        self.available_at = Some(self.available_at.map_or(until, |it| it.min(until)));
     }
 
     /// What is told of it to whoever asks.
@@ -100,8 +114,11 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
     let needs = needs(fleet, view, now);
     let cool = view.meta.reserved_at + fleet.cooldown_seconds * 1000;
     let cooling = fleet.cooldown_seconds > 0 && cool > now;
+    let breakers = &view.offers.breakers;
     let mut base = missing_base(fleet, view);
     let mut room = fleet.max.saturating_sub(view.meta.alive);
+    // What the whole fleet was refused is tried out by one instance too.
+    let mut trials = if view.meta.last_error.is_some() { u64::from(view.reservations.is_empty()) } else { u64::MAX };
     let mut plan = Plan::default();
     for need in needs {
         plan.demand += need.demand;
@@ -121,17 +138,31 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
                 continue;
             }
         };
-        let (market, without) = match choice(fleet, view, &need.asks, &wishes, now) {
+        let scope = &need.target.scope;
+        let choice = match refusals::open(breakers, scope, &need.asks, now) {
+            Some(until) => Choice::Wait(until),
+            None => choice(fleet, view, &need.asks, &wishes, now),
+        };
+        let (market, without) = match choice {
             Choice::Ask { market, without } => (market, without),
             Choice::Wait(until) => {
-                plan.unavailable += missing;
-                plan.available_at = Some(plan.available_at.map_or(until, |it| it.min(until)));
+                plan.put_off(missing, until);
                 continue;
             }
         };
-        let launch = missing.min(room);
+        let fits = missing.min(room);
+        let trial = refusals::is_due(breakers, scope, &need.asks, now);
+        let most = if trial { trials.min(u64::from(!need.on_the_way)) } else { trials };
+        let launch = fits.min(most);
+        if launch < fits {
+            plan.put_off(fits - launch, now + TRIAL);
+        }
+        trials = trials.saturating_sub(launch);
         room -= launch;
-        plan.held_back += missing - launch;
+        plan.held_back += missing - fits;
+        if launch > 0 {
+            plan.jobs.extend(&need.jobs);
+        }
         let mut want = |market, without: &Vec<String>, count| {
             let (target, asks) = (&need.target, &need.asks);
             let wanted =
@@ -143,8 +174,7 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
         if market == Market::Spot
             && wishes.market.is_none()
             && base > 0
-            && let Choice::Ask { market, without } =
-                choose(fleet, &wishes, Market::OnDemand, &view.offers.breakers, now)
+            && let Choice::Ask { market, without } = choose(fleet, &wishes, Market::OnDemand, breakers, now)
         {
             let part = launch.min(base);
             (base, left) = (base - part, launch - part);
@@ -158,7 +188,7 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
 /// What to ask EC2 for; nothing where it has refused for good what these jobs ask.
 fn choice(fleet: &Fleet, view: &View, asks: &[String], wishes: &Wishes, now: Millis) -> Choice {
     let breakers = &view.offers.breakers;
-    match breakers.open(&offers::asks_key(asks), now).filter(|_| !asks.is_empty()) {
+    match offers::asks_key(asks).and_then(|key| breakers.open(&key, now)) {
         Some(until) => Choice::Wait(until),
         None => choose(fleet, wishes, offers::first_market(fleet, wishes), breakers, now),
     }
@@ -185,8 +215,12 @@ fn is_reserved(view: &View, runner: &Runner) -> bool {
 struct Need {
     target: Target,
     asks: Vec<String>,
+    /// The jobs of the demand.
+    jobs: Vec<u64>,
     demand: u64,
     supply: u64,
+    /// Whether some of the supply is not registered yet.
+    on_the_way: bool,
 }
 
 /// All needs, those with the oldest job first.
@@ -197,6 +231,7 @@ fn needs(fleet: &Fleet, view: &View, now: Millis) -> Vec<Need> {
     for marker in queued {
         let need = need_of(&mut needs, fleet, &fleet.scope_for(&marker.repository), &marker.asks);
         need.demand += 1;
+        need.jobs.push(marker.job);
         // The latest webhook knows best.
         need.target = fleet.target(need.target.scope.clone(), marker.installation.or(need.target.installation));
     }
@@ -216,12 +251,19 @@ fn needs(fleet: &Fleet, view: &View, now: Millis) -> Vec<Need> {
         need.target = fleet.target(need.target.scope.clone(), need.target.installation.or(manual.installation));
     }
     for reservation in &view.reservations {
-        need_of(&mut needs, fleet, &reservation.scope, &reservation.asks).supply += u64::from(reservation.count);
+        let need = need_of(&mut needs, fleet, &reservation.scope, &reservation.asks);
+        (need.supply, need.on_the_way) = (need.supply + u64::from(reservation.count), true);
     }
     for runner in &view.runners {
         if let (false, true, Some(scope)) = (is_reserved(view, runner), is_supply(runner, now), &runner.scope) {
-            need_of(&mut needs, fleet, scope, &runner.asks).supply += 1;
+            let need = need_of(&mut needs, fleet, scope, &runner.asks);
+            (need.supply, need.on_the_way) =
+                (need.supply + 1, need.on_the_way || runner.state == RunnerState::Launched);
         }
+    }
+    // What is not understood may be about to take a job all the same.
+    for unread in view.unread.iter().filter_map(|it| it.supply.as_ref()).filter(|it| it.until > now) {
+        need_of(&mut needs, fleet, &unread.scope, &unread.asks).supply += u64::from(unread.count);
     }
     needs
 }
@@ -229,7 +271,8 @@ fn needs(fleet: &Fleet, view: &View, now: Millis) -> Vec<Need> {
 fn need_of<'a>(needs: &'a mut Vec<Need>, fleet: &Fleet, scope: &Scope, asks: &[String]) -> &'a mut Need {
     let at = needs.iter().position(|need| need.target.scope == *scope && need.asks == asks).unwrap_or_else(|| {
         let target = fleet.target(scope.clone(), None);
-        needs.push(Need { target, asks: asks.to_vec(), demand: 0, supply: 0 });
+        let (asks, jobs) = (asks.to_vec(), Vec::new());
+        needs.push(Need { target, asks, jobs, demand: 0, supply: 0, on_the_way: false });
         needs.len() - 1
     });
     &mut needs[at]

@@ -59,12 +59,16 @@ pub fn word(message: &Lifecycle, mut runner: Runner, now: Millis) -> Option<Writ
     } else {
         RunnerEvent::Listening
     };
-    // Not every heartbeat is a write.
-    let is_fresh = runner.state == RunnerState::Registered && runner.boot_deadline > now + LISTENING / 2;
     match runners::step(Some(runner.state), heard).next {
-        RunnerNext::Be(state) if !is_fresh => Some(Write::PutRunner(be(runner, state, now))),
+        // Not every heartbeat is a write.
+        RunnerNext::Be(state) if !is_fresh(&runner, now) => Some(Write::PutRunner(be(runner, state, now))),
         RunnerNext::Be(_) | RunnerNext::Keep | RunnerNext::Delete => None,
     }
+}
+
+/// Whether `runner` listens, and counts for so long that it need not be noted again.
+pub(super) fn is_fresh(runner: &Runner, now: Millis) -> bool {
+    runner.state == RunnerState::Registered && runner.boot_deadline > now + LISTENING / 2
 }
 
 /// `runner` in `state`; one without a job counts from now on.

@@ -41,6 +41,12 @@ pub fn is_wish(label: &str) -> bool {
     split(label).is_some()
 }
 
+/// Whether `label` asks for something that EC2 is asked for. A pin is none.
+#[must_use]
+pub fn steers(label: &str) -> bool {
+    split(label).is_some_and(|(what, _)| what != "pin")
+}
+
 impl Wishes {
     /// What `labels` ask for, where all of it is within `steering`. Labels that ask for nothing are passed over.
     pub fn read<'a>(labels: impl IntoIterator<Item = &'a str>, steering: &Steering) -> Result<Self, Unwished> {

@@ -25,6 +25,20 @@ impl fmt::Display for Scope {
     }
 }
 
+impl Scope {
+    /// Whether `repository` may be this owner's. Which organizations an enterprise has is for GitHub to know.
+    #[must_use]
+    pub fn holds(&self, repository: &str) -> bool {
+        match self {
+            Self::Organization(name) => {
+                repository.split_once('/').is_some_and(|(owner, _)| owner.eq_ignore_ascii_case(name))
+            }
+            Self::Repository(name) => repository.eq_ignore_ascii_case(name),
+            Self::Enterprise(_) => true,
+        }
+    }
+}
+
 /// A scope's text that is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is neither orgs/…, repos/…/… nor enterprises/…")]

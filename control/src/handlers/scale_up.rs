@@ -2,13 +2,14 @@
 //!
 //! [`look`] takes over what a dead invocation left, plans and reserves; [`fulfil`] launches a reservation's instances
 //! and writes them down; [`register`] hands each its registration; [`doubts`] asks GitHub about jobs that the webhook could
-//! not tell all of. A crash between any two of these leaves a
-//! reservation or a runner whose lease runs out, and the next look takes it over.
+//! not tell all of. [`pace`] says when each may, [`refusals`] notes what EC2 and GitHub refuse. A crash between any two of
+//! these leaves a reservation or a runner whose lease runs out, and the next look takes it over.
 
 mod doubts;
 mod fulfil;
 mod look;
 mod pace;
+mod refusals;
 mod register;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -16,6 +17,8 @@ use std::{collections::BTreeMap, time::Duration};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::future::join_all;
 use tracing::{Instrument, error, error_span, warn};
+
+pub use pace::Owed;
 
 use super::batch::{GivenBack, backoff, receive_count};
 use crate::{
@@ -25,7 +28,7 @@ use crate::{
     fleets::{Fleet, Fleets},
     github::GitHub,
     handover::Handover,
-    ledger::{Ledger, LedgerError, Notes},
+    ledger::{Ledger, Notes},
     metrics::{Metric, Metrics},
     report::Chain,
     trace::{self, TraceId},
@@ -35,6 +38,9 @@ use crate::{
 /// After so many receives a wake-up is replaced by a new one: its queue gives it up after 20, and what failed may take
 /// longer to pass.
 const MOST_RECEIVES: u32 = 8;
+/// After so many in all, which is after two hours, it goes to the dead-letter queue: what fails for so long is for a
+/// person.
+const MOST_ATTEMPTS: u32 = 60;
 
 /// The outside world: in production AWS and GitHub, in tests one that is simulated.
 pub trait Ports {
@@ -61,6 +67,8 @@ pub struct Deps<P: Ports> {
     pub fleets: Fleets,
     /// How fast EC2, SSM and GitHub may be called.
     pub limits: Limits,
+    /// What this process did ahead of its turn.
+    pub owed: Owed,
     /// The ledger.
     pub ledger: P::Ledger,
     /// Where instances come from.
@@ -77,36 +85,63 @@ pub struct Deps<P: Ports> {
     pub clock: P::Clock,
 }
 
-/// What is to become of the wake-up after a look. Of several, the greatest counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Outcome {
-    /// The level is met, or can't be and was reported.
-    Done,
-    /// Something is to be had later: a new wake-up then. Not the same message, since a shortage may outlast all
-    /// the times a message may be received.
-    Later(Duration),
+/// What is to become of the wake-up after a look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Outcome {
     /// Something failed that may pass: the message goes back to its queue.
-    Again,
+    failed: bool,
+    /// Leases of others run that are to be seen out: whoever looks next is to do that too.
+    watches: bool,
+    /// Something is to be had then, and perhaps more later: the next look finds out. It is a new wake-up, since a shortage
+    /// may outlast all the times a message may be received.
+    next: Option<Millis>,
+}
+
+impl Outcome {
+    /// The level is met, or can't be and was reported.
+    const DONE: Self = Self { failed: false, watches: false, next: None };
+    /// Something failed that may pass.
+    const AGAIN: Self = Self { failed: true, ..Self::DONE };
+
+    /// Something is to be had then.
+    fn at(next: Millis) -> Self {
+        Self { next: Some(next), ..Self::DONE }
+    }
+
+    /// Of several the earliest counts: what comes later is found by the look then.
+    fn and(self, other: Self) -> Self {
+        let next = self.next.into_iter().chain(other.next).min();
+        Self { failed: self.failed || other.failed, watches: self.watches || other.watches, next }
+    }
+}
+
+/// The wake-ups for one fleet.
+struct Woken<'a> {
+    fleet: &'a Fleet,
+    trace: Option<TraceId>,
+    /// Each, and how often it was received, as other messages too.
+    messages: Vec<(&'a SqsMessage, u32)>,
 }
 
 /// Handles a batch of wake-ups, in an invocation that is killed at `deadline`.
 pub async fn handle<P: Ports>(deps: &Deps<P>, batch: &SqsEvent, deadline: Millis) -> SqsBatchResponse {
-    let mut fleets: BTreeMap<String, (Option<TraceId>, Vec<&SqsMessage>)> = BTreeMap::new();
+    let mut fleets: BTreeMap<String, Woken<'_>> = BTreeMap::new();
     let mut given_back = GivenBack::default();
     for message in &batch.records {
-        let WakeUp { fleet: name, trace, .. } = match read(message) {
+        let WakeUp { fleet: name, trace, attempts, .. } = match read(message) {
             Ok(wake_up) => wake_up,
             Err((reason, why)) => {
                 deps.metrics.refused(reason);
-                warn!(message.id = message.message_id, "Dropped a wake-up: {why}");
+                warn!(message.id = message.message_id, reason, "Put a wake-up aside: {why}");
+                given_back.put_aside(message, &format!("{reason}: {why}"), &deps.wake).await;
                 continue;
             }
         };
-        if deps.fleets.get(&name).is_some() {
-            let (of_fleet, messages) = fleets.entry(name).or_default();
+        if let Some(fleet) = deps.fleets.get(&name) {
+            let woken = fleets.entry(name).or_insert(Woken { fleet, trace: None, messages: Vec::new() });
             // Of several, one look serves all; the first is as good as any.
-            *of_fleet = of_fleet.take().or_else(|| TraceId::read(&trace?));
-            messages.push(message);
+            woken.trace = woken.trace.take().or_else(|| TraceId::read(&trace?));
+            woken.messages.push((message, attempts.saturating_add(receive_count(message))));
         } else {
             // A function that started later may have a newer fleets document, which names it.
             deps.metrics.refused("unknown_fleet");
@@ -114,43 +149,30 @@ pub async fn handle<P: Ports>(deps: &Deps<P>, batch: &SqsEvent, deadline: Millis
             given_back.add(message, backoff(receive_count(message)), &deps.wake).await;
         }
     }
-    let looks = fleets.iter().filter_map(|(name, (trace, messages))| Some((deps.fleets.get(name)?, trace, messages)));
-    let looks = looks.map(async |(fleet, trace, messages)| {
-        let redelivered = messages.iter().any(|message| receive_count(message) > 1);
+    let looks = fleets.values().map(async |woken| {
+        let Woken { fleet, trace, messages } = woken;
+        let redelivered = messages.iter().any(|(_, received)| *received > 1);
         // Of the highest level, so that no filter takes it off the lines.
         let span = error_span!("look", fleet.name = fleet.name, trace.id = trace.as_ref().map(TraceId::as_str));
         let look = async {
             let outcome = look::look(deps, fleet, deadline, redelivered).await;
-            settle(deps, fleet, outcome).await
+            settle(deps, woken, outcome).await
         };
-        (fleet, messages, trace::within(trace.clone(), look).instrument(span).await)
+        (woken, trace::within(trace.clone(), look).instrument(span).await)
     });
-    for (fleet, messages, done) in join_all(looks).await {
-        if !done {
-            // All of them say the same, so one is enough; the one that was received least often has the most left.
-            if let Some(message) = messages.iter().min_by_key(|message| receive_count(message)) {
-                give_back(deps, fleet, message, &mut given_back).await;
-            }
+    for (woken, after) in join_all(looks).await {
+        // All of them say the same, so one is enough; the one that was received least often has the most left.
+        let message = woken.messages.iter().min_by_key(|(_, received)| *received).map(|(message, _)| message);
+        match (after, message) {
+            (After::Done, _) | (_, None) => {}
+            (After::GiveBack(wait), Some(message)) => given_back.add(message, wait, &deps.wake).await,
+            (After::PutAside(reason), Some(message)) => given_back.put_aside(message, &reason, &deps.wake).await,
         }
     }
     if let Some(remaining) = deps.github.remaining() {
         deps.metrics.add(Metric::GitHubRemaining, remaining, &[]);
     }
     given_back.into_response()
-}
-
-/// Has the fleet looked at again after what failed: by the same message, longer each time, and by a new one before its
-/// queue gives it up.
-async fn give_back<P: Ports>(deps: &Deps<P>, fleet: &Fleet, message: &SqsMessage, given_back: &mut GivenBack) {
-    let received = receive_count(message);
-    let wait = backoff(received);
-    if received < MOST_RECEIVES {
-        return given_back.add(message, wait, &deps.wake).await;
-    }
-    if let Err(error) = deps.wake.wake(&fleet.name, wait).await {
-        error!(fleet.name = fleet.name, error = %Chain(&error), "Fleet {} can't be woken later", fleet.name);
-        given_back.add(message, wait, &deps.wake).await;
-    }
 }
 
 /// A wake-up; or for what reason it can't be read, as the metrics and the log have it.
@@ -165,23 +187,52 @@ fn read(message: &SqsMessage) -> Result<WakeUp, (&'static str, String)> {
     Ok(it)
 }
 
-/// Whether the wake-up is done with.
-async fn settle<P: Ports>(deps: &Deps<P>, fleet: &Fleet, outcome: Result<Outcome, LedgerError>) -> bool {
-    match outcome {
-        Ok(Outcome::Done) => true,
-        Ok(Outcome::Again) => false,
-        Ok(Outcome::Later(wait)) => match deps.wake.wake(&fleet.name, wait).await {
-            Ok(()) => true,
-            Err(error) => {
-                error!(fleet.name = fleet.name, error = %Chain(&error), "Fleet {} can't be woken later", fleet.name);
-                false
-            }
-        },
-        Err(error) => {
-            error!(fleet.name = fleet.name, error = %Chain(&error), "Fleet {} could not be looked at", fleet.name);
-            false
-        }
+/// What becomes of the messages of a fleet that was looked at.
+enum After {
+    /// They are done with.
+    Done,
+    /// One of them is to be seen again after this time.
+    GiveBack(Duration),
+    /// One of them is for a person, with the reason.
+    PutAside(String),
+}
+
+/// Has the fleet looked at again where there is something to be had, or where something failed: then by the same message,
+/// longer each time, by a new one before its queue gives it up, and after long enough no more.
+async fn settle<P: Ports>(deps: &Deps<P>, woken: &Woken<'_>, outcome: Outcome) -> After {
+    let (fleet, now) = (woken.fleet, deps.clock.now());
+    let least = woken.messages.iter().min_by_key(|(_, received)| *received);
+    let received = least.map_or(1, |(_, received)| *received);
+    let as_this_message = least.map_or(1, |(message, _)| receive_count(message));
+    let patience = backoff(received);
+    let wait = outcome.next.map(|next| Duration::from_millis(next.saturating_sub(now)));
+    // What is to be had before counts as an advance: the failures are counted anew.
+    if let Some(wait) = wait.filter(|wait| !outcome.failed || *wait < patience) {
+        let attempts = u32::from(outcome.failed || outcome.watches);
+        let sent = wake(deps, fleet, attempts, wait).await;
+        return if sent { After::Done } else { After::GiveBack(patience) };
     }
+    if !outcome.failed {
+        return After::Done;
+    }
+    if received >= MOST_ATTEMPTS {
+        deps.metrics.refused("given_up");
+        error!(fleet.name = fleet.name, received, "Fleet {} is not looked at any more for this wake-up", fleet.name);
+        return After::PutAside(format!("given_up: {received} looks at fleet {} failed", fleet.name));
+    }
+    if as_this_message >= MOST_RECEIVES && wake(deps, fleet, received, patience).await {
+        return After::Done;
+    }
+    After::GiveBack(patience)
+}
+
+/// Wakes `fleet` after `wait`, by a message that stands for so many attempts; whether that could be done.
+async fn wake<P: Ports>(deps: &Deps<P>, fleet: &Fleet, attempts: u32, wait: Duration) -> bool {
+    let sent = deps.wake.send(&WakeUp::new(&fleet.name).after(attempts), wait).await;
+    if let Err(error) = &sent {
+        error!(fleet.name = fleet.name, error = %Chain(error), "Fleet {} can't be woken later", fleet.name);
+    }
+    sent.is_ok()
 }
 
 #[cfg(test)]

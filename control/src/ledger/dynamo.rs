@@ -2,18 +2,23 @@
 
 use aws_sdk_dynamodb::{
     Client,
+    config::{
+        interceptors::InterceptorContext,
+        retry::{ClassifyRetry, RetryAction},
+    },
     error::SdkError,
-    operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
-    types::{Delete, Put, TransactWriteItem, Update},
+    operation::{put_item::PutItemError, update_item::UpdateItemError},
 };
 
 use super::{
     Committed, Job, LastError, LastPlan, Ledger, LedgerError, Marker, Meta, Notes, Offers, Runner, View, Write,
     buckets,
-    items::{self, Item},
+    items::{self, BadItem, Item},
+    transactions::{is_conflict, to_transaction},
 };
 use crate::{
-    decide::bucket::{Bucket, Take, Taken},
+    clock::{Millis, seconds},
+    decide::bucket::{Taken, Takes},
     report::BoxError,
 };
 
@@ -25,10 +30,11 @@ pub struct DynamoLedger {
 }
 
 impl DynamoLedger {
-    /// The ledger in `table`.
+    /// The ledger in `table`, by a client like this one.
     #[must_use]
-    pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self { client, table: table.into() }
+    pub fn new(client: &Client, table: impl Into<String>) -> Self {
+        let config = client.config().to_builder().retry_classifier(MetByTransaction).build();
+        Self { client: Client::from_conf(config), table: table.into() }
     }
 
     async fn get(&self, pk: String, sk: String, what: &str) -> Result<Option<Item>, LedgerError> {
@@ -44,8 +50,13 @@ impl DynamoLedger {
         Ok(answer.item)
     }
 
-    /// Items of `fleet` whose sort keys begin with `prefix`, in order, page by page up to `limit`.
-    pub(super) async fn query(&self, fleet: &str, prefix: &str, limit: Option<u32>) -> Result<Vec<Item>, LedgerError> {
+    /// The items of that `part` of `fleet`, in order, page by page until there are `limit`.
+    pub(super) async fn query(
+        &self,
+        fleet: &str,
+        part: Part<'_>,
+        limit: Option<u32>,
+    ) -> Result<Vec<Item>, LedgerError> {
         let mut found = Vec::new();
         let mut start = None;
         loop {
@@ -54,15 +65,20 @@ impl DynamoLedger {
                 .query()
                 .table_name(&self.table)
                 .consistent_read(true)
-                .set_limit(limit.and_then(|limit| i32::try_from(limit).ok()))
+                .set_limit(limit.and_then(|limit| i32::try_from(limit.max(part.page())).ok()))
                 .set_exclusive_start_key(start)
                 .expression_attribute_values(":pk", items::text(items::fleet_pk(fleet)));
-            request = if prefix.is_empty() {
-                request.key_condition_expression("pk = :pk")
-            } else {
-                request
+            request = match part {
+                Part::All => request.key_condition_expression("pk = :pk"),
+                Part::Of(prefix) => request
                     .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-                    .expression_attribute_values(":prefix", items::text(prefix))
+                    .expression_attribute_values(":prefix", items::text(prefix)),
+                Part::Demand(now) => request
+                    .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+                    .filter_expression("expires > :now")
+                    .expression_attribute_values(":first", items::text(items::MANUAL))
+                    .expression_attribute_values(":last", items::text(format!("{}~", items::QUEUED)))
+                    .expression_attribute_values(":now", items::number(now)),
             };
             let page = request.send().await.map_err(|error| {
                 LedgerError::new(format!("reading the level of {fleet} from {}", self.table), error)
@@ -74,6 +90,65 @@ impl DynamoLedger {
             }
         }
     }
+}
+
+/// A single update that meets a transaction on the same item is refused, and the SDK does not try that again by itself:
+/// the pauses of a fleet lie in the item that all its reservations and ends change.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling>
+#[derive(Debug)]
+struct MetByTransaction;
+
+impl ClassifyRetry for MetByTransaction {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let error = context.output_or_error().and_then(Result::err).and_then(|error| error.as_operation_error());
+        let error = error.and_then(|error| error.downcast_ref::<UpdateItemError>());
+        if error.is_some_and(UpdateItemError::is_transaction_conflict_exception) {
+            RetryAction::transient_error()
+        } else {
+            RetryAction::NoActionIndicated
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "an update that met a transaction"
+    }
+}
+
+/// Which of a fleet's items.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Part<'a> {
+    /// All of them.
+    All,
+    /// Those whose sort keys begin like this.
+    Of(&'a str),
+    /// What is wanted and has not expired by then, in seconds: markers, and what people asked for, which comes first.
+    Demand(u64),
+}
+
+impl Part<'_> {
+    /// How many to read at once at least. Of what has expired something may lie before the first that has not.
+    const fn page(self) -> u32 {
+        match self {
+            Self::Demand(_) => 25,
+            Self::All | Self::Of(_) => 1,
+        }
+    }
+}
+
+/// Puts `item` where it belongs.
+fn take_in(view: &mut View, item: &Item) -> Result<(), BadItem> {
+    match items::sort_key(item) {
+        items::META => view.meta = items::to_meta(item),
+        items::OFFERS => view.offers = items::to_offers(item)?,
+        sk if sk.starts_with(items::QUEUED) => view.queued.push(items::to_marker(item)?),
+        sk if sk.starts_with(items::DOUBT) => view.doubts.push(items::to_doubt(item)?),
+        sk if sk.starts_with(items::MANUAL) => view.manual.push(items::to_manual(item)?),
+        sk if sk.starts_with(items::RESERVATION) => view.reservations.push(items::to_reservation(item)?),
+        sk if sk.starts_with(items::RUNNER) => view.runners.push(items::to_runner(item)?),
+        // An item of a newer version.
+        _ => {}
+    }
+    Ok(())
 }
 
 impl Ledger for DynamoLedger {
@@ -95,29 +170,23 @@ impl Ledger for DynamoLedger {
 
     async fn view(&self, fleet: &str) -> Result<View, LedgerError> {
         let mut view = View { offers: Offers { fleet: fleet.to_owned(), ..Offers::default() }, ..View::default() };
-        let bad = |bad| LedgerError::new(format!("reading the level of {fleet}"), bad);
-        for item in self.query(fleet, "", None).await? {
-            match items::sort_key(&item) {
-                items::META => view.meta = items::to_meta(&item),
-                items::OFFERS => view.offers = items::to_offers(&item).map_err(bad)?,
-                sk if sk.starts_with(items::QUEUED) => view.queued.push(items::to_marker(&item).map_err(bad)?),
-                sk if sk.starts_with(items::DOUBT) => view.doubts.push(items::to_doubt(&item).map_err(bad)?),
-                sk if sk.starts_with(items::MANUAL) => view.manual.push(items::to_manual(&item).map_err(bad)?),
-                sk if sk.starts_with(items::RESERVATION) => {
-                    view.reservations.push(items::to_reservation(&item).map_err(bad)?);
-                }
-                sk if sk.starts_with(items::RUNNER) => view.runners.push(items::to_runner(&item).map_err(bad)?),
-                // An item of a newer version.
-                _ => {}
+        for item in self.query(fleet, Part::All, None).await? {
+            // One that is not understood must not keep the others from getting their runners.
+            if let Err(bad) = take_in(&mut view, &item) {
+                view.unread.push(items::unread(&item, &bad));
             }
         }
         Ok(view)
     }
 
     async fn queued(&self, fleet: &str, limit: u32) -> Result<Vec<Marker>, LedgerError> {
-        let found = self.query(fleet, items::QUEUED, Some(limit)).await?;
-        let markers: Result<_, _> = found.iter().map(items::to_marker).collect();
-        markers.map_err(|bad| LedgerError::new(format!("reading the queued jobs of {fleet}"), bad))
+        let found = self.query(fleet, Part::Of(items::QUEUED), Some(limit)).await?;
+        Ok(found.iter().filter_map(|item| items::to_marker(item).ok()).collect())
+    }
+
+    async fn is_wanted(&self, fleet: &str, now: Millis) -> Result<bool, LedgerError> {
+        let found = self.query(fleet, Part::Demand(seconds(now)), Some(1)).await?;
+        Ok(!found.is_empty())
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Committed, LedgerError> {
@@ -165,27 +234,6 @@ impl Ledger for DynamoLedger {
         Ok(item.as_ref().map(items::to_meta).unwrap_or_default())
     }
 
-    async fn failed(&self, fleet: &str, seen: u64, now: u64, until: u64) -> Result<(), LedgerError> {
-        let mut request = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(items::key(items::fleet_pk(fleet), items::META.to_owned())))
-            .update_expression("SET failures = :next, paused_until = :until")
-            .expression_attribute_values(":next", items::number(seen + 1))
-            .expression_attribute_values(":until", items::number(until))
-            .expression_attribute_values(":now", items::number(now));
-        let unpaused = "(attribute_not_exists(paused_until) OR paused_until <= :now)";
-        request = if seen == 0 {
-            request.condition_expression(format!("{unpaused} AND attribute_not_exists(failures)"))
-        } else {
-            request
-                .condition_expression(format!("{unpaused} AND failures = :seen"))
-                .expression_attribute_values(":seen", items::number(seen))
-        };
-        unless_refused(request.send().await, fleet)
-    }
-
     async fn refuse(&self, fleet: &str, error: &LastError, until: u64) -> Result<(), LedgerError> {
         let sent = self
             .client
@@ -210,8 +258,8 @@ impl Ledger for DynamoLedger {
         Ok(read.map_err(|bad| LedgerError::new(format!("reading {what}"), bad))?.unwrap_or(none))
     }
 
-    async fn take(&self, bucket: Bucket, take: Take) -> Result<Taken, LedgerError> {
-        buckets::take(&self.client, &self.table, bucket, take).await
+    async fn take(&self, takes: &Takes) -> Result<Taken, LedgerError> {
+        buckets::take(&self.client, &self.table, takes).await
     }
 }
 
@@ -262,105 +310,5 @@ where
     }
 }
 
-/// Whether a transaction was refused because something had changed or is being changed: then all that can be done is
-/// to read and decide again. Throttling and faults are not conflicts.
-fn is_conflict(error: &SdkError<TransactWriteItemsError>) -> bool {
-    match error.as_service_error() {
-        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled
-            .cancellation_reasons()
-            .iter()
-            .any(|reason| matches!(reason.code(), Some("ConditionalCheckFailed" | "TransactionConflict"))),
-        Some(TransactWriteItemsError::TransactionInProgressException(_)) => true,
-        _ => false,
-    }
-}
-
-fn to_transaction(
-    table: &str,
-    write: &Write,
-) -> Result<TransactWriteItem, aws_smithy_types::error::operation::BuildError> {
-    let whole = TransactWriteItem::builder();
-    let put = |item: Item| Put::builder().table_name(table).set_item(Some(item));
-    let delete = |pk, sk| Delete::builder().table_name(table).set_key(Some(items::key(pk, sk)));
-    let versioned = |item: Item, version: u64| {
-        if version == 0 {
-            put(item).condition_expression("attribute_not_exists(pk)")
-        } else {
-            put(item).condition_expression("v = :seen").expression_attribute_values(":seen", items::number(version))
-        }
-    };
-    let dropped = |item: Item, version: u64| {
-        let key = item.into_iter().filter(|(name, _)| name == "pk" || name == "sk").collect();
-        Delete::builder()
-            .table_name(table)
-            .set_key(Some(key))
-            .condition_expression("v = :seen")
-            .expression_attribute_values(":seen", items::number(version))
-    };
-    let whole = match write {
-        Write::PutJob(job) => whole.put(versioned(items::from_job(job), job.version).build()?),
-        Write::PutMarker(marker) => whole.put(put(items::from_marker(marker)).build()?),
-        Write::TakeMarker { fleet, job } => {
-            whole.delete(delete(items::fleet_pk(fleet), format!("{}{job}", items::QUEUED)).build()?)
-        }
-        Write::PutDoubt(doubt) => whole.put(put(items::from_doubt(doubt)).build()?),
-        Write::DropDoubt { fleet, job } => whole.delete(delete(items::fleet_pk(fleet), items::doubt_sk(*job)).build()?),
-        Write::Reserve { fleet, rev, count, max, at, plan } => {
-            let update = reserve(table, fleet, *rev, *count, *max, *at, plan.is_some());
-            let plan = plan.as_ref().map(items::from_last_plan);
-            let update = plan.into_iter().fold(update, |it, plan| it.expression_attribute_values(":plan", plan));
-            whole.update(update.build()?)
-        }
-        Write::Recover { fleet } => whole.update(meta(table, fleet).update_expression("REMOVE last_error").build()?),
-        Write::PutOffers(it) => whole.put(versioned(items::from_offers(it), it.version).build()?),
-        Write::Free { fleet, count, ran_job } => whole.update(
-            meta(table, fleet)
-                .update_expression(if *ran_job {
-                    "SET alive = alive - :count REMOVE failures"
-                } else {
-                    "SET alive = alive - :count"
-                })
-                .expression_attribute_values(":count", items::number(*count))
-                .build()?,
-        ),
-        Write::PutReservation(it) => whole.put(versioned(items::from_reservation(it), it.version).build()?),
-        Write::DropReservation(it) => whole.delete(dropped(items::from_reservation(it), it.version).build()?),
-        Write::PutRunner(it) => whole.put(versioned(items::from_runner(it), it.version).build()?),
-        Write::DropRunner(it) => whole.delete(dropped(items::from_runner(it), it.version).build()?),
-    };
-    Ok(whole.build())
-}
-
-fn meta(table: &str, fleet: &str) -> aws_sdk_dynamodb::types::builders::UpdateBuilder {
-    let key = items::key(items::fleet_pk(fleet), items::META.to_owned());
-    Update::builder().table_name(table).set_key(Some(key))
-}
-
-/// A fleet that never launched anything has no `rev` and no `alive`; 0 was read then.
-fn reserve(
-    table: &str,
-    fleet: &str,
-    rev: u64,
-    count: u32,
-    max: u64,
-    at: u64,
-    tells_plan: bool,
-) -> aws_sdk_dynamodb::types::builders::UpdateBuilder {
-    let update = meta(table, fleet)
-        .update_expression(if tells_plan {
-            "SET rev = :next, reserved_at = :at, last_plan = :plan ADD alive :count"
-        } else {
-            "SET rev = :next, reserved_at = :at ADD alive :count"
-        })
-        .expression_attribute_values(":at", items::number(at))
-        .expression_attribute_values(":next", items::number(rev + 1))
-        .expression_attribute_values(":count", items::number(count));
-    // The plan never asks for more than fits; a fleet without `alive` has room for all of `max`.
-    if rev == 0 {
-        return update.condition_expression("attribute_not_exists(rev)");
-    }
-    update
-        .condition_expression("rev = :rev AND alive <= :room")
-        .expression_attribute_values(":rev", items::number(rev))
-        .expression_attribute_values(":room", items::number(max.saturating_sub(u64::from(count))))
-}
+#[cfg(test)]
+mod tests;

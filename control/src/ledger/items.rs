@@ -1,22 +1,22 @@
 //! Records as DynamoDB items and back. The shapes are listed in `docs/interface.md`.
 
 mod doubts;
+mod offers;
 mod told;
+mod unread;
 
 pub(super) use doubts::{DOUBT, doubt_sk, from_doubt, to_doubt};
+pub(super) use offers::{from_offers, to_offers};
 pub(super) use told::{from_last_plan, from_manual, to_manual};
+pub(super) use unread::unread;
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::{Job, LastError, Marker, Meta, Offers, Reservation, Reuse, Runner, history::History};
+use super::{Job, LastError, Marker, Meta, Reservation, Reuse, Runner, history::History};
 use crate::{
-    decide::{
-        breaker::{Breaker, Breakers},
-        jobs::JobState,
-        runners::RunnerState,
-    },
+    decide::{jobs::JobState, runners::RunnerState},
     fleets::Market,
 };
 use told::{from_entry, to_history, to_last_plan};
@@ -38,7 +38,9 @@ pub(super) const META: &str = "a#meta";
 pub(super) const OFFERS: &str = "b#offers";
 /// Sort key of a job.
 pub(super) const JOB: &str = "job";
-/// Sort key of a bucket of tokens.
+/// Partition key of the buckets of tokens.
+pub(super) const BUCKETS: &str = "buckets";
+/// Sort key of the buckets of tokens.
 pub(super) const BUCKET: &str = "bucket";
 /// Sort key prefix of the markers.
 pub(super) const QUEUED: &str = "queued#";
@@ -70,11 +72,6 @@ pub(super) fn fleet_pk(fleet: &str) -> String {
 /// Partition key of the agents' signs of life.
 pub(super) fn heard_pk(fleet: &str) -> String {
     format!("heard#{fleet}")
-}
-
-/// Partition key of a bucket of tokens.
-pub(super) fn bucket_pk(name: &str) -> String {
-    format!("bucket#{name}")
 }
 
 /// A key as an item.
@@ -239,34 +236,6 @@ pub(super) fn from_last_error(it: &LastError) -> AttributeValue {
     AttributeValue::M(fields.map(|(name, value)| (name.to_owned(), value)).into())
 }
 
-pub(super) fn from_offers(it: &Offers) -> Item {
-    let breaker = |it: &Breaker| {
-        let fields = [("failures", number(it.failures)), ("until", number(it.until))];
-        AttributeValue::M(fields.map(|(name, value)| (name.to_owned(), value)).into())
-    };
-    let breakers = it.breakers.0.iter().map(|(key, it)| (key.clone(), breaker(it))).collect();
-    let builder = Builder::new(fleet_pk(&it.fleet), OFFERS.to_owned(), it.version);
-    let mut item = builder.number("expires", it.breakers.expires()).0;
-    item.insert("offers".to_owned(), AttributeValue::M(breakers));
-    item
-}
-
-/// A breaker that is not understood counts as closed: its offer is asked for, and EC2 says what it thinks.
-pub(super) fn to_offers(item: &Item) -> Result<Offers, BadItem> {
-    let fields = Fields(item);
-    let breaker = |(key, it): (&String, &AttributeValue)| {
-        let fields = Fields(it.as_m().ok()?);
-        let failures = fields.maybe_number("failures")?;
-        Some((key.clone(), Breaker { failures, until: fields.maybe_number("until")? }))
-    };
-    let breakers = item.get("offers").and_then(|it| it.as_m().ok()).ok_or_else(|| fields.bad("offers"))?;
-    Ok(Offers {
-        fleet: fields.after("pk", "fleet#")?,
-        breakers: Breakers(breakers.iter().filter_map(breaker).collect()),
-        version: fields.number("v")?,
-    })
-}
-
 pub(super) fn from_reservation(it: &Reservation) -> Item {
     Builder::new(fleet_pk(&it.fleet), format!("{RESERVATION}{}", it.id), it.version)
         .number("count", u64::from(it.count))
@@ -316,6 +285,7 @@ pub(super) fn from_runner(it: &Runner) -> Item {
         .number("launched_at", it.launched_at)
         .number("boot_deadline", it.boot_deadline)
         .number("lease_until", it.lease_until)
+        .number("untouched", it.untouched.then_some(1))
         .number("expires", it.expires)
         .number("told_at", it.reuse.as_ref().and_then(|reuse| reuse.told_at))
         .0;
@@ -354,6 +324,7 @@ pub(super) fn to_runner(item: &Item) -> Result<Runner, BadItem> {
         launched_at: fields.number("launched_at")?,
         boot_deadline: fields.number("boot_deadline")?,
         lease_until: fields.number("lease_until")?,
+        untouched: fields.maybe_number("untouched").is_some(),
         expires: fields.maybe_number("expires"),
         version: fields.number("v")?,
     })

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Committed, Doubt, Job, LastError, LastPlan, Manual, Marker, Meta, Offers, Reservation, Runner, View, Write,
+    Committed, Doubt, Job, LastError, LastPlan, Manual, Marker, Meta, Offers, Reservation, Runner, Unread, View, Write,
 };
 use crate::decide::{
-    bucket::{self, Bucket, Micros, Take, Taken},
+    bucket::{self, Fulls, Taken, Takes},
     runners::RunnerState,
 };
 
@@ -17,12 +17,13 @@ pub(crate) struct MemoryLedger {
     pub(crate) jobs: BTreeMap<u64, Job>,
     pub(crate) metas: BTreeMap<String, Meta>,
     pub(crate) offers: BTreeMap<String, Offers>,
-    pub(crate) buckets: BTreeMap<Bucket, Micros>,
+    pub(crate) buckets: Fulls,
     pub(crate) markers: BTreeMap<(String, u64), Marker>,
     pub(crate) doubts: BTreeMap<(String, u64), Doubt>,
     pub(crate) manual: Vec<Manual>,
     pub(crate) reservations: BTreeMap<Key, Reservation>,
     pub(crate) runners: BTreeMap<Key, Runner>,
+    pub(crate) unread: Vec<Unread>,
     /// Changes so far.
     pub(crate) changes: u64,
 }
@@ -37,6 +38,7 @@ impl MemoryLedger {
             manual: self.manual.iter().filter(|it| it.fleet == fleet).cloned().collect(),
             reservations: self.reservations.values().filter(|it| it.fleet == fleet).cloned().collect(),
             runners: self.runners.values().filter(|it| it.fleet == fleet).cloned().collect(),
+            unread: self.unread.clone(),
         }
     }
 
@@ -71,6 +73,11 @@ impl MemoryLedger {
             Write::DropReservation(it) => it.version > 0 && reservation(it),
             Write::PutRunner(it) => runner(it),
             Write::DropRunner(it) => it.version > 0 && runner(it),
+            Write::StillQueued { fleet, job } => self.markers.contains_key(&(fleet.clone(), *job)),
+            Write::Free { fleet, failure: Some(it), .. } => {
+                let meta = self.metas.get(fleet).cloned().unwrap_or_default();
+                meta.failures == it.seen && meta.paused_until <= it.at
+            }
             Write::PutMarker(_)
             | Write::TakeMarker { .. }
             | Write::PutDoubt(_)
@@ -98,11 +105,16 @@ impl MemoryLedger {
                 meta.rev += 1;
                 meta.alive += u64::from(count);
             }
-            Write::Free { fleet, count, ran_job } => {
-                let meta = self.metas.get_mut(&fleet).expect("a fleet with instances has a meta item");
+            Write::StillQueued { .. } => {}
+            Write::Free { fleet, count, ran_job, failure } => {
+                assert!(count == 0 || self.metas.contains_key(&fleet), "a fleet with instances has a meta item");
+                let meta = self.metas.entry(fleet).or_default();
                 meta.alive = meta.alive.checked_sub(u64::from(count)).expect("alive never goes below 0");
                 if ran_job {
                     meta.failures = 0;
+                }
+                if let Some(it) = failure {
+                    (meta.failures, meta.paused_until) = (it.count, it.until);
                 }
             }
             Write::PutReservation(it) => {
@@ -128,11 +140,9 @@ impl MemoryLedger {
         self.metas.entry(fleet.to_owned()).or_default().last_plan = Some(plan);
     }
 
-    pub(crate) fn failed(&mut self, fleet: &str, seen: u64, now: u64, until: u64) {
-        let meta = self.metas.entry(fleet.to_owned()).or_default();
-        if meta.failures == seen && meta.paused_until <= now {
-            (meta.failures, meta.paused_until) = (seen + 1, until);
-        }
+    pub(crate) fn is_wanted(&self, fleet: &str, now: u64) -> bool {
+        let view = self.view(fleet);
+        view.queued.iter().any(|it| it.expires > now / 1000) || view.manual.iter().any(|it| it.expires > now / 1000)
     }
 
     pub(crate) fn refuse(&mut self, fleet: &str, error: &LastError, until: u64) {
@@ -147,12 +157,12 @@ impl MemoryLedger {
         self.offers.get(fleet).cloned().unwrap_or(none)
     }
 
-    pub(crate) fn take(&mut self, bucket: Bucket, take: Take) -> Taken {
-        let taken = bucket::take(self.buckets.get(&bucket).copied(), take);
-        if let Taken::Yes(full) = taken {
-            self.buckets.insert(bucket, full);
+    pub(crate) fn take(&mut self, takes: &Takes) -> Taken {
+        let came = bucket::take(&self.buckets, takes);
+        if let Taken::Yes(full) = &came {
+            self.buckets.clone_from(full);
         }
-        taken
+        came
     }
 
     /// What `alive` must be at every moment: every instance that is reserved, launching or running is counted once.

@@ -23,16 +23,19 @@ pub(crate) mod memory;
 mod notes;
 mod records;
 pub mod survey;
+mod transactions;
 
 pub use census::{Census, JobPage};
 pub use heard::Heard;
 pub use notes::Notes;
 pub use records::{
-    Doubt, Job, LastError, LastPlan, Manual, Marker, Meta, Offers, Reservation, Reuse, Runner, View, Write,
+    Doubt, Failure, Job, LastError, LastPlan, Manual, Marker, Meta, Offers, Reservation, Reuse, Runner, Unread,
+    UnreadSupply, View, Write,
 };
 
 use crate::{
-    decide::bucket::{Bucket, Take, Taken},
+    clock::Millis,
+    decide::bucket::{Taken, Takes},
     report::BoxError,
 };
 
@@ -72,7 +75,7 @@ pub trait Ledger {
     fn runner(&self, fleet: &str, instance: &str) -> impl Future<Output = Result<Option<Runner>, LedgerError>>;
     /// The whole level of `fleet`.
     fn view(&self, fleet: &str) -> impl Future<Output = Result<View, LedgerError>>;
-    /// The queued jobs of `fleet` alone, no more than `limit`.
+    /// The queued jobs of `fleet` alone, no more than `limit`; those that can't be read are left out.
     fn queued(&self, fleet: &str, limit: u32) -> impl Future<Output = Result<Vec<Marker>, LedgerError>>;
     /// Makes all of `writes` or none.
     fn commit(&self, writes: Vec<Write>) -> impl Future<Output = Result<Committed, LedgerError>>;
@@ -82,16 +85,15 @@ pub trait Ledger {
     fn tell(&self, fleet: &str, plan: LastPlan) -> impl Future<Output = Result<(), LedgerError>>;
     /// What is counted of `fleet` as a whole.
     fn meta(&self, fleet: &str) -> impl Future<Output = Result<Meta, LedgerError>>;
-    /// Counts a failure more than `seen` and leaves `fleet` alone from `now` until `until`, unless somebody has done
-    /// so meanwhile.
-    fn failed(&self, fleet: &str, seen: u64, now: u64, until: u64) -> impl Future<Output = Result<(), LedgerError>>;
+    /// Whether anything is wanted of `fleet` at `now`: a job is queued, or a person wants runners to be ready.
+    fn is_wanted(&self, fleet: &str, now: Millis) -> impl Future<Output = Result<bool, LedgerError>>;
     /// Notes why `fleet` can't launch, and leaves it alone from `error.at` until `until`, unless somebody has done so
     /// meanwhile.
     fn refuse(&self, fleet: &str, error: &LastError, until: u64) -> impl Future<Output = Result<(), LedgerError>>;
     /// The breakers of `fleet` alone.
     fn offers(&self, fleet: &str) -> impl Future<Output = Result<Offers, LedgerError>>;
-    /// Takes tokens out of `bucket`, all or none.
-    fn take(&self, bucket: Bucket, take: Take) -> impl Future<Output = Result<Taken, LedgerError>>;
+    /// Takes tokens out of buckets, all or none.
+    fn take(&self, takes: &Takes) -> impl Future<Output = Result<Taken, LedgerError>>;
 }
 
 /// How often a decision is made anew after conflicts before the message goes back to its queue.

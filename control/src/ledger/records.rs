@@ -255,6 +255,9 @@ pub struct Runner {
     pub boot_deadline: Millis,
     /// Until then an invocation works on its registration; afterwards another may take it over.
     pub lease_until: Millis,
+    /// Whether those who had it so far are known to have asked GitHub for nothing: it was not their turn, or their time
+    /// was up.
+    pub untouched: bool,
     /// When it stops counting and DynamoDB may delete the item; none while its instance lives.
     pub expires: Option<u64>,
     /// Version as read; 0 for a new one.
@@ -288,6 +291,44 @@ pub struct View {
     pub reservations: Vec<Reservation>,
     /// The runners.
     pub runners: Vec<Runner>,
+    /// What could not be read.
+    pub unread: Vec<Unread>,
+}
+
+/// An item of a fleet's level that is not understood, perhaps since a newer version wrote it. The rest of the level is
+/// planned without it: `max` is kept by [`Meta::alive`], which counts its instances too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Its key, and what is wrong with it.
+    pub why: String,
+    /// What it is likely to give for a while, as far as that can be read: so long nothing is launched in its place.
+    pub supply: Option<UnreadSupply>,
+}
+
+/// Instances of an item that is not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadSupply {
+    /// Who they are for.
+    pub scope: Scope,
+    /// What they carry beyond their fleet.
+    pub asks: Vec<String>,
+    /// How many.
+    pub count: u32,
+    /// Until when they may be relied upon.
+    pub until: Millis,
+}
+
+/// A failed instance, as it is counted with its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// [`Meta::failures`] as read.
+    pub seen: u64,
+    /// What it is now.
+    pub count: u64,
+    /// Now. The fleet must not have been paused meanwhile: who fails within a pause counts no more.
+    pub at: Millis,
+    /// Until when the fleet is left alone.
+    pub until: Millis,
 }
 
 /// One change. A record that carries a version is changed only if the ledger still has the version that was read.
@@ -313,6 +354,13 @@ pub enum Write {
         /// The job.
         job: u64,
     },
+    /// Changes nothing, and fails where a job is not queued any more.
+    StillQueued {
+        /// The fleet.
+        fleet: String,
+        /// The job.
+        job: u64,
+    },
     /// Counts `count` more instances, if `rev` is unmoved and no more than `max` come of it. Moves `rev`.
     Reserve {
         /// The fleet.
@@ -332,10 +380,12 @@ pub enum Write {
     Free {
         /// The fleet.
         fleet: String,
-        /// How many.
+        /// How many; 0 for a failure of an instance that was never counted.
         count: u32,
         /// Whether a job was run: then the fleet's instances are good, and its failures are forgotten.
         ran_job: bool,
+        /// A failure that is counted with it.
+        failure: Option<Failure>,
     },
     /// Forgets the fleet's last error: an instance has come.
     Recover {

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     Job, LedgerError, Manual, Meta, Runner,
-    dynamo::DynamoLedger,
+    dynamo::{DynamoLedger, Part},
     items::{self, Item},
 };
 
@@ -41,7 +41,7 @@ impl DynamoLedger {
     /// All runners, or those of `fleet`; the earliest first.
     pub async fn runners(&self, fleet: Option<&str>) -> Result<Vec<Runner>, LedgerError> {
         let found = match fleet {
-            Some(fleet) => self.query(fleet, items::RUNNER, None).await?,
+            Some(fleet) => self.query(fleet, Part::Of(items::RUNNER), None).await?,
             None => self.scan(Kind::Runners).await?,
         };
         let runners: Result<Vec<Runner>, _> = found.iter().map(items::to_runner).collect();

@@ -77,6 +77,7 @@ pub(crate) fn runner(fleet: &str, n: u64) -> Runner {
         launched_at: 1_000_000,
         boot_deadline: 1_300_000,
         lease_until: 1_030_000,
+        untouched: false,
         expires: None,
         version: 0,
     }

@@ -50,6 +50,10 @@ pub(crate) struct Setting {
     pub(crate) jobs: u64,
     /// The longest that a webhook is late.
     pub(crate) lateness: u64,
+    /// The longest that a job runs.
+    pub(crate) longest_job: u64,
+    /// Whether no webhook tells that a job has begun.
+    pub(crate) quiet: bool,
     /// How many invocations are killed.
     pub(crate) crashes: u32,
     /// The step at which one is killed.
@@ -126,6 +130,7 @@ impl Model {
             deployment: "demo".into(),
             fleets: setting.fleets.clone(),
             limits: setting.limits,
+            owed: scale_up::Owed::default(),
             ledger: p(),
             compute: p(),
             github: p(),
@@ -196,7 +201,7 @@ impl Model {
     fn take_in(&mut self) {
         let now = self.now();
         for sent in self.port.0.sent.borrow_mut().drain(..) {
-            let body = serde_json::to_string(&WakeUp::new(&sent.fleet)).unwrap();
+            let body = serde_json::to_string(&WakeUp::new(&sent.fleet).after(sent.attempts)).unwrap();
             self.wakes.push(Message { body, sender: String::new(), visible_at: sent.visible_at, received: 0 });
         }
         // What control ends is off at once.
@@ -326,10 +331,8 @@ impl Model {
 
     fn next_event(&self) -> Option<u64> {
         let lives = self.instances.values().map(|it| match it.life {
-            Life::Booting { until }
-            | Life::Starting { until, .. }
-            | Life::Running { until, .. }
-            | Life::Retiring { until, .. } => until,
+            Life::Booting { until } | Life::Starting { until, .. } | Life::Retiring { until, .. } => until,
+            Life::Running { until, heartbeat, .. } => until.min(heartbeat),
             Life::Claiming { since } => since + CLAIM_DEADLINE,
             Life::Listening { since, .. } => since + IDLE_LIMIT,
         });

@@ -21,6 +21,8 @@ fn setting(max: u64, jobs: u64, lateness: u64) -> Setting {
         labels: vec![vec!["self-hosted", "linux"]],
         jobs,
         lateness,
+        longest_job: 60_000,
+        quiet: false,
         crashes: 0,
         kill_at: None,
         limits: Limits::NONE,
@@ -53,6 +55,26 @@ fn in_a_burst_each_job_costs_one_launch() {
 #[test]
 fn a_small_max_is_kept_and_every_job_gets_its_turn() {
     play(RUNS, |seed| setting(1 + seed % 3, 1 + seed % 12, 30_000), true);
+}
+
+/// No webhook tells that a job has begun, and jobs last longer than a boot may take.
+fn quiet(setting: Setting) -> Setting {
+    let mut fleets = setting.fleets.clone();
+    for fleet in &mut fleets.fleets {
+        fleet.boot_seconds = 60;
+    }
+    Setting { fleets, quiet: true, longest_job: 900_000, ..setting }
+}
+
+#[test]
+fn a_job_whose_beginning_nobody_tells_costs_one_launch() {
+    play(RUNS / 3, |seed| quiet(setting(100, 1 + seed % 12, 5_000)), true);
+}
+
+#[test]
+fn killed_anywhere_a_job_whose_beginning_nobody_tells_runs_once() {
+    let crashes = |seed| 1 + u32::try_from(seed % 6).unwrap();
+    play(RUNS / 3, |seed| Setting { crashes: crashes(seed), ..quiet(setting(3, 1 + seed % 8, 60_000)) }, false);
 }
 
 #[test]

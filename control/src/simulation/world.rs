@@ -2,6 +2,7 @@
 
 pub(crate) mod census;
 mod ec2;
+mod github;
 
 use std::{
     cell::{Cell, RefCell},
@@ -11,19 +12,17 @@ use std::{
 };
 
 use dayfly_contract::Registration;
-use secrecy::SecretString;
 
 use super::runtime::{Random, turn};
 use crate::{
     clock::{Clock, Millis},
     compute::Launched,
     decide::{
-        bucket::{Bucket, Take, Taken},
+        bucket::{Taken, Takes},
         errors::Class,
         launch::LaunchRequest,
     },
-    fleets::{self, Scope, Target},
-    github::{self, Deletion, Found, GitHub, GitHubError, Jit, NewRunner, urls},
+    fleets,
     handlers::scale_up,
     handover::{Handover, HandoverError},
     ledger::{
@@ -32,7 +31,7 @@ use crate::{
     },
     report::Failure,
     trace::{self, TraceId},
-    wake::{Wake, WakeError},
+    wake::{Wake, WakeError, WakeUp},
 };
 
 /// When every run begins.
@@ -52,6 +51,7 @@ pub(crate) struct Registered {
 pub(crate) struct Sent {
     pub(crate) fleet: String,
     pub(crate) trace: Option<TraceId>,
+    pub(crate) attempts: u32,
     pub(crate) visible_at: Millis,
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct World {
     pub(crate) dead: RefCell<BTreeSet<String>>,
     pub(crate) runners: RefCell<BTreeMap<String, Registered>>,
     /// Jobs at GitHub, by id, and the repository whose commit each run runs.
-    pub(crate) github_jobs: RefCell<BTreeMap<u64, github::Job>>,
+    pub(crate) github_jobs: RefCell<BTreeMap<u64, crate::github::Job>>,
     pub(crate) heads: RefCell<BTreeMap<u64, String>>,
     pub(crate) notes: RefCell<BTreeMap<String, u64>>,
     /// Until when notes are claimed, in seconds.
@@ -88,6 +88,8 @@ pub(crate) struct World {
     /// By which store each registration went.
     pub(crate) handed_over_by: RefCell<BTreeMap<String, fleets::Handover>>,
     pub(crate) sent: RefCell<Vec<Sent>>,
+    /// What is in the dead-letter queue: (body, reason). None where there is no such queue.
+    pub(crate) aside: RefCell<Option<Vec<(String, String)>>>,
     /// Receipts and the seconds after which they are seen again.
     pub(crate) given_back: RefCell<Vec<(String, Duration)>>,
     /// Calls by name.
@@ -109,6 +111,8 @@ pub(crate) enum Fault {
     Ec2(Class, &'static str),
     /// EC2 gives so many, and this error beside them.
     Short(usize, Class),
+    /// EC2 gives so many, and does not say why.
+    Fewer(usize),
     GitHubTransient,
     GitHubPermanent,
     GitHubLimited(u64),
@@ -153,6 +157,7 @@ pub(crate) fn world(seed: u64) -> Port {
         parameters: RefCell::default(),
         handed_over_by: RefCell::default(),
         sent: RefCell::default(),
+        aside: RefCell::new(Some(Vec::new())),
         given_back: RefCell::default(),
         calls: RefCell::default(),
         log: RefCell::default(),
@@ -242,8 +247,7 @@ impl Ledger for Port {
         let second = self.0.ledger.borrow().view(fleet);
         self.0.answered().await;
         let runners = self.0.ledger.borrow().view(fleet).runners;
-        let View { meta, offers, queued, doubts, manual, .. } = first;
-        Ok(View { meta, offers, queued, doubts, manual, reservations: second.reservations, runners })
+        Ok(View { reservations: second.reservations, runners, ..first })
     }
 
     async fn queued(&self, fleet: &str, limit: u32) -> Result<Vec<Marker>, LedgerError> {
@@ -294,18 +298,16 @@ impl Ledger for Port {
         Ok(self.0.ledger.borrow().offers(fleet))
     }
 
-    async fn take(&self, bucket: Bucket, take: Take) -> Result<Taken, LedgerError> {
+    async fn take(&self, takes: &Takes) -> Result<Taken, LedgerError> {
         ledger_fault(self.0.call("ledger.take").await)?;
-        let taken = self.0.ledger.borrow_mut().take(bucket, take);
+        let came = self.0.ledger.borrow_mut().take(takes);
         self.0.answered().await;
-        Ok(taken)
+        Ok(came)
     }
 
-    async fn failed(&self, fleet: &str, seen: u64, now: u64, until: u64) -> Result<(), LedgerError> {
-        ledger_fault(self.0.call("ledger.failed").await)?;
-        self.0.ledger.borrow_mut().failed(fleet, seen, now, until);
-        self.0.answered().await;
-        Ok(())
+    async fn is_wanted(&self, fleet: &str, now: Millis) -> Result<bool, LedgerError> {
+        ledger_fault(self.0.call("ledger.is_wanted").await)?;
+        Ok(self.0.ledger.borrow().is_wanted(fleet, now))
     }
 }
 
@@ -323,85 +325,6 @@ fn short(write: &Write) -> String {
 
 fn ledger_fault(fault: Option<Fault>) -> Result<(), LedgerError> {
     fault.map_or(Ok(()), |_| Err(LedgerError::new("asking the ledger", "it is not there")))
-}
-
-fn github_fault(fault: Option<&Fault>) -> Result<(), GitHubError> {
-    let failure = Failure::new("asking GitHub", "a fault");
-    match fault {
-        Some(Fault::GitHubLimited(seconds)) => {
-            Err(GitHubError::Limited { doing: "asking GitHub".into(), wait: Duration::from_secs(*seconds) })
-        }
-        Some(Fault::GitHubPermanent) => Err(GitHubError::Permanent(failure)),
-        Some(_) => Err(GitHubError::Transient(failure)),
-        None => Ok(()),
-    }
-}
-
-impl GitHub for Port {
-    async fn authorize(&self, _: &Target) -> Result<(), GitHubError> {
-        github_fault(self.0.call("github.authorize").await.as_ref())
-    }
-
-    async fn jit_config(&self, _: &Target, runner: &NewRunner) -> Result<Jit, GitHubError> {
-        github_fault(self.0.call("github.jit_config").await.as_ref())?;
-        if self.0.runners.borrow().contains_key(&runner.name) {
-            return Err(GitHubError::NameTaken { name: runner.name.clone() });
-        }
-        let id = self.0.below(1 << 40) + 1;
-        let labels = runner.labels.clone();
-        let registered = Registered { id, online: false, busy: false, labels };
-        self.0.note(format_args!("registered {} as {id}", runner.name));
-        self.0.runners.borrow_mut().insert(runner.name.clone(), registered);
-        self.0.answered().await;
-        Ok(Jit { runner_id: id, config: SecretString::from("a JIT config") })
-    }
-
-    async fn registration_token(&self, _: &Target) -> Result<SecretString, GitHubError> {
-        github_fault(self.0.call("github.registration_token").await.as_ref())?;
-        self.0.answered().await;
-        Ok(SecretString::from("a registration token"))
-    }
-
-    fn runner_url(&self, scope: &Scope) -> String {
-        urls::runner_url("https://api.github.com", scope)
-    }
-
-    async fn group(&self, _: &Target, _: &str) -> Result<u64, GitHubError> {
-        github_fault(self.0.call("github.group").await.as_ref())?;
-        Ok(4)
-    }
-
-    async fn job(&self, _: &Target, _: &str, id: u64) -> Result<github::Job, GitHubError> {
-        github_fault(self.0.call("github.job").await.as_ref())?;
-        let found = self.0.github_jobs.borrow().get(&id).cloned();
-        found.ok_or_else(|| GitHubError::Permanent(Failure::new("looking up a job", "404")))
-    }
-
-    async fn run(&self, _: &Target, _: &str, id: u64) -> Result<github::Run, GitHubError> {
-        github_fault(self.0.call("github.run").await.as_ref())?;
-        let head_repository = self.0.heads.borrow().get(&id).cloned();
-        Ok(github::Run { event: "pull_request".into(), head_repository })
-    }
-
-    fn remaining(&self) -> Option<u64> {
-        None
-    }
-
-    async fn find_runner(&self, _: &Target, name: &str) -> Result<Option<Found>, GitHubError> {
-        github_fault(self.0.call("github.find_runner").await.as_ref())?;
-        Ok(self.0.runners.borrow().get(name).map(|it| Found { id: it.id, online: it.online }))
-    }
-
-    async fn delete_runner(&self, _: &Target, id: u64) -> Result<Deletion, GitHubError> {
-        github_fault(self.0.call("github.delete_runner").await.as_ref())?;
-        let mut runners = self.0.runners.borrow_mut();
-        if runners.values().any(|it| it.id == id && it.busy) {
-            return Ok(Deletion::Busy);
-        }
-        self.0.note(format_args!("deleted runner {id}"));
-        runners.retain(|_, it| it.id != id);
-        Ok(Deletion::Gone)
-    }
 }
 
 impl Handover for Port {
@@ -429,7 +352,9 @@ impl Handover for Port {
     }
 
     async fn delete(&self, instance: &str) -> Result<(), HandoverError> {
-        self.0.call("handover.delete").await;
+        if self.0.call("handover.delete").await.is_some() {
+            return Err(HandoverError::Transient(Failure::new("taking back", "a fault")));
+        }
         self.0.note(format_args!("delete {instance}"));
         self.0.parameters.borrow_mut().remove(instance);
         Ok(())
@@ -437,12 +362,13 @@ impl Handover for Port {
 }
 
 impl Wake for Port {
-    async fn wake(&self, fleet: &str, delay: Duration) -> Result<(), WakeError> {
+    async fn send(&self, wake_up: &WakeUp, delay: Duration) -> Result<(), WakeError> {
         if self.0.call("wake.wake").await.is_some() {
             return Err(WakeError { doing: "waking".into(), source: "a fault".into() });
         }
         let visible_at = self.now() + u64::try_from(delay.as_millis()).unwrap();
-        self.0.sent.borrow_mut().push(Sent { fleet: fleet.to_owned(), trace: trace::current(), visible_at });
+        let (fleet, attempts) = (wake_up.fleet.clone(), wake_up.attempts);
+        self.0.sent.borrow_mut().push(Sent { fleet, trace: trace::current(), attempts, visible_at });
         self.0.answered().await;
         Ok(())
     }
@@ -451,5 +377,14 @@ impl Wake for Port {
         self.0.call("wake.see_again").await;
         self.0.given_back.borrow_mut().push((receipt.to_owned(), delay));
         Ok(())
+    }
+
+    async fn put_aside(&self, body: &str, reason: &str) -> Result<bool, WakeError> {
+        if self.0.call("wake.put_aside").await.is_some() {
+            return Err(WakeError { doing: "putting aside".into(), source: "a fault".into() });
+        }
+        let Some(aside) = &mut *self.0.aside.borrow_mut() else { return Ok(false) };
+        aside.push((body.to_owned(), reason.to_owned()));
+        Ok(true)
     }
 }

@@ -25,6 +25,14 @@ pub struct WakeUp {
     /// The trace of whoever sends it, for logs and tags alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// How often it was received in vain before, as other messages: their queue takes only so many receives of each.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub attempts: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if gives a reference")]
+fn is_first(attempts: &u32) -> bool {
+    *attempts == 0
 }
 
 impl WakeUp {
@@ -32,7 +40,13 @@ impl WakeUp {
     #[must_use]
     pub fn new(fleet: &str) -> Self {
         let trace = trace::current().map(|trace| trace.to_string());
-        Self { version: VERSION, fleet: fleet.to_owned(), trace }
+        Self { version: VERSION, fleet: fleet.to_owned(), trace, attempts: 0 }
+    }
+
+    /// The same after so many receives in vain.
+    #[must_use]
+    pub fn after(self, attempts: u32) -> Self {
+        Self { attempts, ..self }
     }
 }
 
@@ -47,10 +61,20 @@ pub struct WakeError {
     pub source: BoxError,
 }
 
-/// What the handlers need of the queue.
+/// What the handlers need of the queues.
 pub trait Wake {
+    /// Sends `wake_up` after `delay`, or after [`LONGEST_DELAY`] if that is shorter.
+    fn send(&self, wake_up: &WakeUp, delay: Duration) -> impl Future<Output = Result<(), WakeError>>;
+
     /// Wakes `fleet` after `delay`, or after [`LONGEST_DELAY`] if that is shorter.
-    fn wake(&self, fleet: &str, delay: Duration) -> impl Future<Output = Result<(), WakeError>>;
+    fn wake(&self, fleet: &str, delay: Duration) -> impl Future<Output = Result<(), WakeError>> {
+        async move { self.send(&WakeUp::new(fleet), delay).await }
+    }
+
     /// Lets a message that is given back be seen again after `delay` rather than after the queue's visibility timeout.
     fn see_again(&self, receipt: &str, delay: Duration) -> impl Future<Output = Result<(), WakeError>>;
+
+    /// Puts what nobody can act upon into the dead-letter queue of the handler's own queue, for a person, with the
+    /// `reason`. Answers whether there is such a queue.
+    fn put_aside(&self, body: &str, reason: &str) -> impl Future<Output = Result<bool, WakeError>>;
 }

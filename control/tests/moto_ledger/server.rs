@@ -93,6 +93,17 @@ impl Moto {
         aws_sdk_ec2::Client::from_conf(config)
     }
 
+    pub(crate) fn sqs(&self) -> aws_sdk_sqs::Client {
+        let config = aws_sdk_sqs::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .endpoint_url(&self.endpoint)
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .build();
+        aws_sdk_sqs::Client::from_conf(config)
+    }
+
     pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -113,7 +124,7 @@ impl Moto {
 
     /// A fresh table.
     pub(crate) async fn ledger(&self, name: &str) -> DynamoLedger {
-        let table = format!("dayfly-test-{name}-{}", std::process::id());
+        let table = table(name);
         let mut request = self.client().create_table().table_name(&table).billing_mode(BillingMode::PayPerRequest);
         for (name, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
             let attribute = AttributeDefinition::builder();
@@ -122,6 +133,11 @@ impl Moto {
             request = request.attribute_definitions(attribute).key_schema(key);
         }
         request.send().await.unwrap();
-        DynamoLedger::new(self.client(), table)
+        DynamoLedger::new(&self.client(), table)
     }
+}
+
+/// The table that [`Moto::ledger`] makes.
+pub(crate) fn table(name: &str) -> String {
+    format!("dayfly-test-{name}-{}", std::process::id())
 }

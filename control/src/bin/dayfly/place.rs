@@ -54,7 +54,7 @@ impl Place {
         let Some(region) = sdk.region().map(ToString::to_string) else {
             bail!("no AWS region is set: AWS_REGION, or region in the profile");
         };
-        let ledger = DynamoLedger::new(Client::new(&sdk), &table);
+        let ledger = DynamoLedger::new(&Client::new(&sdk), &table);
         Ok(Connected { sdk, ledger, table, region })
     }
 }

@@ -117,6 +117,7 @@ mod tests {
             launched_at: 1_000,
             boot_deadline: 2_000,
             lease_until: 0,
+            untouched: false,
             expires: None,
             version: 1,
         };

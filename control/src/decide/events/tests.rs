@@ -1,10 +1,10 @@
 use dayfly_contract::{Job as RanJob, Kind, Lifecycle};
 
-use super::{Changes, JobEvent, Terms, ended, job_event, registered, resolved, resolved_in_part};
+use super::{Changes, JobEvent, Terms, counted, ended, job_event, ran_job, registered, resolved, resolved_in_part};
 use crate::{
     decide::{jobs::JobState, runners::RunnerState},
     ledger::{
-        Job, Reservation, Runner, Write,
+        Failure, Job, Reservation, Runner, Write,
         history::History,
         tests::{instance, job, marker, reservation, runner},
     },
@@ -63,11 +63,11 @@ fn a_queued_job_is_marked_and_its_fleet_woken() {
 }
 
 #[test]
-fn a_repeated_queued_only_wakes_and_a_late_one_does_nothing() {
+fn a_repeated_or_late_queued_only_wakes() {
     let again = job_event(&event(JobState::Queued), Some(known(JobState::Queued)), "x", None, NOW);
     assert_eq!(again, Changes { writes: vec![], wake: vec!["linux-x64".into()] });
     let late = job_event(&event(JobState::Queued), Some(known(JobState::Running)), "x", None, NOW);
-    assert_eq!(late, Changes::default());
+    assert_eq!(late, again, "the job may have got another's runner, before whoever marked it had the fleet woken");
 }
 
 #[test]
@@ -108,6 +108,21 @@ fn a_repeated_event_wakes_the_fleet_again_that_did_not_count_the_job() {
 }
 
 #[test]
+fn a_repeated_event_wakes_also_where_the_runner_is_gone_by_now() {
+    let name = |fleet: &str| Some(format!("{fleet}-{}", instance(1)));
+    for state in [JobState::Running, JobState::Done] {
+        let wakes = |runner_name, queued_at| {
+            let event = JobEvent { runner_name, ..event(state) };
+            job_event(&event, Some(Job { queued_at, ..known(state) }), "x", None, NOW).wake
+        };
+        assert_eq!(wakes(name("linux-x64"), None), ["linux-x64"], "`queued` has not come: the job was not counted");
+        assert_eq!(wakes(name("big"), Some(1)), ["big"], "the job was counted elsewhere");
+        assert!(wakes(name("linux-x64"), Some(1)).is_empty(), "its own");
+        assert!(wakes(Some("somebody-elses".into()), None).is_empty() && wakes(None, None).is_empty());
+    }
+}
+
+#[test]
 fn a_spent_runner_goes_with_the_webhook_it_stood_in_for() {
     let spent = Runner { state: RunnerState::Spent, expires: Some(9), ..runner("linux-x64", 1) };
     for state in [JobState::Running, JobState::Done] {
@@ -133,7 +148,7 @@ fn after_job() -> Lifecycle {
 }
 
 fn free(ran_job: bool) -> Write {
-    Write::Free { fleet: "linux-x64".into(), count: 1, ran_job }
+    Write::Free { fleet: "linux-x64".into(), count: 1, ran_job, failure: None }
 }
 
 #[test]
@@ -158,12 +173,14 @@ fn an_end_that_overtook_the_ledger_is_remembered_and_left_out() {
     let reserved = reservation("linux-x64", "r1", 3);
     let gone = Runner { version: 1, ..gone.clone() };
     let (writes, runners) = resolved(&reserved, &[instance(1), instance(2)], std::slice::from_ref(&gone), TERMS);
-    let lives = Runner { lease_until: 5, ..runner("linux-x64", 2) };
+    // It boots from its launch, and not from its reservation, which may have waited for its turn.
+    let boot_deadline = NOW + 300_000;
+    let lives = Runner { lease_until: 5, boot_deadline, ..runner("linux-x64", 2) };
     let expected = [
         Write::DropReservation(reserved),
         Write::PutRunner(lives.clone()),
         Write::DropRunner(gone),
-        Write::Free { fleet: "linux-x64".into(), count: 2, ran_job: false },
+        Write::Free { fleet: "linux-x64".into(), count: 2, ran_job: false, failure: None },
     ];
     assert_eq!(bare(&writes), expected, "one is gone, one never came");
     let history = runners[0].history.clone();
@@ -178,7 +195,7 @@ fn what_is_asked_for_elsewhere_stays_reserved() {
     let came = [instance(1), instance(2), instance(3)];
     let (writes, runners) = resolved_in_part(&reserved, &came, std::slice::from_ref(&gone), TERMS, Some(&rest));
     assert_eq!(writes[0], Write::PutReservation(rest.clone()), "of the version that was read");
-    let last = Write::Free { fleet: "linux-x64".into(), count: 1, ran_job: false };
+    let last = Write::Free { fleet: "linux-x64".into(), count: 1, ran_job: false, failure: None };
     assert_eq!(writes.last(), Some(&last), "the one that is gone, and not the two to come");
     assert_eq!(runners.iter().map(|it| it.reservation.as_str()).collect::<Vec<_>>(), ["r1", "r1"]);
     let (_, later) = resolved(&rest, &[instance(4)], &[], TERMS);
@@ -252,4 +269,21 @@ fn a_runners_history_names_its_job() {
     let busy = changes.writes.iter().find_map(|it| if let Write::PutRunner(it) = it { Some(it) } else { None });
     let entries = busy.unwrap().history.entries();
     assert_eq!((entries[0].what.as_str(), entries[0].detail.as_str(), entries[0].at), ("busy", "job 7", NOW));
+}
+
+#[test]
+fn a_failure_is_counted_by_the_write_that_settles_its_instance() {
+    let failure = Some(Failure { seen: 1, count: 2, at: NOW, until: NOW + 5 });
+    let end = |runner| ended(&message(Kind::Failed), runner, NOW);
+    let writes = counted(end(Some(runner("linux-x64", 1))), "linux-x64", failure);
+    let free = |count| Write::Free { fleet: "linux-x64".into(), count, ran_job: false, failure };
+    assert_eq!(writes.last(), Some(&free(1)));
+    assert_eq!(writes.len(), 2, "one write of the meta item");
+    let never_counted = counted(end(None), "linux-x64", failure);
+    assert_eq!(never_counted.last(), Some(&free(0)));
+    let writes = end(Some(runner("linux-x64", 1)));
+    assert_eq!(counted(writes.clone(), "linux-x64", None), writes);
+    let after_job = Lifecycle { kind: Kind::Failed, ..after_job() };
+    let busy = Runner { state: RunnerState::Busy, ..runner("linux-x64", 1) };
+    assert!(ran_job(&ended(&after_job, Some(busy), NOW)) && !ran_job(&writes));
 }

@@ -3,12 +3,14 @@ use crate::{
     decide::{breaker::Breaker, offers::asks_key, runners::RunnerState},
     fleets::{Fleet, Level, Market, tests::fleet},
     ledger::{
-        Manual, Marker, Reservation, Runner, View,
+        LastError, Manual, Marker, Reservation, Runner, Unread, UnreadSupply, View,
         tests::{marker, reservation, runner},
     },
 };
 
 const NOW: u64 = 1_010_000;
+/// The breaker of the jobs' owner.
+const OWNER: &str = "github/orgs/octo-org";
 
 /// A level with so many queued jobs, and `alive` as the rest says.
 fn view(queued: u64, reservations: Vec<Reservation>, runners: Vec<Runner>) -> View {
@@ -132,7 +134,7 @@ fn asking(job: u64, asks: &[&str]) -> Marker {
 }
 
 fn open(view: &mut View, offer: impl Into<String>, until: u64) {
-    view.offers.breakers.0.insert(offer.into(), Breaker { failures: 1, until });
+    view.offers.breakers.0.insert(offer.into(), Breaker { failures: 1, until, ..Breaker::default() });
 }
 
 #[test]
@@ -160,10 +162,13 @@ fn what_ec2_has_none_of_takes_no_room() {
     let planned = plan(&fleet, &view, NOW);
     assert_eq!(wanted(&planned), [("dayfly-pin=a".into(), Market::OnDemand, 1)]);
     assert_eq!((planned.unavailable, planned.available_at, planned.held_back), (1, Some(NOW + 9000), 0));
-    open(&mut view, asks_key(&["dayfly-pin=a".to_owned()]), NOW + 5000);
+    let asks = ["dayfly-cpu=4".to_owned(), "dayfly-pin=a".to_owned()];
+    (view.queued[1].asks, fleet.steering.max_vcpus) = (asks.to_vec(), 4);
+    open(&mut view, asks_key(&asks).unwrap(), NOW + 5000);
     let planned = plan(&fleet, &view, NOW);
     assert_eq!((wanted(&planned), planned.available_at), (vec![], Some(NOW + 5000)), "EC2 refused it for good");
     assert_eq!(wanted(&plan(&fleet, &view, NOW + 9000)).len(), 1, "both are due, and one fits");
+    assert_eq!(asks_key(&asks[1..]), None, "a pin is none of EC2's business");
 }
 
 #[test]
@@ -213,7 +218,7 @@ fn no_plan_exceeds_max_and_the_same_level_has_the_same_plan() {
         let asks: [&[&str]; 3] = [&[], &["dayfly-pin=a"], &["dayfly-cpu=3"]];
         view.queued = (0..random.below(30)).map(|job| asking(job, asks[random.pick(3)])).collect();
         view.meta.reserved_at = NOW - random.below(20_000);
-        for offer in ["spot/subnet-1/c7i.large", "on-demand/subnet-1/c7i.large", "asks/dayfly-pin=a"] {
+        for offer in ["spot/subnet-1/c7i.large", "on-demand/subnet-1/c7i.large", "asks/dayfly-cpu=3", OWNER] {
             open(&mut view, offer, NOW - 1000 + random.below(2000));
         }
         let planned = plan(&fleet, &view, NOW);
@@ -271,4 +276,57 @@ fn what_people_ask_for_is_demand_until_it_expires() {
     view.runners[0].boot_deadline = 1_300_000;
     let later = |view: &View| plan(&fleet, view, 1_300_000).demand;
     assert_eq!(later(&view), 4 - 1, "a runner that has listened for long meets one wish, once");
+}
+
+#[test]
+fn an_owner_whom_github_refuses_takes_no_part_and_is_tried_with_one() {
+    let mut fleet = fleet("linux-x64");
+    fleet.github.level = Level::Repository;
+    let mut view = view(0, vec![], vec![]);
+    let of = |job, repository: &str| Marker { repository: repository.into(), ..marker("linux-x64", job) };
+    view.queued = vec![of(1, "o/bad"), of(2, "o/bad"), of(3, "o/good"), of(4, "o/good")];
+    open(&mut view, "github/repos/o/bad", NOW + 5000);
+    let planned = plan(&fleet, &view, NOW);
+    assert_eq!(launches(&planned), [("repos/o/good".to_owned(), 2)]);
+    assert_eq!((planned.unavailable, planned.available_at, planned.jobs), (2, Some(NOW + 5000), vec![3, 4]));
+    let due = plan(&fleet, &view, NOW + 5000);
+    assert_eq!(launches(&due), [("repos/o/bad".to_owned(), 1), ("repos/o/good".to_owned(), 2)]);
+    assert_eq!((due.unavailable, due.available_at), (1, Some(NOW + 10_000)), "the other follows");
+    let scope = "repos/o/bad".parse().unwrap();
+    view.reservations = vec![Reservation { scope, ..reservation("linux-x64", "r9", 1) }];
+    let tried = plan(&fleet, &view, NOW + 5000);
+    assert_eq!(launches(&tried), [("repos/o/good".to_owned(), 2)], "one at a time");
+    let limited = Breaker { until: NOW + 5000, ..Breaker::default() };
+    view.offers.breakers.0.insert("github/repos/o/bad".into(), limited);
+    view.reservations.clear();
+    assert_eq!(plan(&fleet, &view, NOW + 5000).launched(), 4, "a limit that is over is none");
+}
+
+#[test]
+fn after_a_refusal_of_the_fleet_one_instance_is_tried() {
+    let fleet = fleet("linux-x64");
+    let mut level = view(3, vec![], vec![]);
+    level.queued.push(asking(9, &["gpu"]));
+    level.meta.last_error = Some(LastError::default());
+    let planned = plan(&fleet, &level, NOW);
+    assert_eq!((planned.launched(), planned.unavailable, planned.held_back), (1, 3, 0));
+    level.reservations = vec![reservation("linux-x64", "r9", 1)];
+    assert_eq!(plan(&fleet, &level, NOW).launched(), 0, "it is under way");
+    level.meta.last_error = None;
+    assert_eq!(plan(&fleet, &level, NOW).launched(), 3);
+}
+
+#[test]
+fn what_is_not_understood_is_supply_for_a_while_and_no_longer() {
+    let fleet = fleet("linux-x64");
+    let mut level = view(3, vec![], vec![]);
+    let supply = |count, until| {
+        let scope = "orgs/octo-org".parse().unwrap();
+        Unread { why: "bad".into(), supply: Some(UnreadSupply { scope, asks: vec![], count, until }) }
+    };
+    level.unread = vec![supply(2, NOW + 1), Unread { why: "bad".into(), supply: None }];
+    assert_eq!(count(&fleet, &level, NOW), 1);
+    assert_eq!(count(&fleet, &level, NOW + 1), 3, "a job must not wait for it for ever");
+    level.meta.alive = fleet.max;
+    assert_eq!(count(&fleet, &level, NOW + 1), 0, "max is kept by what is counted");
 }

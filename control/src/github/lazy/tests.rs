@@ -81,7 +81,7 @@ async fn stage(parameter: &str, by_token: bool) -> (LazyApp, Arc<Mutex<Outside>>
         token_parameter: by_token.then_some(parameter),
         url,
     };
-    let notes = DynamoLedger::new(aws_sdk_dynamodb::Client::new(&sdk), "ledger");
+    let notes = DynamoLedger::new(&aws_sdk_dynamodb::Client::new(&sdk), "ledger");
     (LazyApp::new(aws_sdk_ssm::Client::new(&sdk), config, notes), outside)
 }
 

@@ -3,22 +3,27 @@ use dayfly_contract::{Grant, Job as RanJob, Kind, Lifecycle, Reason, Registratio
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::{BUSY_ATTEMPTS, CLEANUP_ATTEMPTS, Deps, handle};
+use super::{
+    Deps,
+    cleaning::{BUSY_ATTEMPTS, CLEANUP_ATTEMPTS},
+    handle,
+};
 use crate::{
     decide::runners::RunnerState,
     ledger::{
-        Meta, Runner,
+        Manual, Marker, Meta, Runner,
         tests::{instance, marker, runner},
     },
     logging::tests::logged,
     metrics::Metrics,
     simulation::{
-        runtime::run,
+        runtime::{run, step},
         world::{self, Fault, Port, Registered},
     },
 };
 
 mod reusable;
+mod words;
 
 /// A world with one runner in this state, its registration and its entry at GitHub.
 fn world(state: RunnerState) -> Port {
@@ -45,16 +50,27 @@ fn send(port: &Port, body: &Value, sender: &str, received: u32) -> usize {
 
 /// How many messages are given back, and the metrics' lines.
 fn measured(port: &Port, body: &Value, sender: &str, received: u32) -> (usize, Vec<Value>) {
+    handled(port, message(body, sender, received))
+}
+
+fn message(body: &Value, sender: &str, received: u32) -> SqsMessage {
     let mut message = SqsMessage::default();
     message.message_id = Some("m".into());
     message.body = Some(if let Value::String(text) = body { text.clone() } else { body.to_string() });
     message.attributes.insert("SenderId".into(), sender.into());
     message.attributes.insert("ApproximateReceiveCount".into(), received.to_string());
+    message
+}
+
+fn deps(port: &Port) -> Deps<Port, Port, Port, Port, Port> {
+    let p = || port.clone();
+    Deps { ledger: p(), github: p(), handover: p(), wake: p(), metrics: Metrics::default(), clock: p() }
+}
+
+fn handled(port: &Port, message: SqsMessage) -> (usize, Vec<Value>) {
     let mut batch = SqsEvent::default();
     batch.records = vec![message];
-    let p = || port.clone();
-    let metrics = Metrics::default();
-    let deps = Deps { ledger: p(), github: p(), handover: p(), wake: p(), metrics, clock: p() };
+    let deps = deps(port);
     let given_back = run(handle(&deps, &batch)).batch_item_failures.len();
     (given_back, deps.metrics.take(0).iter().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
@@ -82,36 +98,13 @@ fn alive(port: &Port) -> u64 {
     port.0.ledger.borrow().view("linux-x64").meta.alive
 }
 
+/// A job that waits.
+fn queued() -> Marker {
+    Marker { expires: u64::MAX, ..marker("linux-x64", 9) }
+}
+
 fn woken(port: &Port) -> usize {
     port.0.sent.borrow_mut().drain(..).count()
-}
-
-#[test]
-fn a_retiring_runner_is_deleted_at_github_and_stays_in_the_ledger() {
-    let port = world(RunnerState::Registered);
-    let retire = Lifecycle { reason: Some(Reason::Idle), ..Lifecycle::new(Kind::Retire, &instance(1), "linux-x64") };
-    assert_eq!(tell(&port, &retire), 0);
-    assert_eq!(port.0.called("github.delete_runner"), 1);
-    assert_eq!((state(&port), alive(&port), woken(&port)), (Some(RunnerState::Registered), 1, 0));
-    port.0.fault("github.delete_runner", Fault::GitHubTransient);
-    assert_eq!(tell(&port, &retire), 1, "it is told again");
-    port.0.fault("github.delete_runner", Fault::GitHubPermanent);
-    assert_eq!(tell(&port, &retire), 0, "the agent helps itself");
-    for state in [RunnerState::Busy, RunnerState::Spent] {
-        let port = world(state);
-        assert_eq!(tell(&port, &retire), 0);
-        assert_eq!(port.0.called("github.delete_runner"), 0, "a message that came late");
-    }
-}
-
-#[test]
-fn what_is_on_the_way_changes_nothing() {
-    let port = world(RunnerState::Busy);
-    for kind in [Kind::Listening, Kind::JobStarted, Kind::JobCompleted, Kind::Heartbeat, Kind::Interrupted] {
-        assert_eq!(tell(&port, &Lifecycle::new(kind, &instance(1), "linux-x64")), 0);
-    }
-    assert_eq!((state(&port), alive(&port), woken(&port)), (Some(RunnerState::Busy), 1, 0));
-    assert_eq!(port.0.called("github.delete_runner"), 0);
 }
 
 #[test]
@@ -178,9 +171,21 @@ fn a_job_that_no_webhook_told_of_leaves_the_runner_spent() {
 }
 
 #[test]
+fn what_a_person_wants_ready_is_looked_after_when_a_runner_ends() {
+    for (expires, wakes) in [(u64::MAX, 1), (0, 0)] {
+        let port = world(RunnerState::Registered);
+        let (fleet, id, repository) = ("linux-x64".into(), "m".into(), "octo-org/octo-repo".into());
+        let it = Manual { fleet, id, count: 5, repository, installation: None, created_at: 0, expires };
+        port.0.ledger.borrow_mut().manual.push(it);
+        tell(&port, &Lifecycle { job: None, reason: Some(Reason::Idle), ..finished() });
+        assert_eq!((alive(&port), woken(&port)), (0, wakes));
+    }
+}
+
+#[test]
 fn room_under_max_is_told_to_whoever_waits_for_it() {
     let port = world(RunnerState::Busy);
-    port.0.ledger.borrow_mut().markers.insert(("linux-x64".into(), 9), marker("linux-x64", 9));
+    port.0.ledger.borrow_mut().markers.insert(("linux-x64".into(), 9), queued());
     tell(&port, &finished());
     assert_eq!(woken(&port), 1);
 }
@@ -266,7 +271,7 @@ fn a_message_is_trusted_for_its_sender_alone() {
 }
 
 #[test]
-fn what_is_not_understood_is_dropped() {
+fn what_is_not_understood_is_put_aside_with_the_reason() {
     let sender = format!("AROAX:{}", instance(1));
     let with = |field: &str, value: Value| {
         let mut body = serde_json::to_value(finished()).unwrap();
@@ -285,8 +290,18 @@ fn what_is_not_understood_is_dropped() {
     for body in bodies {
         let port = world(RunnerState::Busy);
         assert_eq!(send(&port, &body, &sender, 1), 0, "{body}");
-        assert!(port.0.calls.borrow().is_empty(), "{body}");
+        assert_eq!(port.0.calls.borrow().keys().collect::<Vec<_>>(), [&"wake.put_aside"], "{body}");
+        let aside = port.0.aside.borrow().clone().unwrap();
+        let text = if let Value::String(text) = &body { text.clone() } else { body.to_string() };
+        assert_eq!((aside.len(), &aside[0].0), (1, &text));
+        assert!(aside[0].1.contains(": it") || aside[0].1.contains(" is no "), "{aside:?}");
     }
+    // Without a queue for that, or where it does not take it, it is given back: SQS puts it there in the end.
+    let port = world(RunnerState::Busy);
+    port.0.fault("wake.put_aside", Fault::Wake);
+    assert_eq!(send(&port, &json!({}), &sender, 1), 1);
+    port.0.aside.replace(None);
+    assert_eq!(send(&port, &json!({}), &sender, 1), 1);
 }
 
 #[test]
@@ -331,9 +346,33 @@ fn failures_in_a_row_leave_the_fleet_alone_for_longer_each_time() {
 }
 
 #[test]
-fn a_dropped_message_is_a_line_and_a_count() {
+fn a_failure_counts_once_wherever_its_invocation_is_killed() {
+    for steps in 0.. {
+        let port = world(RunnerState::Registered);
+        port.0.concurrent.set(true);
+        let mut batch = SqsEvent::default();
+        let body = serde_json::to_value(failed()).unwrap();
+        batch.records = vec![message(&body, &format!("AROAX:{}", instance(1)), 1)];
+        let deps = deps(&port);
+        let mut future = Box::pin(handle(&deps, &batch));
+        let over = (0..steps).any(|_| step(future.as_mut()).is_ready());
+        drop(future);
+        port.0.concurrent.set(false);
+        port.0.sent.borrow_mut().clear();
+        assert_eq!(tell(&port, &failed()), 0);
+        let meta = port.0.ledger.borrow().view("linux-x64").meta;
+        assert_eq!((meta.failures, meta.alive), (1, 0), "step {steps}");
+        assert_eq!((meta.paused_until, woken(&port)), (port.0.now.get() + 5000, 1), "step {steps}");
+        if over {
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_message_that_is_put_aside_is_a_line_and_a_count() {
     let port = world(RunnerState::Registered);
-    let message = |change: &dyn Fn(&mut Value)| {
+    let with = |change: &dyn Fn(&mut Value)| {
         let mut message = serde_json::to_value(failed()).unwrap();
         change(&mut message);
         message
@@ -341,11 +380,11 @@ fn a_dropped_message_is_a_line_and_a_count() {
     let own = format!("AROAX:{}", instance(1));
     let cases = [
         ("unreadable", Value::String("nonsense".into()), own.as_str()),
-        ("too_new", message(&|it| it["version"] = 9.into()), &own),
-        ("unknown_kind", message(&|it| it["kind"] = "bored".into()), &own),
-        ("no_instance", message(&|it| it["instance_id"] = "x".into()), &own),
-        ("no_fleet", message(&|it| it["fleet"] = "X!".into()), &own),
-        ("foreign", message(&|_| {}), "AROAX:i-00000000000000002"),
+        ("too_new", with(&|it| it["version"] = 9.into()), &own),
+        ("unknown_kind", with(&|it| it["kind"] = "bored".into()), &own),
+        ("no_instance", with(&|it| it["instance_id"] = "x".into()), &own),
+        ("no_fleet", with(&|it| it["fleet"] = "X!".into()), &own),
+        ("foreign", with(&|_| {}), "AROAX:i-00000000000000002"),
     ];
     for (reason, body, sender) in cases {
         let mut metrics = Vec::new();

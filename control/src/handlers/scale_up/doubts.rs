@@ -41,13 +41,13 @@ pub(super) async fn settle<P: Ports>(
     doubts: Vec<Doubt>,
 ) -> Outcome {
     if doubts.is_empty() {
-        return Outcome::Done;
+        return Outcome::DONE;
     }
     let now = deps.clock.now();
     let (mut due, later): (Vec<_>, Vec<_>) = doubts.into_iter().partition(|it| it.ask_at <= now);
     due.sort_by_key(|it| it.ask_at);
     let mut looks: BTreeSet<Millis> = later.iter().filter(|_| redelivered).map(|it| it.ask_at).collect();
-    let mut outcome = Outcome::Done;
+    let mut outcome = Outcome::DONE;
     let mut asked = 0;
     for doubt in &due {
         if asked == MOST || deps.clock.now().saturating_add(TIME_NEEDED) > task.deadline {
@@ -63,7 +63,7 @@ pub(super) async fn settle<P: Ports>(
             Ok(Asked::ByAnother) => {}
             Err(error) => {
                 error!(fleet.name = doubt.fleet, job.id = doubt.job, error = %Chain(error.as_ref()), "Not asked about");
-                outcome = Outcome::Again;
+                outcome = Outcome::AGAIN;
             }
         }
     }
@@ -71,7 +71,7 @@ pub(super) async fn settle<P: Ports>(
         let wait = Duration::from_millis(at.saturating_sub(deps.clock.now()));
         if let Err(error) = deps.wake.wake(&task.fleet.name, wait).await {
             error!(fleet.name = task.fleet.name, error = %Chain(&error), "The fleet can't be woken later");
-            outcome = Outcome::Again;
+            outcome = Outcome::AGAIN;
         }
     }
     outcome

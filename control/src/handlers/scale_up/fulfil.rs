@@ -7,17 +7,17 @@ use tracing::{error, info, warn};
 
 use super::{
     Deps, Outcome, Ports,
-    look::{AFTER_PAUSE, Task, note_error, pause, refuse},
-    pace,
+    look::{AFTER_PAUSE, Task},
+    pace::{self, Turn},
+    refusals::{pause, refuse},
     register::register,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, Millis},
     compute::{Compute, LaunchError, Launched, Shortfall},
     decide::{
         answer::{self, Answer},
-        breaker::Breakers,
-        bucket::Bucket,
+        breaker::{Breakers, Heard},
         errors::{Class, TOKEN_MISMATCH},
         events::{self, Terms},
         launch::{self, LaunchRequest},
@@ -33,17 +33,17 @@ use crate::{
 /// How long a fleet is left alone when EC2 gives less than was asked for and the reason may pass by itself.
 const SHORT_WAIT: Duration = Duration::from_secs(15);
 
-/// Launches what was reserved, writes it down and registers it. What one market does not have stays reserved and is
+/// Launches what was reserved when its turn comes, writes it down and registers it. What one market does not have stays reserved and is
 /// asked for in the next, under a token of its own.
-pub(super) async fn fulfil<P: Ports>(deps: &Deps<P>, task: &Task<'_>, reservation: Reservation) -> Outcome {
-    match answered(deps, task, &reservation).await {
+pub(super) async fn fulfil<P: Ports>(deps: &Deps<P>, task: &Task<'_>, reservation: Reservation, turn: Turn) -> Outcome {
+    match answered(deps, task, &reservation, turn).await {
         Ok(outcome) => outcome,
         Err(error) => {
             error!(fleet.name = task.fleet.name, reservation.id = reservation.id, error = %Chain(&error),
                 "Reservation {} is left to the next look", reservation.id);
             // Where this fails too, or its instances were written down after all, the lease runs out.
             let _: Result<Committed, LedgerError> = free(deps, reservation).await;
-            Outcome::Again
+            Outcome::AGAIN
         }
     }
 }
@@ -52,82 +52,87 @@ async fn answered<P: Ports>(
     deps: &Deps<P>,
     task: &Task<'_>,
     reservation: &Reservation,
+    turn: Turn,
 ) -> Result<Outcome, LedgerError> {
     let fleet = task.fleet;
     // Where the fleet no longer allows what it was reserved for, nothing is launched: it is looked for.
     let wishes = Wishes::read(reservation.asks.iter().map(String::as_str), &fleet.steering);
     let request = wishes.as_ref().ok().map(|wishes| launch::request(&deps.deployment, fleet, wishes, reservation));
     let request = request.filter(|_| deps.clock.now() < reservation.created_at + fleet.boot_seconds * 1000);
-    let launched = match launch(deps, task, reservation, request.as_ref()).await {
+    let launched = match launch(deps, task, reservation, request.as_ref(), turn).await {
         Ok(launched) => launched,
-        Err(Unlaunched::Paced(wait)) => {
+        Err(Unlaunched::Paced(until)) => {
             let _: Committed = free(deps, reservation.clone()).await?;
-            return Ok(Outcome::Later(wait + AFTER_PAUSE));
+            return Ok(Outcome::at(until));
         }
         Err(Unlaunched::Transient(error)) => {
             // Perhaps it was carried out: the reservation stands, free for the next look to ask again.
             warn!(fleet.name = fleet.name, reservation.id = reservation.id, "{}", Chain(&error));
             // Where it changed meanwhile, somebody else has it.
             let _: Committed = free(deps, reservation.clone()).await?;
-            return Ok(Outcome::Again);
+            return Ok(Outcome::AGAIN);
         }
     };
+    let (launched, found) = launched;
     let mut rest = None;
-    let mut outcome = Outcome::Done;
-    if let (Some(request), Ok(wishes)) = (&request, &wishes) {
+    let mut outcome = Outcome::DONE;
+    if let (Some(request), Ok(wishes), false) = (&request, &wishes, found) {
         let answer = answer::read(request, &launched);
-        let breakers = note(deps, task, reservation, &answer).await?;
+        let breakers = note(deps, task, reservation, &answer, &launched).await?;
         rest = next_group(deps, task, reservation, wishes, &answer, &breakers);
         if rest.is_none() {
             outcome = shortfall(deps, task, reservation, wishes, &answer, &launched, &breakers).await?;
         }
     } else if launched.instances.len() < reservation.count as usize {
-        // They were looked for, and some are gone.
-        outcome = Outcome::Later(Duration::ZERO);
+        // They were looked for, and some are gone: what is missing is planned anew.
+        outcome = Outcome::at(deps.clock.now());
     }
     let Some(runners) = resolve(deps, task, reservation, &launched.instances, rest.as_ref()).await? else {
-        return Ok(Outcome::Done);
+        return Ok(Outcome::DONE);
     };
     if runners.len() < launched.instances.len() {
-        outcome = outcome.max(Outcome::Later(Duration::ZERO));
+        outcome = outcome.and(Outcome::at(deps.clock.now()));
     }
-    let registered = join_all(runners.into_iter().map(|runner| register(deps, task, runner)));
+    let turns = pace::registrations(deps, task, runners.len()).await;
+    let registered = join_all(runners.into_iter().zip(turns).map(|(runner, turn)| register(deps, task, runner, turn)));
     let rest = async {
-        match rest {
-            Some(rest) => Box::pin(fulfil(deps, task, Reservation { version: rest.version + 1, ..rest })).await,
-            None => Outcome::Done,
-        }
+        let Some(rest) = rest else { return Outcome::DONE };
+        let granted = pace::launches(deps, task, &[rest.count]).await;
+        let turn = granted.launches.first().map_or(Turn::NotBefore(granted.later), |at| Turn::At(*at));
+        Box::pin(fulfil(deps, task, Reservation { version: rest.version + 1, ..rest }, turn)).await
     };
     let (registered, rest) = futures::join!(registered, rest);
-    Ok(registered.into_iter().chain([rest, outcome]).max().unwrap_or(Outcome::Done))
+    Ok(registered.into_iter().chain([rest, outcome]).fold(Outcome::DONE, Outcome::and))
 }
 
 /// Why nothing is known of a launch.
 enum Unlaunched {
-    /// It was not its turn.
-    Paced(Duration),
+    /// It is not its turn before then.
+    Paced(Millis),
     /// It failed on the way.
     Transient(LaunchError),
 }
 
-/// The reservation's instances. Asking with the same token again after a crash gives those of the first time. Without a
-/// request they are only looked for: once their boot deadline is past they have given up or will, and new ones are for a
-/// new plan.
+/// The reservation's instances, and whether they were only looked for. Asking with the same token again after a crash gives
+/// those of the first time. Without a request they are looked for: once their boot deadline is past they have given up or
+/// will, and new ones are for a new plan.
 async fn launch<P: Ports>(
     deps: &Deps<P>,
     task: &Task<'_>,
     reservation: &Reservation,
     request: Option<&LaunchRequest>,
-) -> Result<Launched, Unlaunched> {
+    turn: Turn,
+) -> Result<(Launched, bool), Unlaunched> {
     let token = reservation.token();
     let find = async || {
         let found = deps.compute.find(&token).await.map_err(Unlaunched::Transient)?;
-        Ok(Launched { instances: found, ..Launched::default() })
+        Ok((Launched { instances: found, ..Launched::default() }, true))
     };
     let Some(request) = request else { return find().await };
-    // An instance that can't be registered soon is money for nothing; so GitHub's turn comes before the launch too.
-    pace::take(deps, task, Bucket::Ec2, 1).await.map_err(Unlaunched::Paced)?;
-    pace::take(deps, task, Bucket::GitHub, request.count).await.map_err(Unlaunched::Paced)?;
+    match turn {
+        Turn::At(at) => pace::wait(deps, at).await,
+        Turn::NotBefore(until) => return Err(Unlaunched::Paced(until)),
+    }
     let started = deps.clock.now();
     match deps.compute.launch(request).await {
         // The fleet has changed since a first request was sent under this token.
@@ -140,7 +145,7 @@ async fn launch<P: Ports>(
             }
             let reason = Chain(&error).to_string();
             let whole = Shortfall { class: error.class, code, reason, pool: None, zone: None };
-            Ok(Launched { shortfalls: vec![whole], ..Launched::default() })
+            Ok((Launched { shortfalls: vec![whole], ..Launched::default() }, false))
         }
         Ok(launched) => {
             measure(deps, task, reservation, &launched);
@@ -155,7 +160,7 @@ async fn launch<P: Ports>(
                 launched.instances.len(),
                 reservation.count
             );
-            Ok(launched)
+            Ok((launched, false))
         }
     }
 }
@@ -189,16 +194,18 @@ async fn note<P: Ports>(
     task: &Task<'_>,
     reservation: &Reservation,
     answer: &Answer,
+    launched: &Launched,
 ) -> Result<Breakers, LedgerError> {
-    let mut failed = answer.failed.clone();
-    if answer.class == Some(Class::Permanent) && !reservation.asks.is_empty() {
-        // Perhaps no other job asks for that: the fleet goes on without these.
-        failed.insert(offers::asks_key(&reservation.asks));
-    }
+    let failed = &answer.failed;
+    // Perhaps no other job asks for that: the fleet goes on without these.
+    let refused = offers::asks_key(&reservation.asks).filter(|_| answer.class == Some(Class::Permanent));
+    let refused: Vec<_> = refused.into_iter().map(|key| (key, Heard::Failed, reasons(launched))).collect();
     let mut offers: Offers = task.offers.clone();
     for attempt in 1..=ATTEMPTS {
         let chance = u64::try_from(deps.clock.random() % u128::from(u64::MAX)).unwrap_or_default();
-        if !offers.breakers.hear(&answer.worked, &failed, deps.clock.now(), chance) {
+        let now = deps.clock.now();
+        let changed = offers.breakers.hear(&answer.worked, failed, now, chance);
+        if !offers.breakers.take_in(&refused, now, chance) && !changed {
             return Ok(offers.breakers);
         }
         if deps.ledger.commit(vec![Write::PutOffers(offers.clone())]).await? == Committed::Yes {
@@ -258,37 +265,41 @@ async fn shortfall<P: Ports>(
 ) -> Result<Outcome, LedgerError> {
     let (fleet, missing) = (task.fleet, answer.missing);
     if missing == 0 {
-        return Ok(Outcome::Done);
+        return Ok(Outcome::DONE);
     }
-    let reasons: Vec<&str> = launched.shortfalls.iter().map(|it| it.reason.as_str()).collect();
-    let (reasons, id) = (reasons.join("; "), &reservation.id);
+    let (reasons, id) = (reasons(launched), &reservation.id);
     let now = deps.clock.now();
-    let until = |until: u64| Outcome::Later(Duration::from_millis(until.saturating_sub(now)) + AFTER_PAUSE);
     match answer.class {
-        // They were looked for, and some are gone.
-        None => Ok(Outcome::Later(Duration::ZERO)),
-        Some(Class::Transient) => {
+        // Nobody says why. It is no reason to ask again at once, and none to leave it.
+        None | Some(Class::Transient) => {
             warn!(fleet.name = fleet.name, reservation.id = id, reasons, "{missing} instances did not come");
-            pause(deps, fleet, SHORT_WAIT).await
+            pause(deps, task, SHORT_WAIT).await
         }
         Some(Class::Capacity) => {
             warn!(fleet.name = fleet.name, reservation.id = id, reasons, "{missing} instances did not come");
             match choose(fleet, wishes, offers::first_market(fleet, wishes), breakers, now) {
-                Choice::Wait(back) => Ok(until(back)),
+                Choice::Wait(back) => Ok(Outcome::at(back + AFTER_PAUSE)),
                 // Others are left than those that failed, which are left out from now on.
-                Choice::Ask { .. } => Ok(Outcome::Later(AFTER_PAUSE)),
+                Choice::Ask { .. } => Ok(Outcome::at(now + AFTER_PAUSE)),
             }
         }
         Some(Class::Permanent) => {
             error!(fleet.name = fleet.name, reservation.id = id, reasons, "{missing} instances did not come");
             let code = launched.shortfalls.first().map_or("unknown", |it| it.code.as_str());
-            if reservation.asks.is_empty() {
-                return refuse(deps, task, code, &reasons).await;
+            match offers::asks_key(&reservation.asks) {
+                None => refuse(deps, task, code, &reasons).await,
+                Some(key) => {
+                    Ok(breakers.open(&key, now).map_or(Outcome::DONE, |until| Outcome::at(until + AFTER_PAUSE)))
+                }
             }
-            note_error(deps, task, code, &reasons, Duration::ZERO).await?;
-            Ok(breakers.open(&offers::asks_key(&reservation.asks), now).map_or(Outcome::Done, until))
         }
     }
+}
+
+/// Why not all instances came, in EC2's words.
+fn reasons(launched: &Launched) -> String {
+    let reasons: Vec<&str> = launched.shortfalls.iter().map(|it| it.reason.as_str()).collect();
+    reasons.join("; ")
 }
 
 /// Writes the reservation's instances down as runners, and `rest` in its place. None where another invocation has done so.

@@ -1,24 +1,31 @@
 //! One look at a fleet: what was left, what is missing, and the reservation of it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+};
 
 use futures::future::join_all;
 use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 
-use super::{Deps, Outcome, Ports, doubts, fulfil::fulfil, register};
+use super::{
+    Deps, Outcome, Ports, doubts,
+    fulfil::fulfil,
+    pace::{self, Turn},
+    refusals, register,
+};
 use crate::{
     clock::{Clock, Millis},
     decide::{
-        answer::refusal_wait_seconds,
-        plan::{self, Plan, Wanted, plan},
+        self,
+        plan::{self, LARGEST_RESERVATION, Plan, Wanted, plan},
+        refusals::Said,
         runners::RunnerState,
     },
-    fleets::Fleet,
+    fleets::{Fleet, RunnerGroup, Scope, Target},
     github::{GitHub, GitHubError},
-    ledger::{
-        ATTEMPTS, Committed, Doubt, LastError, LastPlan, Ledger, LedgerError, Offers, Reservation, Runner, View, Write,
-    },
+    ledger::{ATTEMPTS, Committed, Doubt, LastPlan, Ledger, LedgerError, Offers, Reservation, Runner, View, Write},
     report::Chain,
     trace,
 };
@@ -27,10 +34,10 @@ use crate::{
 const CONCURRENT_REGISTRATIONS: usize = 8;
 /// A lease outlasts its invocation by this much, since clocks differ.
 const LEASE_MARGIN: Millis = 2000;
-/// A look that finds the fleet paused comes back a little after the pause.
-pub(super) const AFTER_PAUSE: Duration = Duration::from_secs(1);
+/// A look that finds the fleet paused, or something out of reach, comes back a little after.
+pub(super) const AFTER_PAUSE: Millis = 1000;
 /// And one that waits for a lease a little after that.
-const AFTER_LEASE: Duration = Duration::from_secs(1);
+const AFTER_LEASE: Millis = 1000;
 
 /// What one invocation has to do for one fleet, and until when.
 pub(super) struct Task<'a> {
@@ -42,10 +49,16 @@ pub(super) struct Task<'a> {
     /// Whether the wake-up was received before.
     redelivered: bool,
     pub(super) permits: Semaphore,
+    /// Registrations whose turns were taken with their launch.
+    pub(super) paid: Cell<u32>,
     /// The breakers, as the look found them.
     pub(super) offers: Offers,
     /// How often in a row the fleet was refused for good; none where it is well.
     pub(super) refusals: Option<u64>,
+    /// What GitHub said in this look.
+    pub(super) said: RefCell<Vec<Said>>,
+    /// What refused the registrations of the whole fleet for good, and why.
+    pub(super) refused: RefCell<Option<(&'static str, String)>>,
 }
 
 /// Looks at `fleet` and launches what is missing.
@@ -53,45 +66,56 @@ pub(super) struct Task<'a> {
 /// A wake-up that was `redelivered` may be that of a killed invocation, or of one that lost the ledger's answer, whose
 /// leases still run: nobody else would look when they have run out, so it has a look then. One that comes for the first
 /// time leaves the leases it meets to the wake-ups of those who hold them; else each of a burst would beget another.
-pub(super) async fn look<P: Ports>(
-    deps: &Deps<P>,
-    fleet: &Fleet,
-    deadline: Millis,
-    redelivered: bool,
-) -> Result<Outcome, LedgerError> {
-    let permits = Semaphore::new(CONCURRENT_REGISTRATIONS);
+pub(super) async fn look<P: Ports>(deps: &Deps<P>, fleet: &Fleet, deadline: Millis, redelivered: bool) -> Outcome {
     let mut task = Task {
         fleet,
         deadline,
         lease_until: deadline + LEASE_MARGIN,
         redelivered,
-        permits,
+        permits: Semaphore::new(CONCURRENT_REGISTRATIONS),
+        paid: Cell::new(0),
         offers: Offers { fleet: fleet.name.clone(), ..Offers::default() },
         refusals: None,
+        said: RefCell::default(),
+        refused: RefCell::default(),
     };
     let mut work = Work::default();
     // What was reserved before the ledger failed is still to be fulfilled.
-    let reserved = reserve_all(deps, &mut task, &mut work).await;
-    let launches = join_all(work.reservations.into_iter().map(|it| fulfil(deps, &task, it)));
-    let registrations = join_all(work.runners.into_iter().map(|it| register::register(deps, &task, it)));
+    if let Err(error) = reserve_all(deps, &mut task, &mut work).await {
+        error!(fleet.name = fleet.name, error = %Chain(&error), "Fleet {} could not be looked at", fleet.name);
+        work.outcome = work.outcome.and(Outcome::AGAIN);
+    }
+    let turns = pace::registrations(deps, &task, work.runners.len()).await;
+    let launches = join_all(work.reservations.into_iter().map(|(it, turn)| fulfil(deps, &task, it, turn)));
+    let left = work.runners.into_iter().zip(turns);
+    let registrations = join_all(left.map(|(it, turn)| register::register(deps, &task, it, turn)));
     let doubts = doubts::settle(deps, &task, redelivered, work.doubts);
     let (of_launches, of_registrations, of_doubts) = futures::join!(launches, registrations, doubts);
-    let outcomes = of_launches.into_iter().chain(of_registrations).chain([work.outcome, of_doubts]);
-    let outcome = outcomes.max().unwrap_or(Outcome::Done);
-    reserved.map(|()| outcome)
+    let noted = refusals::note(deps, &task).await;
+    of_launches
+        .into_iter()
+        .chain(of_registrations)
+        .chain([work.outcome, noted, of_doubts])
+        .fold(Outcome::DONE, Outcome::and)
 }
 
 /// What a look came to.
+#[derive(Default)]
 struct Work {
-    reservations: Vec<Reservation>,
+    /// What is to be launched, and when.
+    reservations: Vec<(Reservation, Turn)>,
+    /// What a dead invocation left unregistered.
     runners: Vec<Runner>,
+    /// Jobs that GitHub is to be asked about.
     doubts: Vec<Doubt>,
+    /// Turns for launches that others were faster to reserve.
+    spare: pace::Granted,
     outcome: Outcome,
 }
 
-impl Default for Work {
-    fn default() -> Self {
-        Self { reservations: Vec::new(), runners: Vec::new(), doubts: Vec::new(), outcome: Outcome::Done }
+impl Work {
+    fn and(&mut self, outcome: Outcome) {
+        self.outcome = self.outcome.and(outcome);
     }
 }
 
@@ -101,22 +125,28 @@ async fn reserve_all<P: Ports>(deps: &Deps<P>, task: &mut Task<'_>, work: &mut W
     for attempt in 1..=ATTEMPTS {
         let mut view = deps.ledger.view(&fleet.name).await?;
         let now = deps.clock.now();
+        for unread in &view.unread {
+            deps.metrics.refused("unread_item");
+            error!(fleet.name = fleet.name, "Passed over in the ledger: {}", unread.why);
+        }
         task.offers = view.offers.clone();
         work.doubts = std::mem::take(&mut view.doubts);
         task.refusals = view.meta.last_error.as_ref().map(|it| it.count);
-        work.outcome = work.outcome.max(see_out(task, &view, work, now));
-        let pause = view.meta.paused_until.saturating_sub(now);
-        if pause > 0 {
-            info!(fleet.name = fleet.name, pause_ms = pause, "Fleet {} is left alone for now", fleet.name);
-            work.outcome = work.outcome.max(Outcome::Later(Duration::from_millis(pause) + AFTER_PAUSE));
+        work.and(see_out(task, &view, work, now));
+        // Also in a pause: what was launched before it runs, and waits for its registration.
+        take_over(deps, task, &view, work).await?;
+        if view.meta.paused_until > now {
+            let pause_ms = view.meta.paused_until - now;
+            info!(fleet.name = fleet.name, pause_ms, "Fleet {} is left alone for now", fleet.name);
+            work.and(Outcome::at(view.meta.paused_until + AFTER_PAUSE));
             tell(deps, fleet, &view, plan::paused(fleet, &view, now)).await;
             return Ok(());
         }
-        take_over(deps, task, &view, work).await?;
         let mut planned = plan(fleet, &view, now);
-        if !planned.launches.is_empty() {
+        if planned.jobs.len() > LARGEST_RESERVATION as usize {
             // A job may have met its runner while the query ran: seen queued before, and its runner busy after. What
-            // is queued still, after the runners were read, was so all the time.
+            // is queued still, after the runners were read, was so all the time. Of fewer jobs the reservation sees to
+            // it itself.
             let still: BTreeSet<u64> =
                 deps.ledger.queued(&fleet.name, u32::MAX).await?.iter().map(|marker| marker.job).collect();
             view.queued.retain(|marker| still.contains(&marker.job));
@@ -134,20 +164,44 @@ async fn reserve_all<P: Ports>(deps: &Deps<P>, task: &mut Task<'_>, work: &mut W
             planned.demand,
             planned.supply
         );
-        work.outcome = work.outcome.max(wait_for(deps, fleet, &planned, now));
+        work.and(wait_for(deps, fleet, &planned, now));
+        let turns = pace_out(deps, task, &mut planned, work).await;
         let told = planned.told(fleet, now);
         if planned.launches.is_empty() {
             tell(deps, fleet, &view, told).await;
             return Ok(());
         }
-        if reserve(deps, task, &view, planned.launches, told, work).await? {
+        if reserve(deps, task, &view, planned, turns, told, work).await? {
             return Ok(());
         }
         deps.clock.sleep(deps.clock.jitter(attempt)).await;
     }
     warn!(fleet.name = fleet.name, "The level of {} changed under {ATTEMPTS} looks", fleet.name);
-    work.outcome = Outcome::Again;
+    work.and(Outcome::AGAIN);
     Ok(())
+}
+
+/// Leaves of what is planned what can go now, and answers when. Only that is reserved: the rest is planned anew then.
+async fn pace_out<P: Ports>(deps: &Deps<P>, task: &Task<'_>, planned: &mut Plan, work: &mut Work) -> Vec<Millis> {
+    let counts: Vec<u32> = planned.launches.iter().map(|it| it.count).collect();
+    let wanted: u32 = counts.iter().sum();
+    let mut granted = std::mem::take(&mut work.spare);
+    if granted.launches.len() < counts.len() || granted.room < wanted {
+        granted = pace::launches(deps, task, &counts).await;
+    }
+    let mut room = granted.room;
+    planned.launches.truncate(granted.launches.len());
+    for launch in &mut planned.launches {
+        launch.count = launch.count.min(room);
+        room -= launch.count;
+    }
+    planned.launches.retain(|it| it.count > 0);
+    if planned.launched() < u64::from(wanted) {
+        work.and(Outcome::at(granted.later));
+    }
+    let turns = granted.launches.clone();
+    work.spare = granted;
+    turns
 }
 
 /// When to look again for what is missing and can't be launched now; says why, once.
@@ -161,7 +215,7 @@ fn wait_for<P: Ports>(deps: &Deps<P>, fleet: &Fleet, planned: &Plan, now: Millis
             fleet.name = fleet.name,
             plan.unavailable = planned.unavailable,
             wait_ms = until.saturating_sub(now),
-            "EC2 has nothing for {} jobs of {} at present",
+            "There is nothing for {} jobs of {} at present",
             planned.unavailable,
             fleet.name
         );
@@ -175,7 +229,7 @@ fn wait_for<P: Ports>(deps: &Deps<P>, fleet: &Fleet, planned: &Plan, now: Millis
         );
     }
     let until = planned.available_at.into_iter().chain(planned.cooling_until).min();
-    until.map_or(Outcome::Done, |until| Outcome::Later(Duration::from_millis(until.saturating_sub(now)) + AFTER_PAUSE))
+    until.map_or(Outcome::DONE, |until| Outcome::at(until + AFTER_PAUSE))
 }
 
 /// Notes why nothing was launched though something is missing, unless that is noted already. It is for people: where it
@@ -192,62 +246,82 @@ async fn tell<P: Ports>(deps: &Deps<P>, fleet: &Fleet, view: &View, plan: LastPl
 
 /// When to look again for the sake of leases that are not this invocation's own and run.
 fn see_out(task: &Task<'_>, view: &View, work: &Work, now: Millis) -> Outcome {
-    let reservations = view.reservations.iter().filter(|it| work.reservations.iter().all(|own| own.id != it.id));
+    let is_own = |id: &str| work.reservations.iter().any(|(own, _)| own.id == id);
+    let reservations = view.reservations.iter().filter(|it| !is_own(&it.id));
     let is_own = |it: &&Runner| work.runners.iter().any(|own| own.instance == it.instance);
     let runners = view.runners.iter().filter(|it| it.state == RunnerState::Launched && !is_own(it));
     let leases = reservations.map(|it| it.lease_until).chain(runners.map(|it| it.lease_until));
     // A longer one is no invocation's: it was given with a wake-up of its own, or for good.
     match leases.filter(|until| task.redelivered && (now + 1..=task.lease_until).contains(until)).max() {
-        Some(until) => Outcome::Later(Duration::from_millis(until - now) + AFTER_LEASE),
-        None => Outcome::Done,
+        Some(until) => Outcome { watches: true, ..Outcome::at(until + AFTER_LEASE) },
+        None => Outcome::DONE,
     }
 }
 
-/// Takes over what a dead invocation left; of several that try, one gets it.
+/// Takes over what a dead invocation left; of several that try, one gets it. What is an owner's whom GitHub gives no
+/// runners is left until it does.
 async fn take_over<P: Ports>(deps: &Deps<P>, task: &Task<'_>, view: &View, work: &mut Work) -> Result<(), LedgerError> {
     let (now, lease_until) = (deps.clock.now(), task.lease_until);
+    let closed = |scope: &Scope, asks: &[String]| decide::refusals::open(&view.offers.breakers, scope, asks, now);
+    let mut taken = Vec::new();
     for left in plan::left_reservations(view, now) {
+        if let Some(until) = closed(&left.scope, &left.asks) {
+            work.and(Outcome::at(until + AFTER_PAUSE));
+            continue;
+        }
         let mut it = Reservation { lease_until, ..left };
         if deps.ledger.commit(vec![Write::PutReservation(it.clone())]).await? == Committed::Yes {
             warn!(fleet.name = it.fleet, reservation.id = it.id, "Took over a reservation that was left unresolved");
             it.version += 1;
-            work.reservations.push(it);
+            taken.push(it);
         }
     }
+    if !taken.is_empty() {
+        let counts: Vec<u32> = taken.iter().map(|it| it.count).collect();
+        let granted = pace::launches(deps, task, &counts).await;
+        let turns = granted.launches.into_iter().map(Turn::At).chain(std::iter::repeat(Turn::NotBefore(granted.later)));
+        work.reservations.extend(taken.into_iter().zip(turns));
+    }
     for left in plan::left_runners(view, now) {
-        let mut it = Runner { lease_until, ..left };
+        if let Some(until) = left.scope.as_ref().and_then(|scope| closed(scope, &left.asks)) {
+            work.and(Outcome::at(until + AFTER_PAUSE));
+            continue;
+        }
+        // From now on GitHub may be asked, whatever becomes of this invocation.
+        let untouched = left.untouched;
+        let mut it = Runner { lease_until, untouched: false, ..left };
         if deps.ledger.commit(vec![Write::PutRunner(it.clone())]).await? == Committed::Yes {
             warn!(fleet.name = it.fleet, instance.id = it.instance, "Took over a runner that was left unregistered");
-            it.version += 1;
+            (it.version, it.untouched) = (it.version + 1, untouched);
             work.runners.push(it);
         }
     }
     Ok(())
 }
 
-/// Reserves `launches` one after the other on the level that is `view`. Answers whether all were: otherwise somebody
-/// else reserved meanwhile.
+/// Reserves what is `planned`, one after the other, on the level that is `view`. Answers whether all was: otherwise
+/// somebody else reserved meanwhile, or a job has got its runner.
 async fn reserve<P: Ports>(
     deps: &Deps<P>,
     task: &Task<'_>,
     view: &View,
-    launches: Vec<Wanted>,
+    planned: Plan,
+    turns: Vec<Millis>,
     told: LastPlan,
     work: &mut Work,
 ) -> Result<bool, LedgerError> {
     let (fleet, mut rev) = (task.fleet, view.meta.rev);
-    for Wanted { target, asks, market, without, count } in launches {
+    let checks = planned.jobs.iter().filter(|_| planned.jobs.len() <= LARGEST_RESERVATION as usize);
+    let checks: Vec<Write> = checks.map(|job| Write::StillQueued { fleet: fleet.name.clone(), job: *job }).collect();
+    let mut refused: Vec<Scope> = Vec::new();
+    for (Wanted { target, asks, market, without, count }, turn) in planned.launches.into_iter().zip(turns) {
+        if refused.contains(&target.scope) {
+            continue;
+        }
         // Before anything is launched: an instance without a registration is money for nothing.
-        if let Err(error) = deps.github.authorize(&target).await {
-            let outcome = match &error {
-                GitHubError::Permanent(_) => {
-                    deps.metrics.refused("github");
-                    error!(fleet.name = fleet.name, "{}", Chain(&error));
-                    refuse(deps, task, "GitHub", &Chain(&error).to_string()).await?
-                }
-                _ => refused(deps, fleet, &error).await?,
-            };
-            work.outcome = work.outcome.max(outcome);
+        if let Err(error) = admit(deps, fleet, &target).await {
+            work.and(refusals::hear(deps, task, &target.scope, &[], &error));
+            refused.push(target.scope);
             continue;
         }
         let at = deps.clock.now();
@@ -268,70 +342,25 @@ async fn reserve<P: Ports>(
         };
         let (name, max) = (fleet.name.clone(), fleet.max);
         let counted = Write::Reserve { fleet: name, rev, count, max, at, plan: Some(told) };
-        if deps.ledger.commit(vec![counted, Write::PutReservation(it.clone())]).await? == Committed::Conflict {
+        let mut writes = vec![counted, Write::PutReservation(it.clone())];
+        writes.extend(checks.iter().cloned());
+        if deps.ledger.commit(writes).await? == Committed::Conflict {
             return Ok(false);
         }
         rev += 1;
         it.version = 1;
-        work.reservations.push(it);
+        work.reservations.push((it, Turn::At(turn)));
+        work.spare.use_up(count);
     }
     Ok(true)
 }
 
-/// What to do after GitHub refused something for `fleet`: logged here, once.
-pub(super) async fn refused<P: Ports>(
-    deps: &Deps<P>,
-    fleet: &Fleet,
-    error: &GitHubError,
-) -> Result<Outcome, LedgerError> {
-    match error {
-        GitHubError::Limited { wait, .. } => {
-            warn!(fleet.name = fleet.name, wait_s = wait.as_secs(), "{}", Chain(error));
-            pause(deps, fleet, *wait).await
-        }
-        GitHubError::Transient(_) | GitHubError::NameTaken { .. } => {
-            warn!(fleet.name = fleet.name, "{}", Chain(error));
-            Ok(Outcome::Again)
-        }
-        GitHubError::Permanent(_) => {
-            deps.metrics.refused("github");
-            error!(fleet.name = fleet.name, "{}", Chain(error));
-            Ok(Outcome::Done)
-        }
+/// Whether GitHub will register runners of `fleet` for `target`, as far as that can be known beforehand.
+async fn admit<P: Ports>(deps: &Deps<P>, fleet: &Fleet, target: &Target) -> Result<(), GitHubError> {
+    deps.github.authorize(target).await?;
+    match &fleet.github.runner_group {
+        RunnerGroup::Name(name) if fleet.ephemeral => deps.github.group(target, name).await.map(drop),
+        // Reusable runners name it themselves.
+        RunnerGroup::Name(_) | RunnerGroup::Id(_) => Ok(()),
     }
-}
-
-/// Notes that `fleet` can't launch until a person changes something, and leaves it alone, longer each time.
-pub(super) async fn refuse<P: Ports>(
-    deps: &Deps<P>,
-    task: &Task<'_>,
-    code: &str,
-    message: &str,
-) -> Result<Outcome, LedgerError> {
-    let wait = Duration::from_secs(refusal_wait_seconds(task.refusals.unwrap_or(0)));
-    note_error(deps, task, code, message, wait).await?;
-    Ok(Outcome::Later(wait + AFTER_PAUSE))
-}
-
-/// Notes what was refused for good, and leaves the fleet alone for `wait`.
-pub(super) async fn note_error<P: Ports>(
-    deps: &Deps<P>,
-    task: &Task<'_>,
-    code: &str,
-    message: &str,
-    wait: Duration,
-) -> Result<(), LedgerError> {
-    let at = deps.clock.now();
-    // GitHub and EC2 explain themselves in less; an item has room for 400 KB in all.
-    let message = message.chars().take(1000).collect();
-    let error = LastError { code: code.to_owned(), message, at, count: task.refusals.unwrap_or(0) + 1 };
-    let until = at + u64::try_from(wait.as_millis()).unwrap_or_default();
-    deps.ledger.refuse(&task.fleet.name, &error, until).await
-}
-
-/// Leaves the fleet alone for `wait`, whoever is woken for it.
-pub(super) async fn pause<P: Ports>(deps: &Deps<P>, fleet: &Fleet, wait: Duration) -> Result<Outcome, LedgerError> {
-    let until = deps.clock.now() + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX / 2);
-    deps.ledger.pause(&fleet.name, until).await?;
-    Ok(Outcome::Later(wait + AFTER_PAUSE))
 }

@@ -8,25 +8,31 @@ use tracing::{error, info, warn};
 
 use super::{
     Deps, Outcome, Ports,
-    look::{Task, pause, refused},
-    pace::{self, TIME_NEEDED},
+    look::Task,
+    pace::{self, TIME_NEEDED, Turn},
+    refusals,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, Millis},
     compute::Compute,
-    decide::{asks, bucket::Bucket, events, runners::RunnerState},
+    decide::{
+        asks, events,
+        refusals::{Said, What},
+        runners::RunnerState,
+    },
     fleets::{self, Fleet, RunnerGroup, Target},
     github::{Deletion, GitHub, GitHubError, Jit, NewRunner},
     handover::{Handover, HandoverError},
     ledger::{ATTEMPTS, Committed, Ledger, LedgerError, Runner, Write},
     metrics::Metric,
     report::Chain,
+    wake::Wake,
 };
 
-/// How long a fleet is left alone when its runners are refused for good: launching others at once would only repeat it.
-const REFUSED_WAIT: Duration = Duration::from_mins(5);
 /// How long a runner may take from claiming its registration to being online: on a cold disk, .NET alone takes 20 s.
 const START_TIME: Duration = Duration::from_mins(1);
+/// So often a registration that nobody needs is tried to be taken back: nobody else knows of it.
+const TAKE_BACK_ATTEMPTS: u32 = 3;
 
 /// Why a registration was not made.
 #[derive(Debug, thiserror::Error)]
@@ -37,32 +43,45 @@ enum Failed {
     Handover(#[from] HandoverError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    #[error("SSM takes no more for {} ms", .0.as_millis())]
-    Paced(Duration),
+    #[error("it is not its turn")]
+    Paced(Millis),
     #[error("the invocation ends too soon")]
     OutOfTime,
     #[error("runner {0} was registered by a killed invocation and may be starting")]
     Starting(u64),
 }
 
-/// Registers `runner`. What fails here is this runner's alone; the others go on.
-pub(super) async fn register<P: Ports>(deps: &Deps<P>, task: &Task<'_>, runner: Runner) -> Outcome {
+/// Registers `runner` when its turn comes. What fails here is this runner's alone; the others go on.
+pub(super) async fn register<P: Ports>(deps: &Deps<P>, task: &Task<'_>, runner: Runner, turn: Turn) -> Outcome {
+    let fresh = is_fresh(&runner);
+    let runner = Runner { untouched: false, ..runner };
+    let Some(scope) = runner.scope.clone() else { return Outcome::DONE };
+    let given_up = async |runner, failed: &Failed| {
+        give_up(deps, task, runner, fresh, failed).await.unwrap_or_else(|error| {
+            error!(fleet.name = task.fleet.name, "{}", Chain(&error));
+            Outcome::AGAIN
+        })
+    };
+    match turn {
+        Turn::At(at) => pace::wait(deps, at).await,
+        Turn::NotBefore(until) => return given_up(runner, &Failed::Paced(until)).await,
+    }
     // The semaphore is never closed; without a permit there would only be more at a time.
     let _permit = task.permits.acquire().await;
-    let Some(scope) = runner.scope.clone() else { return Outcome::Done };
     let target = task.fleet.target(scope, runner.installation);
-    match hand_over(deps, task, &target, &runner).await {
-        Ok(runner_id) => match note(deps, task, &target, runner, runner_id).await {
-            Ok(()) => Outcome::Done,
-            Err(failed) => {
-                warn!(fleet.name = task.fleet.name, "{}", Chain(&failed));
-                Outcome::Again
+    match hand_over(deps, task, &target, &runner, fresh).await {
+        Ok(runner_id) => {
+            let said = Said { scope: target.scope.clone(), asks: runner.asks.clone(), what: What::Worked };
+            task.said.borrow_mut().push(said);
+            match note(deps, task, &target, runner, runner_id).await {
+                Ok(()) => Outcome::DONE,
+                Err(failed) => {
+                    warn!(fleet.name = task.fleet.name, "{}", Chain(&failed));
+                    Outcome::AGAIN
+                }
             }
-        },
-        Err(failed) => give_up(deps, task, runner, &failed).await.unwrap_or_else(|error| {
-            error!(fleet.name = task.fleet.name, "{}", Chain(&error));
-            Outcome::Again
-        }),
+        }
+        Err(failed) => given_up(runner, &failed).await,
     }
 }
 
@@ -72,18 +91,15 @@ async fn hand_over<P: Ports>(
     task: &Task<'_>,
     target: &Target,
     runner: &Runner,
+    fresh: bool,
 ) -> Result<Option<u64>, Failed> {
     let fleet = task.fleet;
     if deps.clock.now() + TIME_NEEDED > task.deadline {
         return Err(Failed::OutOfTime);
     }
-    // Before anything is made at GitHub: a registration that SSM does not take in time is one that nobody will use.
-    if fleet.handover == fleets::Handover::Ssm {
-        pace::take(deps, task, Bucket::Ssm, 1).await.map_err(Failed::Paced)?;
-    }
     let started = deps.clock.now();
     let granted = if runner.reuse.is_some() {
-        by_token(deps, fleet, target, runner).await?
+        by_token(deps, fleet, target, runner, fresh).await?
     } else {
         by_jit_config(deps, fleet, target, runner).await?
     };
@@ -178,8 +194,9 @@ async fn by_token<P: Ports>(
     fleet: &Fleet,
     target: &Target,
     runner: &Runner,
+    fresh: bool,
 ) -> Result<Granted, Failed> {
-    if is_taken_over(runner) {
+    if !fresh {
         // A second token would lie about in the store for as long as the instance lives.
         if deps.handover.exists(fleet.handover, &runner.instance).await? {
             return Ok(Granted::Before(None));
@@ -199,10 +216,10 @@ async fn by_token<P: Ports>(
     Ok(Granted::Now(Grant::Token { registration_token, url, labels, runner_group }))
 }
 
-/// Whether another invocation has begun to register `runner`: it was written down as version 1, and again by whoever
-/// took it over.
-fn is_taken_over(runner: &Runner) -> bool {
-    runner.version > 1
+/// Whether nobody has begun to register `runner` before: it was written down as version 1, and again by whoever took it
+/// over; and those are known to have asked GitHub for nothing.
+fn is_fresh(runner: &Runner) -> bool {
+    runner.version <= 1 || runner.untouched
 }
 
 /// Puts `registration` in place of any that is there.
@@ -227,9 +244,7 @@ async fn put<P: Ports>(
             other => return other,
         };
         // Others of the account may write too: then it takes another turn, as long as there is time.
-        let paced = by == fleets::Handover::Ssm && deps.limits.rate(Bucket::Ssm).is_some();
-        let in_time = deps.clock.now() + TIME_NEEDED <= task.deadline;
-        if !paced || !in_time || pace::take(deps, task, Bucket::Ssm, 1).await.is_err() {
+        if by != fleets::Handover::Ssm || !pace::once_more(deps, task).await {
             return Err(error);
         }
         tried = true;
@@ -258,7 +273,7 @@ async fn note<P: Ports>(
         };
         if unwanted {
             warn!(fleet.name = fleet, instance.id = instance, "Took back a registration that {instance} does not need");
-            deps.handover.delete(&instance).await?;
+            take_back(deps, &instance).await?;
             // A reusable one without an id has not registered; who has a job did so by an earlier token.
             if let Some(id) = runner_id.filter(|_| !is_busy_reusable(now_is.as_ref())) {
                 deps.github.delete_runner(target, id).await?;
@@ -276,6 +291,22 @@ async fn note<P: Ports>(
     }
     // It is registered all the same; the next look finds it online, or the webhook of its job does.
     Ok(())
+}
+
+/// Takes a registration back that nobody will claim. It would lie there until `reconcile` finds it.
+async fn take_back<P: Ports>(deps: &Deps<P>, instance: &str) -> Result<(), HandoverError> {
+    for attempt in 1..TAKE_BACK_ATTEMPTS {
+        if deps.handover.delete(instance).await.is_ok() {
+            return Ok(());
+        }
+        deps.clock.sleep(deps.clock.jitter(attempt)).await;
+    }
+    let last = deps.handover.delete(instance).await;
+    if last.is_err() {
+        deps.metrics.refused("not_taken_back");
+        error!(instance.id = instance, "The registration of {instance}, which has ended, is left in the store");
+    }
+    last
 }
 
 fn is_busy_reusable(runner: Option<&Runner>) -> bool {
@@ -300,21 +331,25 @@ async fn end<P: Ports>(deps: &Deps<P>, runner: Runner) -> Result<(), LedgerError
 }
 
 /// Leaves the runner to the next look, or ends its instance. What may pass is tried until the runner's boot deadline.
+/// `fresh`: nobody had begun to register it before this invocation.
 async fn give_up<P: Ports>(
     deps: &Deps<P>,
     task: &Task<'_>,
     runner: Runner,
+    fresh: bool,
     failed: &Failed,
 ) -> Result<Outcome, LedgerError> {
     let fleet = task.fleet;
-    let instance = runner.instance.clone();
+    let (instance, scope, asks) = (runner.instance.clone(), runner.scope.clone(), runner.asks.clone());
     if let Failed::Starting(id) = failed {
         info!(fleet.name = fleet.name, instance.id = instance, "{failed}");
         let lease_until = deps.clock.now() + u64::try_from(START_TIME.as_millis()).unwrap_or_default();
         let left = Write::PutRunner(Runner { lease_until, runner_id: Some(*id), ..runner });
         // Where it changed meanwhile, it has gone further.
         let _: Committed = deps.ledger.commit(vec![left]).await?;
-        return Ok(Outcome::Later(START_TIME));
+        // By a wake-up of its own: a look before then does not know what this lease is for.
+        let woken = deps.wake.wake(&fleet.name, START_TIME).await;
+        return Ok(woken.map_or(Outcome::AGAIN, |()| Outcome::DONE));
     }
     let for_good =
         matches!(failed, Failed::GitHub(GitHubError::Permanent(_)) | Failed::Handover(HandoverError::Permanent(_)));
@@ -322,25 +357,33 @@ async fn give_up<P: Ports>(
         deps.metrics.refused("registration");
         error!(fleet.name = fleet.name, instance.id = instance, "{}", Chain(failed));
     }
-    if for_good && !is_taken_over(&runner) {
+    if for_good && fresh {
         end(deps, runner).await?;
     } else {
         // What was begun by a killed invocation may have come further than can be seen from here, and have a job. It is
         // not ended; if it has no registration it gives up at its claim deadline, so nobody is to try again.
         let lease_until = if for_good { runner.boot_deadline } else { 0 };
-        let left = Write::PutRunner(Runner { lease_until, ..runner });
+        let untouched = fresh && matches!(failed, Failed::Paced(_) | Failed::OutOfTime);
+        let left = Write::PutRunner(Runner { lease_until, untouched, ..runner });
         // Where it changed meanwhile, it has ended or somebody else has it.
         let _: Committed = deps.ledger.commit(vec![left]).await?;
     }
-    if for_good {
-        return pause(deps, fleet, REFUSED_WAIT).await;
-    }
-    match failed {
-        Failed::GitHub(error) => refused(deps, fleet, error).await,
-        Failed::Paced(wait) => Ok(Outcome::Later(*wait)),
-        Failed::Handover(_) | Failed::Ledger(_) | Failed::OutOfTime | Failed::Starting(_) => {
+    match (failed, scope) {
+        (Failed::GitHub(GitHubError::Permanent(_)), Some(scope)) => {
+            let said = Said { scope, asks, what: What::Refused(Chain(failed).to_string()) };
+            task.said.borrow_mut().push(said);
+            Ok(Outcome::DONE)
+        }
+        // SSM or S3 refuse it to every owner alike.
+        (Failed::Handover(HandoverError::Permanent(_)), _) => {
+            task.refused.replace(Some(("Handover", Chain(failed).to_string())));
+            Ok(Outcome::DONE)
+        }
+        (Failed::GitHub(error), Some(scope)) => Ok(refusals::hear(deps, task, &scope, &asks, error)),
+        (Failed::Paced(until), _) => Ok(Outcome::at(*until)),
+        (Failed::GitHub(_) | Failed::Handover(_) | Failed::Ledger(_) | Failed::OutOfTime | Failed::Starting(_), _) => {
             warn!(fleet.name = fleet.name, instance.id = instance, "{}", Chain(failed));
-            Ok(Outcome::Again)
+            Ok(Outcome::AGAIN)
         }
     }
 }

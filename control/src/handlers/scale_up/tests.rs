@@ -1,20 +1,29 @@
+mod calls;
 mod offers;
+mod outcomes;
+mod refusals;
 
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 
-use super::{Deps, handle};
+use super::{Deps, Outcome, Owed, handle};
 use crate::{
-    decide::{bucket::Limits, errors::Class, runners::RunnerState},
+    decide::{
+        breaker::{Breaker, Breakers},
+        bucket::{Bucket, Limits},
+        errors::Class,
+        runners::RunnerState,
+    },
     fleets::{
         Fleet,
         tests::{fleet, fleets},
     },
     ledger::{
-        Marker, Reservation, Runner,
+        Marker, Offers, Reservation, Runner, Unread,
         tests::{instance, marker},
     },
+    logging::tests::logged,
     metrics::Metrics,
     simulation::{
         runtime::run,
@@ -38,6 +47,7 @@ fn deps_of(port: &Port, of: Fleet) -> Deps<Port> {
         deployment: "demo".into(),
         fleets: fleets([of, fleet("other")]),
         limits: Limits::NONE,
+        owed: Owed::default(),
         ledger: p(),
         compute: p(),
         github: p(),
@@ -127,14 +137,21 @@ fn each_job_gets_a_registered_runner_by_one_call_to_github() {
 }
 
 #[test]
-fn many_wake_ups_of_one_fleet_are_one_look_and_what_is_not_understood_is_dropped() {
+fn many_wake_ups_of_one_fleet_are_one_look_and_what_is_not_understood_is_put_aside() {
     let port = world(1);
     let newer = r#"{"version": 2, "fleet": "linux-x64"}"#.to_owned();
-    let bodies = [wake_up("linux-x64"), wake_up("linux-x64"), wake_up("nobody"), "{".into(), newer, wake_up("other")];
+    let bodies =
+        [wake_up("linux-x64"), wake_up("linux-x64"), wake_up("nobody"), "{".into(), newer.clone(), wake_up("other")];
     assert_eq!(look(&port, &bodies), ["2"], "a newer fleets document may have it");
     assert_eq!(*port.0.given_back.borrow(), [("r2".to_owned(), Duration::from_secs(2))]);
     assert_eq!(port.0.called("compute.launch"), 1);
     assert_eq!(port.0.called("ledger.view"), 2, "one look for each fleet");
+    let aside = port.0.aside.borrow().clone().unwrap();
+    let newer = (newer, "too_new: it is version 2, and versions up to 1 are known".to_owned());
+    assert!(aside[0].0 == "{" && aside[0].1.starts_with("unreadable: "), "{aside:?}");
+    assert_eq!(aside[1..], [newer]);
+    port.0.aside.replace(None);
+    assert_eq!(look(&port, &["{".into()]), ["0"], "without a queue for it, SQS moves it in the end");
 }
 
 #[test]
@@ -199,22 +216,6 @@ fn a_permanent_failure_is_released_told_and_repeated_ever_more_seldom() {
     assert_eq!((runners(&port, RunnerState::Registered), told()), (1, None), "it is well again");
 }
 
-#[test]
-fn nothing_is_launched_where_github_will_not_have_it() {
-    for (fault, given_back, waits) in [
-        (Fault::GitHubPermanent, 0, vec![31]),
-        (Fault::GitHubTransient, 1, vec![]),
-        (Fault::GitHubLimited(40), 0, vec![41]),
-    ] {
-        let port = world(1);
-        port.0.fault("github.authorize", fault.clone());
-        assert_eq!(wake(&port).len(), given_back, "{fault:?}");
-        assert_eq!((port.0.called("compute.launch"), alive(&port), later(&port)), (0, 0, waits), "{fault:?}");
-        let told = port.0.ledger.borrow().view("linux-x64").meta.last_error.map(|it| it.code);
-        assert_eq!(told.as_deref(), matches!(fault, Fault::GitHubPermanent).then_some("GitHub"));
-    }
-}
-
 /// A runner that a killed invocation left without noting its registration.
 fn left(port: &Port, runner_id: Option<u64>) -> Runner {
     let now = port.0.now.get();
@@ -271,43 +272,13 @@ fn a_left_reservation_of_another_request_or_another_time_is_only_looked_for() {
 
 #[test]
 fn without_the_ledger_the_message_goes_back() {
-    for call in ["ledger.view", "ledger.commit", "ledger.queued"] {
-        let port = world(1);
+    for (call, jobs) in [("ledger.view", 1), ("ledger.commit", 1), ("ledger.queued", 26)] {
+        let port = world(jobs);
         port.0.fault(call, Fault::Ledger);
         assert_eq!(wake(&port), ["0"], "{call}");
         pass(&port, 60);
         assert!(wake(&port).is_empty(), "{call}");
-        assert_eq!((alive(&port), runners(&port, RunnerState::Registered)), (1, 1), "{call}");
-    }
-}
-
-#[test]
-fn a_redelivered_wake_up_sees_the_leases_out_that_it_meets() {
-    let lease = |port: &Port, ms: u64| {
-        let until = port.0.now.get() + ms;
-        port.0.ledger.borrow_mut().reservations.values_mut().for_each(|it| it.lease_until = until);
-        port.0.ledger.borrow_mut().runners.values_mut().for_each(|it| it.lease_until = until);
-    };
-    let reservation = world(1);
-    reserved(&reservation, 30);
-    let runner = world(1);
-    left(&runner, None);
-    for port in [reservation, runner] {
-        lease(&port, 2000);
-        assert!(wake(&port).is_empty());
-        assert!(later(&port).is_empty(), "the wake-up of whoever holds it comes back if he is killed");
-        assert!(!wake_again(&port, 2));
-        assert_eq!((later(&port), port.0.called("compute.launch")), (vec![3], 0));
-        port.0.ledger.borrow_mut().pause("linux-x64", port.0.now.get() + 500);
-        assert!(!wake_again(&port, 2));
-        assert_eq!(later(&port), [3], "the pause ends before the lease");
-        lease(&port, 200_000);
-        pass(&port, 1);
-        assert!(!wake_again(&port, 2));
-        assert!(later(&port).is_empty(), "no invocation's");
-        lease(&port, 0);
-        assert!(wake(&port).is_empty());
-        assert_eq!((runners(&port, RunnerState::Registered), later(&port)), (1, vec![]));
+        assert_eq!((alive(&port), runners(&port, RunnerState::Registered) as u64), (jobs, jobs), "{call}");
     }
 }
 
@@ -326,14 +297,12 @@ fn what_could_not_be_written_down_is_free_for_the_next_look() {
 }
 
 #[test]
-fn a_wake_up_that_was_received_often_is_replaced_by_a_new_one() {
-    for (received, given_back, waits) in [(7, true, vec![]), (8, false, vec![128]), (19, false, vec![128])] {
-        let port = world(1);
-        port.0.fault("ledger.view", Fault::Ledger);
-        assert_eq!((wake_again(&port, received), later(&port)), (given_back, waits), "{received}");
-    }
-    let port = world(1);
-    port.0.fault("ledger.view", Fault::Ledger);
-    port.0.fault("wake.wake", Fault::Wake);
-    assert!(wake_again(&port, 8), "no queue, no new one");
+fn an_item_that_is_not_understood_is_told_and_the_others_go_on() {
+    let port = world(2);
+    port.0.ledger.borrow_mut().unread.push(Unread { why: "item x has no good \"state\"".into(), supply: None });
+    let deps = deps(&port);
+    let lines = logged("info", || drop(run(handle(&deps, &batch(&[wake_up("linux-x64")]), port.0.now.get() + 30_000))));
+    assert_eq!(runners(&port, RunnerState::Registered), 2);
+    assert!(lines.iter().any(|it| it["level"] == "ERROR" && it["message"].as_str().unwrap().contains("no good")));
+    assert!(deps.metrics.take(0).iter().any(|it| it.contains("unread_item")));
 }

@@ -62,7 +62,7 @@ fn what_an_older_version_wrote_is_read() {
 
 #[test]
 fn breakers_and_the_last_error_come_back() {
-    let breaker = Breaker { failures: 2, until: 7_000 };
+    let breaker = Breaker { failures: 2, until: 7_000, why: "no such App".into() };
     let breakers = Breakers([("spot/subnet-1/c7i.large".to_owned(), breaker)].into());
     let it = Offers { fleet: "linux-x64".into(), breakers, version: 3 };
     assert_eq!(to_offers(&from_offers(&it)).unwrap(), Offers { version: 4, ..it });

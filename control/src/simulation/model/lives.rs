@@ -12,6 +12,8 @@ pub(super) const IDLE_LIMIT: u64 = 600_000;
 
 /// How long control may take to delete a retiring runner.
 const RETIRE: u64 = 60_000;
+/// How often an agent says that its job runs.
+const HEARTBEAT: u64 = 60_000;
 
 pub(super) struct Job {
     pub(super) labels: Vec<&'static str>,
@@ -25,7 +27,7 @@ pub(super) enum Life {
     Claiming { since: u64 },
     Starting { until: u64, claim: Claim },
     Listening { since: u64, claim: Claim },
-    Running { until: u64, job: u64, claim: Claim },
+    Running { until: u64, heartbeat: u64, job: u64, claim: Claim },
     Retiring { until: u64, claim: Claim },
 }
 
@@ -60,6 +62,9 @@ pub(super) struct Instance {
 impl Model {
     /// GitHub tells of job `id`, late and perhaps twice.
     pub(super) fn tell(&mut self, id: u64, action: &str) {
+        if self.setting.quiet && action == "in_progress" {
+            return;
+        }
         let job = &self.jobs[&id];
         let runners = self.port.0.runners.borrow();
         let id_at_github = job.runner.as_ref().and_then(|name| runners.get(name)).map(|it| it.id);
@@ -121,7 +126,12 @@ impl Model {
                     let claim = claim.clone();
                     self.end(&id, Kind::Finished, Reason::Idle, Some(&claim));
                 }
-                Life::Running { until, job, claim } if *until <= now => {
+                Life::Running { until, heartbeat, job, claim } if *heartbeat <= now && now < *until => {
+                    let (until, heartbeat, job, claim) = (*until, now + HEARTBEAT, *job, claim.clone());
+                    self.say(&id, Kind::Heartbeat, &Claim { last: Some(job), ..claim.clone() });
+                    self.live(&id, Life::Running { until, heartbeat, job, claim });
+                }
+                Life::Running { until, job, claim, .. } if *until <= now => {
                     let (job, claim) = (*job, Claim { last: Some(*job), ..claim.clone() });
                     self.jobs.get_mut(&job).unwrap().state = JobState::Done;
                     if claim.reusable.is_some() {
@@ -223,7 +233,7 @@ impl Model {
         }
         let job = jobs[self.random.pick(jobs.len())];
         self.note(|| format!("{name} takes job {job}"));
-        let until = self.now() + self.random.range(100, 60_000);
+        let until = self.now() + self.random.range(100, self.setting.longest_job);
         let it = self.jobs.get_mut(&job).unwrap();
         it.state = JobState::Running;
         it.runs += 1;
@@ -231,7 +241,10 @@ impl Model {
         self.port.0.runners.borrow_mut().get_mut(&name).unwrap().busy = true;
         let instance = self.instances.get_mut(&id).unwrap();
         let Life::Listening { claim, .. } = &instance.life else { unreachable!() };
-        instance.life = Life::Running { until, job, claim: claim.clone() };
+        let claim = claim.clone();
+        let heartbeat = self.port.0.now.get() + HEARTBEAT;
+        instance.life = Life::Running { until, heartbeat, job, claim: claim.clone() };
+        self.say(&id, Kind::JobStarted, &Claim { last: Some(job), ..claim });
         self.tell(job, "in_progress");
         true
     }

@@ -76,6 +76,7 @@ impl Compute for Port {
                 let (code, reason) = ("Short".into(), "Short: short".into());
                 (count, vec![Shortfall { class, code, reason, pool: None, zone: None }])
             }
+            Some(Fault::Fewer(count)) => (count, Vec::new()),
             _ => (request.count as usize, Vec::new()),
         };
         let known = self.0.answers.borrow().get(&request.token).cloned();

@@ -2,13 +2,10 @@
 
 use dayfly_contract::{Job as RanJob, Kind, Lifecycle, Phase, Reason};
 
-use super::{BUSY_ATTEMPTS, alive, finished, send, state, tell, woken, world};
+use super::{BUSY_ATTEMPTS, alive, finished, queued, send, state, tell, woken, world};
 use crate::{
     decide::runners::RunnerState,
-    ledger::{
-        Reuse,
-        tests::{instance, marker},
-    },
+    ledger::{Reuse, tests::instance},
     simulation::world::Port,
 };
 
@@ -72,7 +69,7 @@ fn one_whose_jobs_were_told_of_stands_in_for_none() {
 fn one_that_was_killed_in_a_job_is_settled_at_once_and_deleted_when_github_lets_it_go() {
     let port = reusable(RunnerState::Busy, Some(23));
     port.0.runners.borrow_mut().values_mut().for_each(|it| it.busy = true);
-    port.0.ledger.borrow_mut().markers.insert(("linux-x64".into(), 9), marker("linux-x64", 9));
+    port.0.ledger.borrow_mut().markers.insert(("linux-x64".into(), 9), queued());
     let body = serde_json::to_value(says(Kind::Finished)).unwrap();
     let sender = format!("AROAX:{}", instance(1));
     for received in 1..4 {
@@ -107,7 +104,8 @@ fn its_agent_moves_it_and_no_other() {
         let port = reusable(before, None);
         let body = serde_json::to_value(&message).unwrap();
         assert_eq!(send(&port, &body, "AROAX:i-00000000000000002", 1), 0);
-        assert_eq!((state(&port), port.0.calls.borrow().len()), (Some(before), 0));
+        let calls: Vec<&str> = port.0.calls.borrow().keys().copied().collect();
+        assert_eq!((state(&port), calls), (Some(before), vec!["wake.put_aside"]));
     }
     let port = world(RunnerState::Busy);
     assert_eq!(tell(&port, &Lifecycle { runner_id: Some(23), ..completed }), 0);

@@ -144,10 +144,8 @@ fn an_instance_that_cant_be_registered_is_ended_and_its_place_given_back() {
             assert_eq!(port.0.ledger.borrow().runners.len(), 1, "{call}");
             assert_eq!(port.0.dead.borrow().len(), usize::from(!refused), "{call}");
             assert_eq!(port.0.runners.borrow().len(), usize::from(ephemeral), "{call}: nobody's runner is left");
-            assert_eq!(later(&port), [301], "{call}: and the fleet waits");
-            pass(&port, 200);
-            wake_of(&port, &of);
-            assert_eq!(port.0.called("compute.launch"), 1, "{call}");
+            let wait = if call == "handover.put" { 31 } else { 15 };
+            assert_eq!(later(&port), [wait], "{call}: and the look comes back");
         }
     }
 }
@@ -161,6 +159,61 @@ fn an_instance_that_a_killed_invocation_began_with_is_not_ended() {
     assert_eq!((port.0.called("compute.terminate"), alive(&port)), (0, 1), "it may have a job");
     let leases: Vec<u64> = port.0.ledger.borrow().runners.values().map(|it| it.lease_until).collect();
     assert_eq!(leases, [boot_deadline], "and nobody tries again");
+}
+
+#[test]
+fn what_was_only_put_off_is_ended_all_the_same_where_github_refuses_it() {
+    let (port, of) = (world(1), fleet("linux-x64"));
+    // The invocation's time is up before GitHub is asked.
+    run(handle(&deps_of(&port, of.clone()), &batch(&[wake_up("linux-x64")]), port.0.now.get() + 2000));
+    assert_eq!(runners(&port, RunnerState::Launched), 1);
+    port.0.fault("github.jit_config", Fault::GitHubPermanent);
+    assert_eq!(wake_of(&port, &of), 0);
+    assert_eq!((port.0.dead.borrow().len(), alive(&port)), (1, 0), "nobody has begun with it");
+    // Where GitHub was about to be asked it may have a job.
+    for steps in 1.. {
+        let port = world(1);
+        run(handle(&deps_of(&port, of.clone()), &batch(&[wake_up("linux-x64")]), port.0.now.get() + 2000));
+        port.0.concurrent.set(true);
+        let (deps, batch) = (deps_of(&port, of.clone()), batch(&[wake_up("linux-x64")]));
+        let mut future = Box::pin(handle(&deps, &batch, port.0.now.get() + 30_000));
+        let over = (0..steps).any(|_| step(future.as_mut()).is_ready());
+        let taken_over = port.0.ledger.borrow().runners.values().any(|it| it.lease_until > 0);
+        drop(future);
+        port.0.concurrent.set(false);
+        if over {
+            break;
+        }
+        port.0.fault("github.jit_config", Fault::GitHubPermanent);
+        pass(&port, 33);
+        wake_of(&port, &of);
+        let ended = port.0.dead.borrow().len();
+        assert!(ended == 0 || !taken_over, "step {steps}: {ended} ended");
+    }
+}
+
+#[test]
+fn a_registration_that_came_too_late_is_taken_back_with_patience() {
+    for (refusals, left) in [(0, 0), (2, 0), (3, 1)] {
+        let port = world(1);
+        port.0.concurrent.set(true);
+        let (deps, batch) = (deps_of(&port, fleet("linux-x64")), batch(&[wake_up("linux-x64")]));
+        let mut future = Box::pin(handle(&deps, &batch, port.0.now.get() + 30_000));
+        while port.0.parameters.borrow().is_empty() {
+            assert!(step(future.as_mut()).is_pending());
+        }
+        // The instance ends, and is settled.
+        port.0.ledger.borrow_mut().runners.clear();
+        port.0.ledger.borrow_mut().metas.get_mut("linux-x64").unwrap().alive = 0;
+        (0..refusals).for_each(|_| port.0.fault("handover.delete", Fault::HandoverTransient));
+        let polls = (0..10_000).find(|_| {
+            port.0.now.set(port.0.now.get() + 1);
+            step(future.as_mut()).is_ready()
+        });
+        assert!(polls.is_some());
+        assert_eq!(port.0.parameters.borrow().len(), left, "{refusals} refusals");
+        assert_eq!(deps.metrics.take(0).iter().any(|it| it.contains("not_taken_back")), left > 0);
+    }
 }
 
 fn at_github(port: &Port, online: bool) {
