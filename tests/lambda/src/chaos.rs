@@ -45,6 +45,11 @@ impl Orders {
     pub(crate) fn pending(&self, function: &str) -> usize {
         lock(&self.0).get(function).map_or(0, VecDeque::len)
     }
+
+    /// Takes back all that are still to come for `function`.
+    pub(crate) fn withdraw(&self, function: &str) {
+        lock(&self.0).remove(function);
+    }
 }
 
 /// The kill that one invocation is in for.
@@ -85,5 +90,9 @@ mod tests {
         assert_eq!(orders.take("f"), Some(After::Millis(1)));
         assert_eq!(orders.take("f"), Some(After::Calls(2)));
         assert_eq!((orders.take("f"), orders.pending("f")), (None, 0));
+        orders.add("f", After::Calls(9));
+        orders.add("g", After::Calls(9));
+        orders.withdraw("f");
+        assert_eq!((orders.take("f"), orders.take("g")), (None, Some(After::Calls(9))));
     }
 }

@@ -165,6 +165,11 @@ impl LambdaHost {
         self.inner.functions.orders.pending(function)
     }
 
+    /// Takes back the kills of a function that are still to come.
+    pub fn withdraw_kills(&self, function: &str) {
+        self.inner.functions.orders.withdraw(function);
+    }
+
     /// Each function's numbers since the start.
     #[must_use]
     pub fn stats(&self) -> BTreeMap<String, FunctionStats> {
