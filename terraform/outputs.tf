@@ -50,3 +50,13 @@ output "registration_prefix" {
   description = "SSM path under which registrations are handed over."
   value       = local.registration_prefix
 }
+
+output "registration_bucket" {
+  description = "Name of the bucket by which registrations are handed over; none where no fleet's `handover` is `s3`."
+  value       = one(aws_s3_bucket.registrations[*].bucket)
+}
+
+output "registration_bucket_prefix" {
+  description = "What the keys in that bucket begin with, before the instance's id."
+  value       = local.registration_bucket_prefix
+}

@@ -12,6 +12,7 @@
     POST /_laptop/delay                     {"operation": "ssm.*", "millis": 12}: of anybody; 0 for none
     GET  /_laptop/calls                     {"ec2.CreateFleet": 3, ...}; `?by=KEY` for those of one access key
     POST /_laptop/calls/reset
+    POST /_laptop/age                       {"seconds": 1800}: all that AWS has noted of the time is so much older
     POST /_laptop/recording/stop            ends what `--record` began
 
 A late report changes nothing and is answered like any other (see `states.py`). Bad input is answered 400 with
@@ -27,6 +28,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
+import age
 import instances
 import locks
 import states
@@ -67,6 +69,7 @@ class Control:
             ("POST", re.compile(r"^/_laptop/delay$"), self._set_delay),
             ("GET", re.compile(r"^/_laptop/calls$"), self._get_calls),
             ("POST", re.compile(r"^/_laptop/calls/reset$"), self._reset_calls),
+            ("POST", re.compile(r"^/_laptop/age$"), self._age),
             ("POST", re.compile(r"^/_laptop/recording/stop$"), self._stop_recording),
         ]
 
@@ -156,6 +159,10 @@ class Control:
 
     def _reset_calls(self, _request: Request) -> Response:
         self._calls.reset()
+        return Response(status=204)
+
+    def _age(self, request: Request) -> Response:
+        age.age(_count(_body(request), "seconds"))
         return Response(status=204)
 
     def _stop_recording(self, _request: Request) -> Response:

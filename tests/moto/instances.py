@@ -12,7 +12,8 @@ import states
 from patches import ec2_states
 
 
-def _every() -> Iterator[Any]:
+def every() -> Iterator[Any]:
+    """Each instance that there ever was, in whatever region."""
     for account in list(ec2_backends.values()):
         for backend in list(account.values()):
             for reservation in list(backend.reservations.values()):
@@ -21,12 +22,12 @@ def _every() -> Iterator[Any]:
 
 def find(instance_id: str) -> Any | None:
     """The instance of that id, in whatever region."""
-    return next((instance for instance in _every() if instance.id == instance_id), None)
+    return next((instance for instance in every() if instance.id == instance_id), None)
 
 
 def all_of_them() -> list[dict[str, Any]]:
     """Each instance that there ever was, oldest first."""
-    return [_describe(instance) for instance in _every()]
+    return [_describe(instance) for instance in every()]
 
 
 def _describe(instance: Any) -> dict[str, Any]:

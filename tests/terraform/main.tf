@@ -142,6 +142,14 @@ output "registration_prefix" {
   value = module.dayfly.registration_prefix
 }
 
+output "registration_bucket" {
+  value = module.dayfly.registration_bucket
+}
+
+output "registration_bucket_prefix" {
+  value = module.dayfly.registration_bucket_prefix
+}
+
 output "launch_templates" {
   value = module.dayfly.launch_templates
 }

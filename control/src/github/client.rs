@@ -4,6 +4,7 @@
 //! octocrab carries the requests ([`super::rest`]); being the App is ours, since its own JWT has no `jti`.
 
 mod answers;
+mod itself;
 
 use std::{
     collections::HashMap,
@@ -16,7 +17,6 @@ use std::{
 
 use http::StatusCode;
 use secrecy::SecretString;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::Mutex;
 use tracing::warn;
@@ -26,6 +26,7 @@ use super::{
     groups::{Groups, Listing, MOST_PAGES, PAGE, Page},
     jwt::AppKey,
     rest::{Answer, Ask, Failed, Rest},
+    skew::Skew,
     tokens::{MARGIN, REGISTRATION_MARGIN, Token, Tokens},
     urls,
     usage::Whose,
@@ -67,6 +68,7 @@ pub struct Client<C, N> {
     found: Mutex<HashMap<Scope, Option<u64>>>,
     /// Whose the token of a scope is: one installation has many, where runners are those of repositories.
     installations: Lock<HashMap<Scope, u64>>,
+    skew: Skew,
     /// Whether GitHub did not know the identity itself when it was last asked: its key or token is another by now.
     disowned: AtomicBool,
     groups: Groups,
@@ -84,6 +86,7 @@ impl<C: Clock, N: Notes> Client<C, N> {
             registration_tokens: Tokens::new(REGISTRATION_MARGIN),
             found: Mutex::default(),
             installations: Lock::default(),
+            skew: Skew::default(),
             disowned: AtomicBool::new(false),
             groups: Groups::default(),
         })
@@ -132,26 +135,6 @@ impl<C: Clock, N: Notes> Client<C, N> {
             Identity::App(_) => Whose::Installation(token.installation),
             Identity::Token(_) => Whose::Own,
         }
-    }
-
-    /// A request as the App itself.
-    async fn as_app<T: DeserializeOwned>(&self, key: &AppKey, ask: Ask<'_>) -> Result<T, Failed> {
-        let bearer = key
-            .token(seconds(self.rest.clock.now()), &self.rest.clock.uuid())
-            .map_err(|error| Failed::Unreached(error.into()))?;
-        self.as_itself(&bearer, ask).await?.read()
-    }
-
-    /// A request with the identity's own `bearer`. It is noted whether GitHub knows it.
-    async fn as_itself(&self, bearer: &SecretString, ask: Ask<'_>) -> Result<Answer, Failed> {
-        let answer = self.rest.send(bearer, &Whose::Own, ask).await;
-        match &answer {
-            Err(failed) if failed.is(StatusCode::UNAUTHORIZED) => self.disowned.store(true, Ordering::Relaxed),
-            Ok(_) | Err(Failed::Answered(_)) => self.disowned.store(false, Ordering::Relaxed),
-            // It was not asked.
-            Err(_) => {}
-        }
-        answer
     }
 
     /// A request with the token for `target`. One of an installation that is refused is forgotten, and a new one tried

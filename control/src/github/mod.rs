@@ -13,6 +13,7 @@ pub mod lazy;
 pub mod limits;
 mod rest;
 pub mod several;
+mod skew;
 pub mod tokens;
 pub mod urls;
 pub mod usage;

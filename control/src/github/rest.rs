@@ -12,7 +12,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    GitHubError, limits,
+    GitHubError, limits, skew,
     usage::{Usage, Whose},
 };
 use crate::{
@@ -63,6 +63,8 @@ pub(super) struct Answer {
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
     message: String,
+    /// GitHub's time, in seconds since 1970, where its answer told it.
+    pub(super) at: Option<u64>,
 }
 
 /// A request that did not succeed.
@@ -131,7 +133,7 @@ impl<C: Clock> Rest<C> {
             self.usage.limited(whose, wait, now);
             return Err(Failed::Limited(wait));
         }
-        Err(Failed::Answered(Box::new(Refusal { status, message })))
+        Err(Failed::Answered(Box::new(Refusal { status, message, at: skew::date(&headers) })))
     }
 
     async fn exchange(

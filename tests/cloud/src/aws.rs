@@ -2,6 +2,7 @@
 //! HTTP, unsigned.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
@@ -212,18 +213,40 @@ impl Aws {
         }
     }
 
-    /// Takes a runner out of the ledger as if it had ended.
-    pub(crate) async fn delete_runner(&self, table: &str, fleet: &str, instance: &str) -> Result<()> {
-        let key = |sk: String| json!({ "pk": { "S": format!("fleet#{fleet}") }, "sk": { "S": sk } });
-        let delete = json!({ "TableName": table, "Key": key(format!("runner#{instance}")) });
-        self.call("dynamodb", "DynamoDB_20120810.DeleteItem", &delete).await?;
-        let fewer = json!({
+    /// Makes all that AWS has noted of the time so much older, as if it had passed.
+    pub(crate) async fn age(&self, by: Duration) -> Result<()> {
+        let url = format!("{}/_laptop/age", self.endpoint);
+        let body = json!({ "seconds": by.as_secs() });
+        self.http.post(&url).json(&body).send().await?.error_for_status().context("letting time pass")?;
+        Ok(())
+    }
+
+    /// Has EC2 end an instance by itself, for a reason of its own.
+    pub(crate) async fn end_instance(&self, id: &str, reason: &str) -> Result<()> {
+        let url = format!("{}/_laptop/instances/{id}/state", self.endpoint);
+        let body = json!({ "state": "terminated", "reason": reason });
+        self.http.post(&url).json(&body).send().await?.error_for_status().context("ending an instance")?;
+        Ok(())
+    }
+
+    /// Adds to the count that the ledger keeps of a fleet's instances, as somebody's hand would.
+    pub(crate) async fn count_alive(&self, table: &str, fleet: &str, more: i64) -> Result<()> {
+        let update = json!({
             "TableName": table,
-            "Key": key("a#meta".to_owned()),
-            "UpdateExpression": "ADD alive :minus",
-            "ExpressionAttributeValues": { ":minus": { "N": "-1" } },
+            "Key": { "pk": { "S": format!("fleet#{fleet}") }, "sk": { "S": "a#meta" } },
+            "UpdateExpression": "ADD alive :more",
+            "ExpressionAttributeValues": { ":more": { "N": more.to_string() } },
         });
-        self.call("dynamodb", "DynamoDB_20120810.UpdateItem", &fewer).await.map(drop)
+        self.call("dynamodb", "DynamoDB_20120810.UpdateItem", &update).await.map(drop)
+    }
+
+    /// Keys of the objects of a bucket, a thousand at most.
+    pub(crate) async fn objects(&self, bucket: &str) -> Result<Vec<String>> {
+        let request = self.http.get(format!("{}/{bucket}?list-type=2", self.endpoint));
+        let answer = request.header("authorization", scope("s3")).send().await.context("calling ListObjectsV2")?;
+        let text = answer.error_for_status().with_context(|| format!("listing {bucket}"))?.text().await?;
+        let keys = text.split("<Key>").skip(1).filter_map(|rest| Some(rest.split_once("</Key>")?.0.to_owned()));
+        Ok(keys.collect())
     }
 
     /// Names of the SSM parameters below `path`.

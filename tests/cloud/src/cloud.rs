@@ -4,11 +4,12 @@ use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use laptop_ec2::{Ec2Host, Mode, ProcessMode, SystemdMode, world};
-use laptop_github::{Github, JobSpec, Step, Webhook};
+use laptop_github::{Github, JobSpec, Step, Webhook, WrongClock};
 use laptop_lambda::LambdaHost;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
@@ -56,6 +57,8 @@ pub struct Cloud {
     pub aws: Aws,
     /// GitHub.
     pub github: Github,
+    /// GitHub's clock.
+    pub(crate) github_clock: Arc<WrongClock>,
     /// Runs the functions.
     pub lambda: LambdaHost,
     /// Runs the machines.
@@ -80,7 +83,9 @@ impl Cloud {
         let artifacts = Artifacts::make(&folder.join("artifacts"))?;
 
         let begun = Instant::now();
+        let github_clock = Arc::new(WrongClock::default());
         let github = Github::start(laptop_github::Config {
+            clock: github_clock.clone(),
             listen: SocketAddr::new(IpAddr::V4(host), port(host, GITHUB_PORT)?),
             ..laptop_github::Config::default()
         })
@@ -132,7 +137,17 @@ impl Cloud {
             Machines::Process => "machines: plain processes",
         };
         ui.done("EC2", what, begun.elapsed());
-        Ok(Self { aws, github, lambda, ec2, outputs, folder: folder.to_owned(), webhook_secret: secret, moto })
+        Ok(Self {
+            aws,
+            github,
+            github_clock,
+            lambda,
+            ec2,
+            outputs,
+            folder: folder.to_owned(),
+            webhook_secret: secret,
+            moto,
+        })
     }
 
     /// The webhook function's event of a `workflow_job` delivery with this body, signed as GitHub signs it.
@@ -165,11 +180,6 @@ impl Cloud {
         let machines = self.ec2.machines();
         let left = machines.iter().filter(|machine| !machine.record().reached(laptop_ec2::Phase::Gone));
         left.map(|machine| format!("machine {} is {:?}", machine.id(), machine.record().phase())).collect()
-    }
-
-    /// Does what reconcile will do for a runner whose instance died without a word: takes it out of the ledger.
-    pub(crate) async fn settle_dead(&self, instance: &str, fleet: &str) -> Result<()> {
-        self.aws.delete_runner(&self.outputs.table, fleet, instance).await
     }
 
     /// Ends everything; an error tells what could not be ended.

@@ -4,6 +4,7 @@ mod by_hand;
 mod crashes;
 mod inputs;
 mod installing;
+mod keeping;
 mod leaving;
 mod machines;
 mod many;
@@ -88,6 +89,13 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
             test!(many::fifty_jobs_with_each_function_killed),
             test!(many::one_job_with_scale_up_killed_between_its_writes),
             test!(many::one_call_to_github_per_runner),
+            test!(keeping::instances_that_die_at_boot_are_replaced),
+            test!(keeping::webhooks_of_an_endpoint_that_was_down_are_sent_again),
+            test!(keeping::a_completed_that_never_came_is_asked_for),
+            test!(keeping::an_orphan_of_each_kind_is_found),
+            test!(keeping::busy_machines_outlive_a_lifecycle_queue_that_is_down),
+            test!(keeping::a_wrong_count_is_mended),
+            test!(keeping::a_github_whose_clock_is_five_minutes_off_is_understood),
             test!(storm::two_hundred_jobs_over_five_fleets),
         ]),
     }
@@ -121,6 +129,7 @@ fn trial(kind: &str, name: &'static str, body: Body, cloud: &Arc<Cloud>) -> Tria
                 // The next test finds GitHub and AWS well-behaved, whatever this one asked of it.
                 cloud.github.clear_faults();
                 cloud.github.set_chaos(Chaos::default())?;
+                cloud.github_clock.set_ahead(0);
                 cloud.aws.rate(many::PUT_PARAMETER, 0).await?;
                 cloud.aws.capacity(&serde_json::json!([])).await?;
                 outcome?;

@@ -35,6 +35,9 @@ pub async fn look(cloud: &Cloud) -> Result<Vec<String>> {
     for name in cloud.aws.parameters(&cloud.outputs.registration_prefix).await? {
         left.push(format!("parameter {name} is in SSM"));
     }
+    for key in cloud.aws.objects(&cloud.outputs.registration_bucket).await? {
+        left.push(format!("object {key} is in S3"));
+    }
     for url in cloud.outputs.queue_urls() {
         let count = cloud.aws.messages(url).await?;
         if count > 0 {

@@ -36,6 +36,10 @@ pub struct Outputs {
     lifecycle_dead_letter_queue_url: String,
     /// SSM path of the registrations.
     pub(crate) registration_prefix: String,
+    /// The bucket of those that are handed over by S3.
+    pub(crate) registration_bucket: String,
+    /// What their keys begin with, before the instance's id.
+    pub(crate) registration_bucket_prefix: String,
     /// The functions' names by handler.
     pub functions: BTreeMap<String, String>,
 }

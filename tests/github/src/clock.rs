@@ -2,9 +2,10 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// A source of time: the system's, or a test's.
 pub trait Clock: Send + Sync + std::fmt::Debug {
@@ -43,5 +44,38 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The system's clock, set wrong: by as many seconds as it is told.
+#[derive(Debug, Default)]
+pub struct WrongClock(AtomicI64);
+
+impl WrongClock {
+    /// Puts it ahead by so many seconds, or behind.
+    pub fn set_ahead(&self, seconds: i64) {
+        self.0.store(seconds, Ordering::Relaxed);
+    }
+}
+
+impl Clock for WrongClock {
+    fn now(&self) -> Timestamp {
+        let ahead = SignedDuration::from_secs(self.0.load(Ordering::Relaxed));
+        Timestamp::now().saturating_add(ahead).unwrap_or(Timestamp::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_clock_goes_on() {
+        let clock = WrongClock::default();
+        for seconds in [0, -300, 300] {
+            clock.set_ahead(seconds);
+            let off = clock.now().duration_since(Timestamp::now()).as_secs_f64() - seconds as f64;
+            assert!(off.abs() < 5.0, "{off}");
+        }
     }
 }

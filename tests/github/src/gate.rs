@@ -57,11 +57,20 @@ pub(crate) async fn api(State(shared): State<Arc<Shared>>, mut request: Request,
             }
             Ok(caller) => {
                 request.extensions_mut().insert(caller);
-                plain(State(shared), request, next).await
+                plain(State(shared.clone()), request, next).await
             }
         }
     };
-    with_standing(response, standing)
+    with_standing(dated(&shared, response), standing)
+}
+
+/// An answer tells the time by GitHub's clock, whatever that is set to.
+fn dated(shared: &Shared, mut response: Response) -> Response {
+    let now = shared.look(|_, now| now).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    if let Ok(now) = HeaderValue::from_str(&now) {
+        response.headers_mut().insert(header::DATE, now);
+    }
+    response
 }
 
 /// The gate of all else: counts and faults only.

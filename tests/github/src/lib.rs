@@ -26,7 +26,7 @@ mod shared;
 mod webhooks;
 mod world;
 
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, SystemClock, WrongClock};
 pub use config::{AppKey, Config, Group, LAPTOP_APP_ID, LAPTOP_APP_KEY, Quirks, RunnerRelease, WebhookInstallation};
 pub use faults::Fault;
 pub use github::Github;

@@ -89,8 +89,10 @@ pub(crate) async fn stage(base: &str, answers: impl IntoIterator<Item = Answer>)
         script.etags.push(headers.get("if-none-match").map(|etag| etag.to_str().unwrap().to_owned()));
         script.asked.push((format!("{method} {uri}"), bearer, body));
         let (status, headers, body) = script.answers.pop_front().expect("an answer for each request");
-        let headers: HeaderMap =
+        let mut headers: HeaderMap =
             headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        // Of the time that the client takes it to be, where nothing else is told.
+        headers.entry("date").or_insert_with(|| "Wed, 18 Nov 2026 11:06:40 GMT".parse().unwrap());
         let body = if body.is_null() { String::new() } else { body.to_string() };
         (StatusCode::from_u16(status).unwrap(), headers, body).into_response()
     };
@@ -202,6 +204,39 @@ async fn a_token_that_is_refused_is_replaced_once() {
     stage.app.jit_config(&target(Some(77)), &runner()).await.unwrap();
     assert_eq!(stage.asked(), [TOKEN, JIT, TOKEN, JIT]);
     assert_eq!(stage.script.lock().unwrap().asked[3].1, "Bearer t2");
+}
+
+/// The time in a JWT for which it was made.
+fn made_at(bearer: &str) -> u64 {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    let claims = URL_SAFE_NO_PAD.decode(bearer.split('.').nth(1).unwrap()).unwrap();
+    serde_json::from_slice::<Value>(&claims).unwrap()["iat"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn a_token_of_the_app_is_made_for_githubs_clock() {
+    let refused = |at: &str| (401, vec![("date", at.to_owned())], json!({"message": "'Issued at' claim"}));
+    // Five minutes behind us, and found to be so once.
+    let at = "Wed, 18 Nov 2026 11:01:40 GMT";
+    let stage = stage("", [refused(at), token("t1"), jit(1), token("t2"), jit(2)]).await;
+    stage.app.jit_config(&target(Some(77)), &runner()).await.unwrap();
+    stage.app.tokens.forget(&target(None).scope, &SecretString::from("t1")).await;
+    stage.app.jit_config(&target(Some(77)), &runner()).await.unwrap();
+    assert_eq!(stage.asked(), [TOKEN, TOKEN, JIT, TOKEN, JIT]);
+    let bearers = stage.bearers();
+    let ours = made_at(&bearers[0]);
+    assert_eq!([&bearers[1], &bearers[3]].map(|it| made_at(it)), [ours - 300; 2]);
+}
+
+#[tokio::test]
+async fn an_app_that_is_refused_for_another_reason_is_not_tried_again() {
+    for at in ["Wed, 18 Nov 2026 11:06:30 GMT", "yesterday"] {
+        let refused = (401, vec![("date", at.to_owned())], json!({"message": "Bad credentials"}));
+        let stage = stage("", [refused]).await;
+        stage.app.jit_config(&target(Some(77)), &runner()).await.unwrap_err();
+        assert_eq!(stage.asked(), [TOKEN], "{at}");
+        assert!(stage.app.is_disowned());
+    }
 }
 
 #[tokio::test]

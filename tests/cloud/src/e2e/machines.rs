@@ -8,6 +8,7 @@ use dayfly_contract::{Kind, Reason};
 use laptop_ec2::Phase;
 use laptop_github::{Conclusion, Fault};
 
+use super::keeping::until_nothing_is_left;
 use super::steps::{LIMIT, kill_agent, ran_on, running, says, shell, told};
 use super::{ended, queue};
 use crate::cloud::{Cloud, IMPATIENT, LABELS, job, wait_for};
@@ -88,5 +89,5 @@ pub(super) async fn an_agent_killed_for_good_ends_its_machine(cloud: Arc<Cloud>)
     let record = machine.wait_for(Phase::Gone, LIMIT).await?;
     let (over, stopping) = (done.completed_at, record.phases.get(&Phase::Stopping).copied());
     ensure!(stopping > over, "the machine went down at {stopping:?}, its job was over at {over:?}");
-    cloud.settle_dead(machine.id(), "linux-x64").await
+    until_nothing_is_left(&cloud).await
 }
