@@ -176,8 +176,12 @@ const VARIABLES: [(&str, &[Role]); 37] = [
 ];
 
 /// Variables that name where a secret is. It is easily put there itself, so their values are never shown.
-const BESIDE_SECRETS: [&str; 3] =
-    ["DAYFLY_WEBHOOK_SECRET_PARAMETER", "DAYFLY_GITHUB_APPS", "DAYFLY_GITHUB_TOKEN_PARAMETER"];
+const BESIDE_SECRETS: [&str; 4] = [
+    "DAYFLY_WEBHOOK_SECRET_PARAMETER",
+    "DAYFLY_GITHUB_APPS",
+    "DAYFLY_GITHUB_TOKEN_PARAMETER",
+    "DAYFLY_RELEASES_TOKEN_PARAMETER",
+];
 
 impl Config {
     /// Reads the configuration from environment variables. Variables that do not start with `DAYFLY_` are passed over,

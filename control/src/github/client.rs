@@ -370,7 +370,8 @@ impl<C: Clock, N: Notes> GitHub for Client<C, N> {
         let path = format!("/repos/{repository}/actions/runs/{id}");
         let answer = self.ask(target, Ask::get(&path)).await.and_then(|answer| answer.read::<RunAnswer>());
         let answer = answer.map_err(|failed| failed.into_error(format!("looking up run {id} of {repository}")))?;
-        Ok(Run { event: answer.event, head_repository: answer.head_repository.map(|it| it.full_name) })
+        let private = answer.repository.is_some_and(|own| own.private);
+        Ok(Run { event: answer.event, head_repository: answer.head_repository.map(|it| it.full_name), private })
     }
 
     async fn find_runner(&self, target: &Target, name: &str) -> Result<Option<Found>, GitHubError> {

@@ -107,6 +107,8 @@ pub struct Run {
     pub event: String,
     /// The repository whose commit it runs; none where that is deleted.
     pub head_repository: Option<String>,
+    /// Whether its own repository is one that not everybody can fork; false where GitHub does not say.
+    pub private: bool,
 }
 
 impl Run {
@@ -115,6 +117,13 @@ impl Run {
     pub fn is_of_fork(&self, repository: &str) -> bool {
         // A fork that is deleted has left its commits.
         self.head_repository.as_ref().is_none_or(|head| !head.eq_ignore_ascii_case(repository))
+    }
+
+    /// Whether anybody at all may have written what it runs: its own repository, `repository`, is public, and the commit
+    /// a fork's.
+    #[must_use]
+    pub fn is_of_public_fork(&self, repository: &str) -> bool {
+        !self.private && self.is_of_fork(repository)
     }
 }
 
@@ -207,8 +216,12 @@ mod tests {
             (None, true),
         ];
         for (head, expected) in cases {
-            let run = Run { event: "pull_request".to_owned(), head_repository: head.map(str::to_owned) };
-            assert_eq!(run.is_of_fork("octo-org/octo-repo"), expected, "{head:?}");
+            let run =
+                |private| Run { event: "pull_request".to_owned(), head_repository: head.map(str::to_owned), private };
+            let own = "octo-org/octo-repo";
+            assert_eq!(run(false).is_of_fork(own), expected, "{head:?}");
+            assert_eq!(run(true).is_of_fork(own), expected, "{head:?}");
+            assert_eq!((run(false).is_of_public_fork(own), run(true).is_of_public_fork(own)), (expected, false));
         }
     }
 }

@@ -43,6 +43,14 @@ pub(super) struct GroupList {
 pub(super) struct RunAnswer {
     pub(super) event: String,
     pub(super) head_repository: Option<Named>,
+    pub(super) repository: Option<Own>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Own {
+    /// Also of one that is internal.
+    #[serde(default)]
+    pub(super) private: bool,
 }
 
 #[derive(Deserialize)]

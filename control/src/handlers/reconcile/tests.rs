@@ -15,7 +15,7 @@ use crate::{
     fleets::tests::{fleet, fleets},
     github,
     ledger::{
-        Job, Marker, Meta, Reservation, Runner,
+        Job, Marker, Meta, Reservation, Runner, Unread,
         tests::{instance, job, marker, reservation, runner},
     },
     metrics::Metrics,
@@ -218,6 +218,22 @@ fn a_wrong_count_is_mended_when_it_is_seen_twice() {
         assert_eq!((alive(&port), woken(&port)), (1, 1));
         assert_eq!(minutes(&port, 1), "");
     }
+}
+
+#[test]
+fn a_count_is_not_mended_while_an_item_is_not_understood() {
+    let port = world();
+    runner_of(&port, 1, RunnerState::Busy, 2 * MINUTE);
+    hear(&port, 1);
+    instance_of(&port, 1, AtEc2::Running, 2 * MINUTE);
+    // The runner of a newer version is among the two.
+    port.0.ledger.borrow_mut().metas.get_mut(FLEET).unwrap().alive = 2;
+    port.0.ledger.borrow_mut().unread = vec![Unread { why: "runner#i-2 has no good \"state\"".into(), supply: None }];
+    minutes(&port, 5);
+    assert_eq!(alive(&port), 2, "max would be exceeded");
+    port.0.ledger.borrow_mut().unread.clear();
+    minutes(&port, 2);
+    assert_eq!(alive(&port), 1);
 }
 
 #[test]

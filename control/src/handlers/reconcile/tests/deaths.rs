@@ -89,6 +89,20 @@ fn one_that_hangs_after_its_claim_is_ended_when_github_has_not_seen_it_for_long(
 }
 
 #[test]
+fn one_that_is_heard_of_in_between_has_all_its_time_again() {
+    let port = world();
+    runner_of(&port, 1, RunnerState::Registered, 30 * MINUTE);
+    instance_of(&port, 1, AtEc2::Running, 30 * MINUTE);
+    at_github(&port, 1, false, false);
+    minutes(&port, 25);
+    hear(&port, 1);
+    minutes(&port, 39);
+    assert!(!is_ended(&port, 1), "silent for 30 minutes, and GitHub has to miss it for as long");
+    minutes(&port, 1);
+    assert!(is_ended(&port, 1));
+}
+
+#[test]
 fn a_busy_runner_that_is_dead_is_ended_once_its_job_is_over() {
     let busy = |over: &dyn Fn(&Port)| {
         let port = world();
