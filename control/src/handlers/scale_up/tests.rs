@@ -207,6 +207,7 @@ fn a_permanent_failure_is_released_told_and_repeated_ever_more_seldom() {
         assert_eq!((alive(&port), later(&port)), (0, vec![wait]));
         let error = told().unwrap();
         assert_eq!((error.code.as_str(), error.at), (code, port.0.now.get()));
+        assert!(!error.message.is_empty(), "in EC2's words");
         let asked = port.0.called("compute.launch");
         assert!(wake(&port).is_empty());
         assert_eq!((port.0.called("compute.launch"), later(&port)), (asked, vec![wait]), "not before");

@@ -38,7 +38,7 @@ fn every_record_comes_back_with_its_next_version() {
         ..reservation("linux-x64", "r1", 3)
     };
     assert_eq!(to_reservation(&from_reservation(&it)).unwrap(), Reservation { version: 5, ..it });
-    let it = Runner { market: Some(Market::Spot), asks: vec!["gpu".into()], ..runner("linux-x64", 1) };
+    let it = Runner { market: Some(Market::Spot), asks: vec!["gpu".into()], untouched: true, ..runner("linux-x64", 1) };
     assert_eq!(to_runner(&from_runner(&it)).unwrap(), Runner { version: 1, ..it });
     let it = Runner { scope: None, runner_id: Some(3), expires: Some(9), ..runner("linux-x64", 1) };
     assert_eq!(to_runner(&from_runner(&it)).unwrap(), Runner { version: 1, ..it });
