@@ -18,6 +18,8 @@
 //! the handlers need, with their AWS or GitHub side in a file of their own. `simulation` (tests only) runs the same
 //! handlers against ports in memory, in random orders and with crashes.
 //!
+//! [`dry`] stands before ports, where a handler is to tell what it would do and do nothing (`dayfly reconcile --dry-run`).
+//!
 //! [`metrics`] are collected while a handler works and written as one or a few lines at its end; a [`trace`] is passed
 //! on from the webhook to the instance.
 //!
@@ -29,6 +31,7 @@ pub mod clock;
 pub mod compute;
 pub mod config;
 pub mod decide;
+pub mod dry;
 pub mod estate;
 pub mod fleets;
 pub mod github;

@@ -15,6 +15,8 @@ mod handover;
 mod level;
 #[path = "moto_ledger/objects.rs"]
 mod objects;
+#[path = "moto_ledger/operating.rs"]
+mod operating;
 #[path = "moto_ledger/queues.rs"]
 mod queues;
 #[path = "moto_ledger/server.rs"]

@@ -10,7 +10,7 @@
 //! supply are counted apart for each owner (scope) and what its jobs ask for beyond the fleet. Where `max` leaves too
 //! little for all, those whose job has waited longest come first; those for whom EC2 has nothing at present, or to whom
 //! GitHub gives no runners, take no part. What was refused for good is tried with one instance, and the others follow if
-//! that goes well.
+//! that goes well. A fleet that a person has drained has room for none.
 
 use crate::{
     clock::{Millis, seconds},
@@ -53,6 +53,8 @@ pub struct Plan {
     pub available_at: Option<Millis>,
     /// Until then nothing is launched, since something just was.
     pub cooling_until: Option<Millis>,
+    /// Whether a person wants the fleet to launch nothing more.
+    pub drained: bool,
     /// What jobs ask for that the fleet does not allow, any more.
     pub unwished: Vec<Unwished>,
 }
@@ -79,7 +81,7 @@ impl Plan {
             supply: self.supply,
             launched: self.launched(),
             held_back: self.held_back,
-            max: fleet.max,
+            max: if self.drained { 0 } else { fleet.max },
             paused_until: 0,
         }
     }
@@ -116,10 +118,12 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
     let cooling = fleet.cooldown_seconds > 0 && cool > now;
     let breakers = &view.offers.breakers;
     let mut base = missing_base(fleet, view);
-    let mut room = fleet.max.saturating_sub(view.meta.alive);
+    let drained = view.meta.drained_at.is_some();
+    let max = if drained { 0 } else { fleet.max };
+    let mut room = max.saturating_sub(view.meta.alive);
     // What the whole fleet was refused is tried out by one instance too.
     let mut trials = if view.meta.last_error.is_some() { u64::from(view.reservations.is_empty()) } else { u64::MAX };
-    let mut plan = Plan::default();
+    let mut plan = Plan { drained, ..Plan::default() };
     for need in needs {
         plan.demand += need.demand;
         plan.supply += need.supply;

@@ -4,6 +4,7 @@
 //! octocrab carries the requests ([`super::rest`]); being the App is ours, since its own JWT has no `jti`.
 
 mod answers;
+mod inspect;
 
 use std::{
     collections::HashMap,

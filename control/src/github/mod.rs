@@ -8,6 +8,7 @@
 
 pub mod client;
 pub mod groups;
+pub mod inspect;
 pub mod jwt;
 pub mod lazy;
 pub mod limits;

@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 use super::batch::{GivenBack, receive_count, sent_at};
 use crate::{
     clock::{Clock, Millis},
-    decide::events,
+    decide::{events, lives},
     github::GitHub,
     handover::Handover,
     ledger::{ATTEMPTS, Committed, Failure, Heard, Ledger, LedgerError, Meta},
@@ -150,7 +150,7 @@ where
         }
         let before = runner.as_ref().map(|runner| runner.state.name());
         let now = deps.clock.now();
-        let writes = events::ended(it, runner, now);
+        let writes = lives::kept(events::ended(it, runner.clone(), now), runner.as_ref(), now);
         let writes = if busy { events::remembered(writes, now) } else { writes };
         let changed = !writes.is_empty();
         // A failed instance leaves a gap. It is counted with its end, so that a repeated message counts nothing again.

@@ -7,6 +7,7 @@ mod forks;
 pub mod housekeep;
 pub mod lifecycle;
 pub mod reconcile;
+pub mod retire;
 pub mod scale_up;
 pub mod sync_runner;
 pub mod webhook;

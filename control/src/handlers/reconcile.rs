@@ -16,6 +16,7 @@
 
 mod deaths;
 mod deliveries;
+mod drained;
 mod fleets;
 mod jobs;
 mod leftovers;
@@ -53,6 +54,9 @@ const TIME_NEEDED: Millis = 8000;
 const KEPT_SECONDS: u64 = 7 * 24 * 3600;
 /// The most pages of our instances that are read: 1,000 each.
 const MOST_PAGES: u32 = 20;
+
+/// The key of the note, below reconcile's own, that says when a run last came to its end.
+pub const RAN: &str = "ran";
 
 /// The outside world: in production AWS and GitHub, in tests one that is simulated.
 pub trait Ports {
@@ -171,6 +175,8 @@ pub async fn handle<P: Ports>(deps: &Deps<P>, deadline: Millis) {
     if first != 0 || next != Step::ALL[0] {
         run.remember("next", &next.name().to_owned()).await;
     }
+    // For whoever asks whether the schedule lives.
+    run.remember(RAN, &run.now()).await;
     if let Some(remaining) = crate::github::GitHub::remaining(&deps.github) {
         deps.metrics.add(Metric::GitHubRemaining, remaining, &[]);
     }
@@ -285,4 +291,4 @@ impl<P: Ports> Run<'_, P> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Committed, Doubt, Job, LastError, LastPlan, Manual, Marker, Meta, Offers, Reservation, Runner, Unread, View, Write,
+    Committed, Doubt, Job, LastError, LastPlan, Life, Manual, Marker, Meta, Offers, Reservation, Runner, Unread, View,
+    Write,
 };
 use crate::decide::{
     bucket::{self, Fulls, Taken, Takes},
@@ -24,6 +25,7 @@ pub(crate) struct MemoryLedger {
     pub(crate) reservations: BTreeMap<Key, Reservation>,
     pub(crate) runners: BTreeMap<Key, Runner>,
     pub(crate) unread: Vec<Unread>,
+    pub(crate) lives: Vec<Life>,
     /// Changes so far.
     pub(crate) changes: u64,
 }
@@ -82,6 +84,7 @@ impl MemoryLedger {
             | Write::TakeMarker { .. }
             | Write::PutDoubt(_)
             | Write::DropDoubt { .. }
+            | Write::PutLife(_)
             | Write::Free { .. }
             | Write::Recover { .. } => true,
         }
@@ -126,6 +129,7 @@ impl MemoryLedger {
                 let key = (it.fleet.clone(), it.instance.clone());
                 self.runners.insert(key, Runner { version: it.version + 1, ..it });
             }
+            Write::PutLife(it) => self.lives.push(it),
             Write::DropRunner(it) => drop(self.runners.remove(&(it.fleet, it.instance))),
         }
         self.changes += 1;

@@ -29,7 +29,7 @@ pub use census::{Census, JobPage};
 pub use heard::Heard;
 pub use notes::Notes;
 pub use records::{
-    Doubt, Failure, Job, LastError, LastPlan, Manual, Marker, Meta, Offers, Reservation, Reuse, Runner, Unread,
+    Doubt, Failure, Job, LastError, LastPlan, Life, Manual, Marker, Meta, Offers, Reservation, Reuse, Runner, Unread,
     UnreadSupply, View, Write,
 };
 

@@ -94,6 +94,8 @@ pub struct Meta {
     pub failures: u64,
     /// When capacity was last reserved.
     pub reserved_at: Millis,
+    /// Since when the fleet is drained: a person wants it to launch nothing more.
+    pub drained_at: Option<Millis>,
     /// What keeps the fleet from launching until a person changes something; gone with the next instance that comes.
     pub last_error: Option<LastError>,
     /// What the last plan came to that launched something or had to hold something back.
@@ -137,7 +139,7 @@ pub struct LastPlan {
     pub launched: u64,
     /// Instances that are missing and did not fit under `max`.
     pub held_back: u64,
-    /// The fleet's limit at that time.
+    /// The fleet's limit at that time; 0 where it was drained.
     pub max: u64,
     /// Until when the fleet was paused; 0 if it was not.
     pub paused_until: Millis,
@@ -155,6 +157,8 @@ impl LastPlan {
     pub fn reason(&self) -> &'static str {
         match self {
             Self { paused_until: 1.., .. } => "paused",
+            // No fleet has such a limit of its own.
+            Self { held_back: 1.., max: 0, .. } => "drained",
             Self { held_back: 1.., .. } => "max",
             // EC2 has none at present, the fleet has just launched, or it does not allow what a job asks for.
             Self { demand, supply, launched, .. } if *demand > supply + launched => "later",
@@ -235,6 +239,8 @@ pub struct Runner {
     pub reservation: String,
     /// How its instance was bought; none if it was gone before it was written down, or by an older version.
     pub market: Option<Market>,
+    /// Its instance's type; none where EC2 did not tell, or in an item of an older version.
+    pub instance_type: Option<String>,
     /// The labels that it carries beside its fleet's.
     pub asks: Vec<String>,
     /// Who it is for; none if it was gone before it was written down.
@@ -262,6 +268,25 @@ pub struct Runner {
     pub expires: Option<u64>,
     /// Version as read; 0 for a new one.
     pub version: u64,
+}
+
+/// An instance that has ended, for reports: its runner's item is gone with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// The fleet.
+    pub fleet: String,
+    /// The instance.
+    pub instance: String,
+    /// Its type, where that was known.
+    pub instance_type: Option<String>,
+    /// How it was bought, where that was known.
+    pub market: Option<Market>,
+    /// When its reservation was made.
+    pub launched_at: Millis,
+    /// When it was heard to have ended.
+    pub ended_at: Millis,
+    /// When DynamoDB may delete the item.
+    pub expires: u64,
 }
 
 /// The jobs of a reusable runner, as far as webhooks have told of them. They come in any order, so it is the jobs that
@@ -402,4 +427,6 @@ pub enum Write {
     PutRunner(Runner),
     /// Deletes a runner.
     DropRunner(Runner),
+    /// Puts what is kept of an instance that has ended.
+    PutLife(Life),
 }

@@ -67,6 +67,7 @@ pub(crate) fn runner(fleet: &str, n: u64) -> Runner {
         state: RunnerState::Launched,
         reservation: "r1".into(),
         market: Some(Market::OnDemand),
+        instance_type: None,
         asks: vec![],
         scope: Some("orgs/octo-org".parse().unwrap()),
         installation: Some(77),

@@ -77,6 +77,7 @@ pub(super) fn to_transaction(
         Write::PutReservation(it) => whole.put(versioned(items::from_reservation(it), it.version).build()?),
         Write::DropReservation(it) => whole.delete(dropped(items::from_reservation(it), it.version).build()?),
         Write::PutRunner(it) => whole.put(versioned(items::from_runner(it), it.version).build()?),
+        Write::PutLife(it) => whole.put(put(items::from_life(it)).build()?),
         Write::DropRunner(it) => whole.delete(dropped(items::from_runner(it), it.version).build()?),
     };
     Ok(whole.build())

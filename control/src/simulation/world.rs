@@ -314,6 +314,7 @@ impl Ledger for Port {
 fn short(write: &Write) -> String {
     match write {
         Write::PutRunner(it) => format!("runner {} is {}, leased to {}", it.instance, it.state.name(), it.lease_until),
+        Write::PutLife(it) => format!("the life of {} is kept", it.instance),
         Write::DropRunner(it) => format!("runner {} is dropped", it.instance),
         Write::PutJob(it) => format!("job {} is {}", it.id, it.state.name()),
         Write::PutReservation(it) => {

@@ -330,3 +330,24 @@ fn what_is_not_understood_is_supply_for_a_while_and_no_longer() {
     level.meta.alive = fleet.max;
     assert_eq!(count(&fleet, &level, NOW + 1), 0, "max is kept by what is counted");
 }
+
+#[test]
+fn a_drained_fleet_launches_nothing_whatever_is_wanted() {
+    let fleet = fleet("linux-x64");
+    let mut wanted = view(3, vec![], runners(&[RunnerState::Registered]));
+    wanted.manual.push(Manual {
+        fleet: "linux-x64".into(),
+        id: "m".into(),
+        count: 2,
+        repository: "octo-org/octo-repo".into(),
+        installation: None,
+        created_at: NOW,
+        expires: NOW,
+    });
+    assert!(count(&fleet, &wanted, NOW) > 0);
+    wanted.meta.drained_at = Some(NOW - 1);
+    let planned = plan(&fleet, &wanted, NOW);
+    assert_eq!((planned.launched(), planned.demand, planned.supply, planned.held_back), (0, 5, 1, 4));
+    let told = planned.told(&fleet, NOW);
+    assert_eq!((told.max, told.reason()), (0, "drained"));
+}

@@ -26,15 +26,16 @@ use crate::{
 };
 
 mod deaths;
+mod drained;
 mod jobs;
 mod kills;
 mod others;
 mod rules;
 
-const MINUTE: Millis = 60_000;
-const FLEET: &str = "linux-x64";
+pub(crate) const MINUTE: Millis = 60_000;
+pub(crate) const FLEET: &str = "linux-x64";
 
-fn deps(port: &Port) -> Deps<Port> {
+pub(crate) fn deps(port: &Port) -> Deps<Port> {
     let p = || port.clone();
     Deps {
         deployment: "demo".into(),
@@ -51,11 +52,11 @@ fn deps(port: &Port) -> Deps<Port> {
     }
 }
 
-fn world() -> Port {
+pub(crate) fn world() -> Port {
     world::world(1)
 }
 
-fn now(port: &Port) -> Millis {
+pub(crate) fn now(port: &Port) -> Millis {
     port.0.now.get()
 }
 
@@ -77,7 +78,7 @@ fn minutes(port: &Port, count: u64) -> String {
 }
 
 /// An instance of ours, launched so long ago.
-fn instance_of(port: &Port, n: u64, state: AtEc2, ago: Millis) {
+pub(crate) fn instance_of(port: &Port, n: u64, state: AtEc2, ago: Millis) {
     let it = Seen {
         id: instance(n),
         fleet: FLEET.into(),
@@ -89,7 +90,7 @@ fn instance_of(port: &Port, n: u64, state: AtEc2, ago: Millis) {
 }
 
 /// A runner in the ledger, launched so long ago and counted.
-fn runner_of(port: &Port, n: u64, state: RunnerState, ago: Millis) {
+pub(crate) fn runner_of(port: &Port, n: u64, state: RunnerState, ago: Millis) {
     let launched_at = now(port) - ago;
     let it = Runner {
         state,
@@ -107,7 +108,7 @@ fn runner_of(port: &Port, n: u64, state: RunnerState, ago: Millis) {
     meta.alive += u64::from(state.is_alive());
 }
 
-fn at_github(port: &Port, n: u64, online: bool, busy: bool) {
+pub(crate) fn at_github(port: &Port, n: u64, online: bool, busy: bool) {
     let it = Registered { id: n, online, busy, labels: vec![] };
     port.0.runners.borrow_mut().insert(name(n), it);
 }
@@ -116,7 +117,7 @@ fn name(n: u64) -> String {
     format!("{FLEET}-{}", instance(n))
 }
 
-fn registration(port: &Port, n: u64) {
+pub(crate) fn registration(port: &Port, n: u64) {
     let it = Registration {
         version: VERSION,
         reservation: format!("r{n}"),
@@ -149,7 +150,7 @@ fn woken(port: &Port) -> usize {
 }
 
 /// A job in the ledger, in this state for so long.
-fn job_of(port: &Port, id: u64, state: JobState, ago: Millis) {
+pub(crate) fn job_of(port: &Port, id: u64, state: JobState, ago: Millis) {
     let since = now(port) - ago;
     let at = |of: JobState| (state >= of).then_some(since);
     let mut it =
@@ -163,7 +164,7 @@ fn job_of(port: &Port, id: u64, state: JobState, ago: Millis) {
     ledger.jobs.insert(id, it);
 }
 
-fn told(port: &Port, id: u64, status: &str, on: Option<u64>) {
+pub(crate) fn told(port: &Port, id: u64, status: &str, on: Option<u64>) {
     let it = github::Job {
         run_id: 5,
         run_attempt: 1,
@@ -179,7 +180,7 @@ fn job_state(port: &Port, id: u64) -> JobState {
     port.0.ledger.borrow().jobs[&id].state
 }
 
-fn failed(port: &Port, id: u64, guid: &str, ago: Millis) {
+pub(crate) fn failed(port: &Port, id: u64, guid: &str, ago: Millis) {
     let it = Failed { id, guid: guid.into(), at: now(port) - ago, event: "workflow_job".into(), status: 500 };
     port.0.census.failed.borrow_mut().push(it);
 }

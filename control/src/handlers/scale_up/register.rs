@@ -16,7 +16,7 @@ use crate::{
     clock::{Clock, Millis},
     compute::Compute,
     decide::{
-        asks, events,
+        asks, events, lives,
         refusals::{Said, What},
         runners::RunnerState,
     },
@@ -318,7 +318,8 @@ fn is_busy_reusable(runner: Option<&Runner>) -> bool {
 /// and where the runner has changed meanwhile, its instance is not ended.
 async fn end<P: Ports>(deps: &Deps<P>, runner: Runner) -> Result<(), LedgerError> {
     let (fleet, instance) = (runner.fleet.clone(), runner.instance.clone());
-    if deps.ledger.commit(events::given_up(runner)).await? == Committed::Conflict {
+    let writes = lives::kept(events::given_up(runner.clone()), Some(&runner), deps.clock.now());
+    if deps.ledger.commit(writes).await? == Committed::Conflict {
         return Ok(());
     }
     match deps.compute.terminate(std::slice::from_ref(&instance)).await {

@@ -78,7 +78,8 @@ fn histories_traces_plans_and_what_people_ask_for_come_back() {
     history.add(4, "done", "");
     let it = Job { history: history.clone(), ..job(7, "linux-x64") };
     assert_eq!(to_job(&from_job(&it)).unwrap(), Job { version: 1, ..it });
-    let it = Runner { history, trace: Some("1-x".into()), ..runner("linux-x64", 1) };
+    let instance_type = Some("c7i.large".to_owned());
+    let it = Runner { history, trace: Some("1-x".into()), instance_type, ..runner("linux-x64", 1) };
     assert_eq!(to_runner(&from_runner(&it)).unwrap(), Runner { version: 1, ..it });
     let it = Reservation { trace: Some("1-x".into()), ..reservation("linux-x64", "r1", 3) };
     assert_eq!(to_reservation(&from_reservation(&it)).unwrap(), Reservation { version: 1, ..it });
@@ -87,6 +88,9 @@ fn histories_traces_plans_and_what_people_ask_for_come_back() {
     assert_eq!(to_meta(&meta).last_plan, None);
     meta.insert("last_plan".into(), from_last_plan(&plan));
     assert_eq!(to_meta(&meta).last_plan, Some(plan));
+    assert_eq!(to_meta(&meta).drained_at, None, "as an older version wrote it");
+    meta.insert("drained_at".into(), super::number(8_u64));
+    assert_eq!(to_meta(&meta).drained_at, Some(8));
     let it = Manual {
         fleet: "linux-x64".into(),
         id: "m".into(),
