@@ -18,6 +18,7 @@ pub mod dynamo;
 mod heard;
 pub mod history;
 mod items;
+mod life;
 #[cfg(test)]
 pub(crate) mod memory;
 mod notes;
@@ -27,9 +28,10 @@ mod transactions;
 
 pub use census::{Census, JobPage};
 pub use heard::Heard;
+pub use life::Life;
 pub use notes::Notes;
 pub use records::{
-    Doubt, Failure, Job, LastError, LastPlan, Life, Manual, Marker, Meta, Offers, Reservation, Reuse, Runner, Unread,
+    Doubt, Failure, Job, LastError, LastPlan, Manual, Marker, Meta, Offers, Reservation, Reuse, Runner, Unread,
     UnreadSupply, View, Write,
 };
 

@@ -1,6 +1,6 @@
 //! The ledger's records, as the decisions see them. Times are milliseconds since 1970, `expires` is in seconds.
 
-use super::history::History;
+use super::{Life, history::History};
 use crate::{
     clock::Millis,
     decide::{breaker::Breakers, doubt::Why, jobs::JobState, runners::RunnerState},
@@ -268,25 +268,6 @@ pub struct Runner {
     pub expires: Option<u64>,
     /// Version as read; 0 for a new one.
     pub version: u64,
-}
-
-/// An instance that has ended, for reports: its runner's item is gone with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Life {
-    /// The fleet.
-    pub fleet: String,
-    /// The instance.
-    pub instance: String,
-    /// Its type, where that was known.
-    pub instance_type: Option<String>,
-    /// How it was bought, where that was known.
-    pub market: Option<Market>,
-    /// When its reservation was made.
-    pub launched_at: Millis,
-    /// When it was heard to have ended.
-    pub ended_at: Millis,
-    /// When DynamoDB may delete the item.
-    pub expires: u64,
 }
 
 /// The jobs of a reusable runner, as far as webhooks have told of them. They come in any order, so it is the jobs that

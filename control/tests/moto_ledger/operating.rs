@@ -26,7 +26,7 @@ use dayfly_control::{
         lives,
         plan::plan,
     },
-    ledger::{Committed, Ledger, Runner},
+    ledger::{Committed, Ledger, Marker, Runner, Write},
 };
 use ring::hmac;
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ fn dayfly(moto: &Moto, arguments: &[&str]) -> Output {
 }
 
 /// The same, while this test's own servers answer.
-async fn beside(moto: &Moto, arguments: &[&str]) -> Output {
+fn beside(moto: &Moto, arguments: &[&str]) -> Output {
     tokio::task::block_in_place(|| dayfly(moto, arguments))
 }
 
@@ -76,7 +76,10 @@ async fn a_drained_fleet_is_told_everywhere_and_launches_nothing_until_it_is_und
     tell(ledger, &event(8, JobState::Queued, None), None).await.unwrap();
 
     let said = answer(&dayfly(&moto, &["drain", "linux-x64", "--table", table]));
-    assert!(said.contains("is drained since") && said.contains("1 are on their way") && said.contains("2 jobs"), "{said}");
+    assert!(
+        said.contains("is drained since") && said.contains("1 are on their way") && said.contains("2 jobs"),
+        "{said}"
+    );
     let view = ledger.view("linux-x64").await.unwrap();
     let since = view.meta.drained_at.unwrap();
     assert_eq!(plan(&fleet(5), &view, NOW).launched(), 0);
@@ -131,7 +134,7 @@ async fn a_life_is_kept_with_its_type_and_reported_with_its_job() {
     let mut runner = ledger.runner("linux-x64", &instance(1)).await.unwrap().unwrap();
     assert_eq!(runner.instance_type.as_deref(), Some("c7i.large"));
     (runner.launched_at, runner.market) = (began, Some(dayfly_control::fleets::Market::OnDemand));
-    let writes = vec![dayfly_control::ledger::Write::PutJob(job), dayfly_control::ledger::Write::PutRunner(runner)];
+    let writes = vec![Write::PutJob(job), Write::PutRunner(runner)];
     assert_eq!(ledger.commit(writes).await.unwrap(), Committed::Yes);
     let runner = ledger.runner("linux-x64", &instance(1)).await.unwrap().unwrap();
     let writes = lives::kept(events::given_up(runner.clone()), Some(&runner), began + 360_000);
@@ -146,11 +149,18 @@ async fn a_life_is_kept_with_its_type_and_reported_with_its_job() {
     let json: Value =
         serde_json::from_str(&answer(&dayfly(&moto, &[&of[..], &["--json", "--prices", prices]].concat()))).unwrap();
     let all = &json["all"];
-    assert_eq!((&all["jobs"], &all["instances"], &all["wait_ms"]["p50"]), (&1.into(), &1.into(), &5000.into()), "{json}");
+    assert_eq!(
+        (&all["jobs"], &all["instances"], &all["wait_ms"]["p50"]),
+        (&1.into(), &1.into(), &5000.into()),
+        "{json}"
+    );
     let near = |value: &Value, expected: f64| (value.as_f64().unwrap() - expected).abs() < 1e-6;
     assert!(near(&all["minutes"], 6.0) && near(&json["repositories"]["octo-org/<b>"]["usd"], 0.06), "{json}");
     let text = answer(&dayfly(&moto, &of));
-    assert!(text.contains("Without a price (--prices), and so not in the costs: c7i.large on-demand (6 min)."), "{text}");
+    assert!(
+        text.contains("Without a price (--prices), and so not in the costs: c7i.large on-demand (6 min)."),
+        "{text}"
+    );
 
     let page = std::env::temp_dir().join(format!("dayfly-report-{}.html", std::process::id()));
     answer(&dayfly(&moto, &[&of[..], &["--html", page.to_str().unwrap()]].concat()));
@@ -279,8 +289,12 @@ async fn an_idle_runner_is_retired_by_githubs_word_and_a_busy_one_is_not() {
     let token = json!({"token": "t1", "expires_at": "2036-11-20T15:00:00Z"});
     let (github, asked) = github(&[
         ("POST /app/installations/77/access_tokens", 201, token),
-        ("GET /orgs/octo-org/actions/runners", 200, json!({"total_count": 1, "runners": [
-            {"id": 23, "name": name, "status": "online", "busy": false}]})),
+        (
+            "GET /orgs/octo-org/actions/runners",
+            200,
+            json!({"total_count": 1, "runners": [
+            {"id": 23, "name": name, "status": "online", "busy": false}]}),
+        ),
         ("DELETE /orgs/octo-org/actions/runners/23", 204, Value::Null),
     ])
     .await;
@@ -289,18 +303,18 @@ async fn an_idle_runner_is_retired_by_githubs_word_and_a_busy_one_is_not() {
     assert_eq!(reserve(&ledger, &fleet(1), 0).await.unwrap(), 1);
     a_runner(&ledger, NOW).await;
     let retire = ["retire", &instance(1), "--deployment", &name];
-    let said = answer(&beside(&moto, &retire).await);
+    let said = answer(&beside(&moto, &retire));
     assert!(said.contains("it gets no job") && said.contains(&instance(1)), "{said}");
     let deletes = || asked.lock().unwrap().iter().filter(|it| it.starts_with("DELETE")).count();
     assert_eq!(deletes(), 1);
 
     tell(&ledger, &event(7, JobState::Running, Some(&instance(1))), Some(&instance(1))).await.unwrap();
-    let busy = refusal(&beside(&moto, &retire).await);
+    let busy = refusal(&beside(&moto, &retire));
     assert!(busy.contains("has job 7, and is left alone"), "{busy}");
-    let by_name = refusal(&beside(&moto, &["retire", &format!("linux-x64-{}", instance(1)), "--deployment", &name]).await);
+    let by_name = refusal(&beside(&moto, &["retire", &format!("linux-x64-{}", instance(1)), "--deployment", &name]));
     assert_eq!(by_name, busy);
     assert_eq!(deletes(), 1, "GitHub is not asked");
-    let gone = refusal(&beside(&moto, &["retire", &instance(2), "--deployment", &name]).await);
+    let gone = refusal(&beside(&moto, &["retire", &instance(2), "--deployment", &name]));
     assert!(gone.contains("the ledger has no runner on"), "{gone}");
 }
 
@@ -308,20 +322,31 @@ async fn an_idle_runner_is_retired_by_githubs_word_and_a_busy_one_is_not() {
 async fn a_dry_run_of_reconcile_tells_what_it_would_do_and_writes_nothing() {
     let (github, _) = github(&[("GET /app/hook/deliveries", 200, json!([]))]).await;
     let Deployment { moto, name, ledger } = deploy("dry", &github).await;
-    tell(&ledger, &event(7, JobState::Queued, None), None).await.unwrap();
+    let expires = now() / 1000 + 3600;
+    let marker = Marker {
+        fleet: "linux-x64".into(),
+        job: 7,
+        queued_at: now(),
+        installation: Some(77),
+        repository: "octo-org/octo-repo".into(),
+        asks: vec![],
+        expires,
+    };
+    assert_eq!(ledger.commit(vec![Write::PutMarker(marker)]).await.unwrap(), Committed::Yes);
     let items = async || moto.client().scan().table_name(format!("dayfly-{name}-ledger")).send().await.unwrap().items;
     let sorted = async || {
-        let mut all: Vec<String> = items().await.unwrap().iter().map(|it| format!("{:?}", it.iter().collect::<BTreeMap<_, _>>())).collect();
+        let mut all: Vec<String> =
+            items().await.unwrap().iter().map(|it| format!("{:?}", it.iter().collect::<BTreeMap<_, _>>())).collect();
         all.sort();
         all
     };
     let before = sorted().await;
-    let said = answer(&beside(&moto, &["reconcile", "--dry-run", "--deployment", &name]).await);
+    let said = answer(&beside(&moto, &["reconcile", "--dry-run", "--deployment", &name]));
     // The job is queued in a fleet that has nothing.
     assert!(said.contains("Nothing was changed.") && said.contains("wake fleet linux-x64"), "{said}");
     assert!(said.contains("Fleet linux-x64 has something to do (wake.reason: missing)"), "{said}");
     let json: Value =
-        serde_json::from_str(&answer(&beside(&moto, &["reconcile", "--dry-run", "--json", "--deployment", &name]).await))
+        serde_json::from_str(&answer(&beside(&moto, &["reconcile", "--dry-run", "--json", "--deployment", &name])))
             .unwrap();
     assert!(json["would"].as_array().unwrap().iter().any(|it| it["kind"] == "wake"), "{json}");
     assert_eq!(sorted().await, before);
@@ -339,8 +364,12 @@ async fn the_doctor_finds_what_is_well_and_what_is_not() {
     let permissions = json!({"organization_self_hosted_runners": "write", "metadata": "read"});
     let (github, asked) = github(&[
         ("GET /app", 200, json!({"name": "Dayfly", "permissions": permissions, "events": ["workflow_job"]})),
-        ("GET /app/installations", 200, json!([{"id": 77, "account": {"login": "octo-org"}, "permissions": permissions,
-            "events": ["workflow_job"], "repository_selection": "all", "suspended_at": null}])),
+        (
+            "GET /app/installations",
+            200,
+            json!([{"id": 77, "account": {"login": "octo-org"}, "permissions": permissions,
+            "events": ["workflow_job"], "repository_selection": "all", "suspended_at": null}]),
+        ),
         ("GET /app/hook/config", 200, json!({"url": "https://elsewhere.example/webhook", "content_type": "json"})),
         ("GET /app/hook/deliveries", 200, json!([])),
     ])
@@ -351,7 +380,7 @@ async fn the_doctor_finds_what_is_well_and_what_is_not() {
     dayfly_control::ledger::Census::note_text(&ledger, "reconcile#ran", &now().to_string(), now()).await.unwrap();
     let webhook = format!("{github}/webhook");
     let arguments = ["doctor", "--json", "--deployment", &name, "--webhook-url", &webhook];
-    let output = beside(&moto, &arguments).await;
+    let output = beside(&moto, &arguments);
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(told["ok"], false);
@@ -396,9 +425,12 @@ async fn the_doctor_finds_what_is_well_and_what_is_not() {
     assert_eq!(asked.lock().unwrap().iter().filter(|it| *it == "POST /webhook").count(), 2);
 
     // Where nothing is deployed, each check says so, and none fails the others.
-    let output = beside(&moto, &["doctor", "--deployment", "nowhere"]).await;
+    let output = beside(&moto, &["doctor", "--deployment", "nowhere"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(text.contains("there is no function dayfly-nowhere-webhook") && text.contains("could not be looked at"), "{text}");
+    assert!(
+        text.contains("there is no function dayfly-nowhere-webhook") && text.contains("could not be looked at"),
+        "{text}"
+    );
     assert!(String::from_utf8(output.stderr).unwrap().is_empty());
 }

@@ -7,6 +7,7 @@ mod installing;
 mod leaving;
 mod machines;
 mod many;
+mod operator;
 mod reusable;
 mod rough;
 mod secrets;
@@ -65,6 +66,7 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
             test!(leaving::an_idle_runner_retires),
             test!(leaving::a_job_that_slips_in_while_the_runner_retires_runs),
             test!(leaving::a_runner_deleted_at_github_ends_its_instance),
+            test!(operator::a_runner_retires_at_the_operators_word),
             test!(leaving::a_spot_notice_retires_an_idle_runner),
             test!(leaving::a_spot_notice_interrupts_a_job),
             test!(leaving::a_rebalance_recommendation_waits_for_the_job),
@@ -88,6 +90,9 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
             test!(many::fifty_jobs_with_each_function_killed),
             test!(many::one_job_with_scale_up_killed_between_its_writes),
             test!(many::one_call_to_github_per_runner),
+            test!(operator::the_doctor_finds_the_deployment_well),
+            test!(operator::a_drained_fleet_launches_nothing_until_it_is_undone),
+            test!(operator::a_report_counts_what_ran),
             test!(storm::two_hundred_jobs_over_five_fleets),
         ]),
     }

@@ -55,9 +55,9 @@ fn open_item(item: &serde_json::Value) -> Option<String> {
     if pk.starts_with("job#") {
         return (text("state") != "done").then(|| format!("ledger: {pk} is {}", text("state")));
     }
-    // What EC2 had none of, how fast services were called, what was asked of GitHub, and when agents were heard, stay until
-    // their TTL.
-    if sk == "b#offers" || ["bucket", "note"].contains(&sk) || pk.starts_with("heard#") {
+    // What EC2 had none of, how fast services were called, what was asked of GitHub, when agents were heard, and what
+    // instances were, stay until their TTL.
+    if sk == "b#offers" || ["bucket", "note"].contains(&sk) || pk.starts_with("heard#") || pk.starts_with("life#") {
         return None;
     }
     // Stands until its TTL for an instance that gave up before, or was told of after, the ledger knew it.
@@ -88,6 +88,7 @@ mod tests {
         let offers = json!({"pk": {"S": "fleet#x"}, "sk": {"S": "b#offers"}});
         assert_eq!(open_item(&offers), None);
         assert_eq!(open_item(&json!({"pk": {"S": "heard#x"}, "sk": {"S": "i-0"}})), None);
+        assert_eq!(open_item(&json!({"pk": {"S": "life#x"}, "sk": {"S": "1795000000000#i-0"}})), None);
         assert_eq!(open_item(&json!({"pk": {"S": "bucket#ec2"}, "sk": {"S": "bucket"}})), None);
         let runner = json!({"pk": {"S": "fleet#x"}, "sk": {"S": "runner#i-0"}, "state": {"S": "busy"}});
         assert_eq!(open_item(&runner).unwrap(), "ledger: fleet#x runner#i-0 busy");

@@ -1,5 +1,11 @@
 //! `dayfly`: the operator's command line.
 
+#![expect(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "a text is written once for a person: how its code reads counts, not what it costs"
+)]
+
 mod deployed;
 mod doctor;
 mod drain;

@@ -93,10 +93,10 @@ impl Connected {
     /// What is counted of these fleets, each asked for once, and of `asked`, which may have nothing to list.
     pub(crate) async fn metas<'a>(
         &self,
-        named: impl Iterator<Item = &'a str>,
+        fleets: impl Iterator<Item = &'a str>,
         asked: Option<&'a str>,
     ) -> Result<BTreeMap<String, Meta>> {
-        let names: BTreeSet<&str> = named.chain(asked).collect();
+        let names: BTreeSet<&str> = fleets.chain(asked).collect();
         let mut metas = BTreeMap::new();
         for name in names {
             metas.insert(name.to_owned(), self.ledger.meta(name).await.map_err(|error| self.explained(error))?);

@@ -59,19 +59,24 @@ fn all(problems: &Problems) -> String {
     problems.0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// A queue and its dead letters: how many are in it, or why that is not known.
-pub(crate) fn queue(name: &str, visible: Result<u64, String>) -> Finding {
+/// A queue: how many messages are in it, or why that is not known, and how old the oldest is, where that is known.
+pub(crate) fn queue(name: &str, visible: Result<u64, String>, age: Option<Millis>) -> Finding {
     let check = format!("queue {name}");
     let is_dead = name.ends_with("-dlq");
     match visible {
-        Err(why) => Finding::unknown(&check, why, "sqs:GetQueueAttributes is needed"),
+        Err(why) if why.contains("NonExistentQueue") || why.contains("QueueDoesNotExist") => {
+            Finding::bad(&check, "there is no such queue", "deploy it; --deployment and AWS_REGION say where")
+        }
+        Err(why) => Finding::unknown(&check, why, "sqs:GetQueueUrl and sqs:GetQueueAttributes are needed"),
         Ok(0) => Finding::ok(&check, "empty"),
-        Ok(n) if is_dead => Finding::bad(
-            &check,
-            format!("{n} dead letters: nobody could act upon them"),
-            "read them (their attribute reason says why) and then purge the queue; how old the oldest is: CloudWatch's \
-             ApproximateAgeOfOldestMessage",
-        ),
+        Ok(n) if is_dead => {
+            let old = age.map_or_else(String::new, |age| format!(", the oldest {} old", span(0, age)));
+            Finding::bad(
+                &check,
+                format!("{n} dead letters{old}: nobody could act upon them"),
+                "read them (their attribute reason says why) and then purge the queue",
+            )
+        }
         Ok(n) if n >= CROWD => Finding::warn(
             &check,
             format!("{n} messages wait"),
@@ -154,13 +159,20 @@ pub(crate) fn secret(
 
 /// Whether a webhook's secret is one.
 pub(crate) fn is_webhook_secret(secret: &SecretString) -> Result<(), String> {
-    if WebhookKey::new(secret).is_empty() { Err("it holds no secret".to_owned()) } else { Ok(()) }
+    // Blanks count: a line that has one at its ends is hardly what GitHub was told.
+    let is_blank_at_its_ends = |line: &str| line.trim() != line;
+    if WebhookKey::new(secret).is_empty() {
+        Err("it holds no secret".to_owned())
+    } else if secret.expose_secret().lines().any(is_blank_at_its_ends) {
+        Err("a line of it begins or ends with a blank".to_owned())
+    } else {
+        Ok(())
+    }
 }
 
 /// The first of a webhook's secrets.
 pub(crate) fn first_secret(secret: &SecretString) -> Option<SecretString> {
-    let first = secret.expose_secret().lines().map(str::trim).find(|line| !line.is_empty());
-    first.map(SecretString::from)
+    secret.expose_secret().lines().find(|line| !line.is_empty()).map(SecretString::from)
 }
 
 /// Whether a token may be one.

@@ -35,7 +35,7 @@ pub(crate) struct ReportCommand {
     /// Since when: a span (90m, 36h, 7d), a date, or a time; a week at most.
     #[arg(long, default_value = "7d")]
     since: String,
-    /// Prices in US dollars an hour, as JSON: {"on_demand": {"c7i.large": 0.1018}, "spot": {…}, "spot_factor": 0.4}.
+    /// Prices in US dollars an hour, as JSON: `{"on_demand": {"c7i.large": 0.1018}, "spot": {…}, "spot_factor": 0.4}`.
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
     /// JSON in place of tables.

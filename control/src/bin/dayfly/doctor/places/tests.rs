@@ -44,9 +44,12 @@ fn dead_letters_are_bad_and_a_crowd_is_a_warning() {
         ("dayfly-main-wake-dlq", Ok(0), Level::Ok),
         ("dayfly-main-wake-dlq", Ok(1), Level::Bad),
         ("dayfly-main-wake-dlq", Err("no".to_owned()), Level::Unknown),
+        ("dayfly-main-wake", Err("AWS.SimpleQueueService.NonExistentQueue: no".to_owned()), Level::Bad),
     ] {
-        assert_eq!(queue(name, visible.clone()).level, expected, "{name} {visible:?}");
+        assert_eq!(queue(name, visible.clone(), None).level, expected, "{name} {visible:?}");
     }
+    let old = queue("dayfly-main-wake-dlq", Ok(2), Some(3_720_000)).what;
+    assert!(old.starts_with("2 dead letters, the oldest 1h02m old: "), "{old}");
 }
 
 #[test]
@@ -83,13 +86,14 @@ fn secrets_are_there_and_well_formed_and_never_shown() {
     };
     let good = look(Ok("hush-hush"));
     assert!(good.level == Level::Ok && !good.to_string().contains("hush"), "{good}");
-    assert_eq!(look(Ok(" \n ")).level, Level::Bad);
+    assert_eq!(look(Ok("\n\n")).level, Level::Bad);
+    assert_eq!(look(Ok("hush-hush \n")).level, Level::Bad);
     assert_eq!(look(Err("ParameterNotFound")).level, Level::Bad);
     assert_eq!(look(Err("AccessDeniedException")).level, Level::Unknown);
     assert_eq!(look(Err("no answer")).level, Level::Unknown);
     is_token(&SecretString::from("ghp_0123456789abcdefghij\n")).unwrap();
     is_token(&SecretString::from("-----BEGIN RSA PRIVATE KEY-----")).unwrap_err();
-    let first = first_secret(&SecretString::from("\n new \nold\n")).unwrap();
+    let first = first_secret(&SecretString::from("\nnew\nold\n")).unwrap();
     assert_eq!(secrecy::ExposeSecret::expose_secret(&first), "new");
 }
 
