@@ -343,8 +343,9 @@ async fn a_dry_run_of_reconcile_tells_what_it_would_do_and_writes_nothing() {
     let before = sorted().await;
     let said = answer(&beside(&moto, &["reconcile", "--dry-run", "--deployment", &name]));
     // The job is queued in a fleet that has nothing.
-    assert!(said.contains("Nothing was changed.") && said.contains("wake fleet linux-x64"), "{said}");
-    assert!(said.contains("Fleet linux-x64 has something to do (wake.reason: missing)"), "{said}");
+    let expected = "Reconcile would do 1 thing. Nothing was changed.\n\n\
+                    Fleet linux-x64 has something to do (wake.reason: missing)\n  wake          wake fleet linux-x64\n";
+    assert_eq!(said, expected);
     let json: Value =
         serde_json::from_str(&answer(&beside(&moto, &["reconcile", "--dry-run", "--json", "--deployment", &name])))
             .unwrap();

@@ -138,5 +138,7 @@ mod tests {
         let said = text(&it, &Meta { alive: 4, last_plan: Some(plan), ..Meta::default() });
         assert!(said.contains("has 4 instances now. Its max was 5 at the last plan. No more than max"), "{said}");
         assert!(text(&it, &Meta::default()).contains("instances now. No more than max"));
+        let drained = text(&it, &Meta { drained_at: Some(1), ..Meta::default() });
+        assert!(drained.starts_with("Fleet linux-x64 is drained since"), "{drained}");
     }
 }

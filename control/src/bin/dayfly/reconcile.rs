@@ -7,7 +7,7 @@ use clap::Args;
 use dayfly_control::{
     aws::{
         self,
-        calls::{Call, Caller},
+        calls::{Answer, Call, Caller},
         reads_only::ReadsOnly,
     },
     clock::{Clock, SystemClock},
@@ -82,9 +82,13 @@ async fn invoke(caller: &Caller, deployment: &str) -> Result<()> {
     let name = deployed::name(deployment, Role::Reconcile);
     let url = format!("{}/2015-03-31/functions/{name}/invocations", caller.endpoint("lambda"));
     let call = Call::post(url, "{}").header("x-amz-invocation-type", "Event");
-    let answer = caller.signed("lambda", &call).await?;
+    say(&invoked(&name, &caller.signed("lambda", &call).await?)?)
+}
+
+/// What came of an invocation.
+fn invoked(name: &str, answer: &Answer) -> Result<String> {
     match answer.status {
-        202 => say(&format!("Invoked {name}. What it does is in its log: /aws/lambda/{name}\n")),
+        202 => Ok(format!("Invoked {name}. What it does is in its log: /aws/lambda/{name}\n")),
         404 => bail!("there is no function {name}; --deployment and AWS_REGION say which"),
         _ if answer.is_denied() => bail!("access denied: lambda:InvokeFunction on {name} is needed"),
         status => bail!("invoking {name}: Lambda answered {status}"),
@@ -138,7 +142,8 @@ fn text(would: &[Would], complaints: &[String]) -> String {
     let mut text = if done.is_empty() {
         "Reconcile would do nothing: all is as it should be, by what could be seen.\n".to_owned()
     } else {
-        format!("Reconcile would do {} things. Nothing was changed.\n", done.len())
+        let things = if done.len() == 1 { "thing" } else { "things" };
+        format!("Reconcile would do {} {things}. Nothing was changed.\n", done.len())
     };
     let mut last = None;
     for Would { kind, what, why } in done {
@@ -166,7 +171,19 @@ fn to_json(would: &[Would], complaints: &[String]) -> String {
 mod tests {
     use dayfly_control::dry::{Kind, Would};
 
-    use super::{text, to_json};
+    use super::{Answer, invoked, text, to_json};
+
+    #[test]
+    fn an_invocation_is_taken_or_refused_with_the_reason() {
+        let came = |status| invoked("dayfly-main-reconcile", &Answer { status, ..Answer::default() });
+        assert!(came(202).unwrap().contains("its log: /aws/lambda/dayfly-main-reconcile"));
+        for (status, says) in
+            [(404, "there is no function dayfly-main-reconcile"), (403, "lambda:InvokeFunction"), (429, "answered 429")]
+        {
+            let error = came(status).unwrap_err().to_string();
+            assert!(error.contains(says), "{status}: {error}");
+        }
+    }
 
     #[test]
     fn what_would_be_done_stands_below_its_reason() {
