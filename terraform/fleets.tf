@@ -21,6 +21,7 @@ locals {
       delay_seconds       = fleet.delay_seconds
       boot_seconds        = fleet.boot_seconds
       cooldown_seconds    = fleet.cooldown_seconds
+      interrupted         = fleet.interrupted
       github              = { for key, value in fleet.github : key => value if value != null }
       handover            = fleet.handover
       launch = { for key, value in {

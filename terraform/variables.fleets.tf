@@ -48,7 +48,8 @@ variable "fleets" {
     most specific wins, then the highest `priority`. `repositories` are `owner/repo` or `owner/*`; empty means all.
     `github.owner` is the organization, `owner/repo` or enterprise; for the first two it may be left out and is taken
     from the job. Instances are of `instance_types`, or of any type that meets `requirements`. The image is `image_id`,
-    part of the launch template, or `image`, which is looked up at each launch. `steering` is what a job's labels of the
+    part of the launch template, or `image`, which is looked up at each launch. `interrupted` is how often a job is run again
+    whose instance EC2 took away, and whether on-demand then; the App needs *Actions* (write) for it. `steering` is what a job's labels of the
     form `dayfly-<what>=<value>` may ask for.
 
     `agent.runner_source` is where the runner is installed from, and gives instances the permission to read there: a
@@ -76,6 +77,10 @@ variable "fleets" {
     delay_seconds    = optional(number, 0)
     boot_seconds     = optional(number, 300)
     cooldown_seconds = optional(number, 0)
+    interrupted = optional(object({
+      rerun     = optional(number, 1)
+      on_demand = optional(bool, true)
+    }))
     github = object({
       level           = string
       owner           = optional(string)
@@ -177,6 +182,12 @@ variable "fleets" {
       ] : number.value == null ? true : floor(number.value) == number.value && number.value >= number.from && number.value <= number.to
     ]]))
     error_message = "fleets[*]: whole numbers: priority from 0 to 1000, max from 1 to 10000, delay_seconds and cooldown_seconds from 0 to 900, boot_seconds from 30 to 3600, on_demand_base from 0 to 10000."
+  }
+  validation {
+    condition = alltrue([for interrupted in [for fleet in values(var.fleets) : fleet.interrupted if fleet.interrupted != null] :
+      floor(interrupted.rerun) == interrupted.rerun && interrupted.rerun >= 0 && interrupted.rerun <= 10
+    ])
+    error_message = "fleets[*].interrupted.rerun is a whole number from 0, for not at all, to 10."
   }
   validation {
     condition = alltrue(flatten([for steering in [for fleet in values(var.fleets) : fleet.steering if fleet.steering != null] : concat(

@@ -3,6 +3,7 @@
 //! mistake at once.
 
 mod admission;
+mod interrupted;
 mod launch;
 mod matching;
 mod pattern;
@@ -12,6 +13,7 @@ mod unknown;
 mod warnings;
 
 pub use admission::{Admission, Bar};
+pub use interrupted::Interrupted;
 pub use launch::{Handover, Image, Instances, Launch, Market, Range, Requirements, SpotAllocation};
 pub use matching::{Matching, Steering, Ties};
 pub use pattern::Pattern;
@@ -76,6 +78,8 @@ pub struct Fleet {
     pub boot_seconds: u64,
     /// How long after a launch the fleet launches nothing more, so that jobs can gather; 0 for not at all.
     pub cooldown_seconds: u64,
+    /// What becomes of its jobs whose instances are taken away.
+    pub interrupted: Interrupted,
     /// Where its runners register.
     pub github: GitHub,
     /// How a registration gets to its instance.

@@ -21,6 +21,8 @@
 //! [`metrics`] are collected while a handler works and written as one or a few lines at its end; a [`trace`] is passed
 //! on from the webhook to the instance.
 //!
+//! What changes is [`told`] to others, on a bus of theirs.
+//!
 //! [`config`] reads the environment, [`fleets`] the fleets document; both tell every mistake at once.
 
 pub mod aws;
@@ -40,6 +42,7 @@ pub mod metrics;
 pub mod objects;
 pub mod releases;
 pub mod report;
+pub mod told;
 pub mod trace;
 pub mod wake;
 

@@ -48,6 +48,8 @@ pub enum Metric {
     Refused,
     /// What reconcile put right, by `Reason`. There is a log line for each.
     Mended,
+    /// Interrupted jobs that were run again or were not, by `Fleet` and `Action` (`again`, or why not).
+    Reruns,
     /// Releases of the runner that were stored, made the latest or deleted, by `Platform` and `Action`.
     RunnerReleases,
     /// Images, snapshots and leftovers that went or stay, by `Kind` and `Action`.
@@ -63,7 +65,7 @@ enum Unit {
 
 impl Metric {
     /// All metrics.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Jobs,
         Self::QueueTime,
         Self::InstancesAsked,
@@ -75,6 +77,7 @@ impl Metric {
         Self::Duration,
         Self::Refused,
         Self::Mended,
+        Self::Reruns,
         Self::RunnerReleases,
         Self::Housekeeping,
     ];
@@ -94,6 +97,7 @@ impl Metric {
             Self::Duration => "Duration",
             Self::Refused => "Refused",
             Self::Mended => "Mended",
+            Self::Reruns => "Reruns",
             Self::RunnerReleases => "RunnerReleases",
             Self::Housekeeping => "Housekeeping",
         }

@@ -17,6 +17,8 @@ mod level;
 mod objects;
 #[path = "moto_ledger/queues.rs"]
 mod queues;
+#[path = "moto_ledger/reruns.rs"]
+mod reruns;
 #[path = "moto_ledger/server.rs"]
 mod server;
 #[path = "moto_ledger/turns.rs"]
@@ -65,6 +67,7 @@ fn event(id: u64, state: JobState, instance: Option<&str>) -> JobEvent {
         installation: Some(77),
         runner_id: None,
         runner_name: instance.map(|instance| format!("linux-x64-{instance}")),
+        conclusion: None,
         waited_ms: None,
     }
 }

@@ -227,6 +227,7 @@ run "every_field" {
         delay_seconds    = 30
         boot_seconds     = 200
         cooldown_seconds = 10
+        interrupted      = { rerun = 2, on_demand = false }
         github           = { level = "organization", owner = "octo-org", runner_group = "big machines" }
         handover         = "s3"
         requirements = {

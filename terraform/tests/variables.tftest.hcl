@@ -271,6 +271,22 @@ run "cooldown" {
   }
 }
 
+run "interrupted" {
+  command         = plan
+  expect_failures = [var.fleets]
+  variables {
+    fleets = { a = { labels = ["a"], max = 1, interrupted = { rerun = 11 }, github = { level = "organization" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
+  }
+}
+
+run "interrupted_by_halves" {
+  command         = plan
+  expect_failures = [var.fleets]
+  variables {
+    fleets = { a = { labels = ["a"], max = 1, interrupted = { rerun = 0.5 }, github = { level = "organization" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
+  }
+}
+
 run "handover" {
   command         = plan
   expect_failures = [var.fleets]

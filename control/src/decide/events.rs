@@ -50,6 +50,8 @@ pub struct JobEvent {
     pub runner_name: Option<String>,
     /// GitHub's id of that runner.
     pub runner_id: Option<u64>,
+    /// How it ended in GitHub's word, where an event tells.
+    pub conclusion: Option<String>,
     /// How long it was queued by GitHub's own times in milliseconds, where an event tells both that it runs and since
     /// when.
     pub waited_ms: Option<u64>,
@@ -87,6 +89,7 @@ pub fn job_event(event: &JobEvent, job: Option<Job>, fleet: &str, runner: Option
             installation: event.installation,
             repository: job.repository.clone(),
             asks: event.asks.clone(),
+            on_demand: false,
             expires: seconds(now) + QUEUED_SECONDS,
         })),
         Marking::Take => changes.writes.push(Write::TakeMarker { fleet: job.fleet.clone(), job: job.id }),

@@ -10,7 +10,8 @@
 //! supply are counted apart for each owner (scope) and what its jobs ask for beyond the fleet. Where `max` leaves too
 //! little for all, those whose job has waited longest come first; those for whom EC2 has nothing at present, or to whom
 //! GitHub gives no runners, take no part. What was refused for good is tried with one instance, and the others follow if
-//! that goes well.
+//! that goes well. For jobs that make up for those of interrupted spot instances on-demand ones are launched: which
+//! runner gets which job is for GitHub to say.
 
 use crate::{
     clock::{Millis, seconds},
@@ -171,13 +172,14 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
         };
         // Where there is no on-demand either, spot is better than nothing.
         let mut left = launch;
+        let on_demand = base.max(need.on_demand());
         if market == Market::Spot
             && wishes.market.is_none()
-            && base > 0
+            && on_demand > 0
             && let Choice::Ask { market, without } = choose(fleet, &wishes, Market::OnDemand, breakers, now)
         {
-            let part = launch.min(base);
-            (base, left) = (base - part, launch - part);
+            let part = launch.min(on_demand);
+            (base, left) = (base.saturating_sub(part), launch - part);
             want(market, &without, part);
         }
         want(market, &without, left);
@@ -221,6 +223,21 @@ struct Need {
     supply: u64,
     /// Whether some of the supply is not registered yet.
     on_the_way: bool,
+    /// Of the demand, jobs that make up for interrupted ones; and what of the supply is on-demand.
+    raised: (u64, u64),
+}
+
+impl Need {
+    /// How many of what is missing are to be on-demand, for jobs that make up for interrupted ones.
+    fn on_demand(&self) -> u64 {
+        let (raised, there) = self.raised;
+        raised.saturating_sub(there)
+    }
+
+    /// Counts what of its supply is on-demand.
+    fn met_by(&mut self, market: Option<Market>, count: u64) {
+        self.raised.1 += if market == Some(Market::OnDemand) { count } else { 0 };
+    }
 }
 
 /// All needs, those with the oldest job first.
@@ -231,6 +248,7 @@ fn needs(fleet: &Fleet, view: &View, now: Millis) -> Vec<Need> {
     for marker in queued {
         let need = need_of(&mut needs, fleet, &fleet.scope_for(&marker.repository), &marker.asks);
         need.demand += 1;
+        need.raised.0 += u64::from(marker.on_demand);
         need.jobs.push(marker.job);
         // The latest webhook knows best.
         need.target = fleet.target(need.target.scope.clone(), marker.installation.or(need.target.installation));
@@ -253,12 +271,14 @@ fn needs(fleet: &Fleet, view: &View, now: Millis) -> Vec<Need> {
     for reservation in &view.reservations {
         let need = need_of(&mut needs, fleet, &reservation.scope, &reservation.asks);
         (need.supply, need.on_the_way) = (need.supply + u64::from(reservation.count), true);
+        need.met_by(reservation.market, u64::from(reservation.count));
     }
     for runner in &view.runners {
         if let (false, true, Some(scope)) = (is_reserved(view, runner), is_supply(runner, now), &runner.scope) {
             let need = need_of(&mut needs, fleet, scope, &runner.asks);
             (need.supply, need.on_the_way) =
                 (need.supply + 1, need.on_the_way || runner.state == RunnerState::Launched);
+            need.met_by(runner.market, 1);
         }
     }
     // What is not understood may be about to take a job all the same.
@@ -272,7 +292,7 @@ fn need_of<'a>(needs: &'a mut Vec<Need>, fleet: &Fleet, scope: &Scope, asks: &[S
     let at = needs.iter().position(|need| need.target.scope == *scope && need.asks == asks).unwrap_or_else(|| {
         let target = fleet.target(scope.clone(), None);
         let (asks, jobs) = (asks.to_vec(), Vec::new());
-        needs.push(Need { target, asks, jobs, demand: 0, supply: 0, on_the_way: false });
+        needs.push(Need { target, asks, jobs, demand: 0, supply: 0, on_the_way: false, raised: (0, 0) });
         needs.len() - 1
     });
     &mut needs[at]

@@ -5,6 +5,7 @@
 //! - [`counter`]: whether a fleet's count of instances is wrong.
 //! - [`strays`]: what becomes of an instance that the ledger does not know.
 //! - [`deliveries`]: which webhooks are sent again.
+//! - [`gaps`]: whether webhooks were missed, and what is looked through then.
 //! - [`wakes`]: which fleets have to be looked at.
 //! - [`leftovers`]: which registrations and which runners at GitHub nobody will use any more.
 //!
@@ -14,6 +15,7 @@
 pub mod counter;
 pub mod deaths;
 pub mod deliveries;
+pub mod gaps;
 pub mod jobs;
 pub mod leftovers;
 pub mod strays;

@@ -6,7 +6,8 @@ use dayfly_contract::{Fields, Problem, Problems, names};
 use serde_json::Value;
 
 use super::{
-    Admission, Fleet, Fleets, GitHub, Handover, Level, Market, Matching, Pattern, RunnerGroup, Steering, Ties, VERSION,
+    Admission, Fleet, Fleets, GitHub, Handover, Interrupted, Level, Market, Matching, Pattern, RunnerGroup, Steering,
+    Ties, VERSION,
 };
 use crate::decide::wishes::is_wish;
 
@@ -62,10 +63,21 @@ fn fleet(fields: &mut Fields<'_>) -> Fleet {
         delay_seconds: fields.number_or("delay_seconds", 0, 0..=900),
         boot_seconds: fields.number_or("boot_seconds", 300, 30..=3600),
         cooldown_seconds: fields.number_or("cooldown_seconds", 0, 0..=900),
+        interrupted: interrupted(fields),
         github: github(&mut fields.object("github"), reusable),
         handover: fields.choice_or("handover", Handover::Ssm, &Handover::WORDS),
         launch: launch::launch(&mut fields.object("launch")),
     }
+}
+
+fn interrupted(fields: &mut Fields<'_>) -> Interrupted {
+    let Interrupted { rerun, on_demand } = Interrupted::default();
+    if fields.get("interrupted").is_none() {
+        return Interrupted { rerun, on_demand };
+    }
+    let mut fields = fields.object("interrupted");
+    let rerun = fields.number_or("rerun", rerun, 0..=10);
+    Interrupted { rerun, on_demand: fields.flag_or("on_demand", on_demand) }
 }
 
 fn steering(fields: &mut Fields<'_>) -> Steering {

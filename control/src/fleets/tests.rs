@@ -9,7 +9,7 @@ mod warnings;
 use serde_json::{Value, json};
 
 use super::{
-    Admission, Fleet, Fleets, GitHub, Handover, Instances, Launch, Level, Market, Matching, RunnerGroup,
+    Admission, Fleet, Fleets, GitHub, Handover, Instances, Interrupted, Launch, Level, Market, Matching, RunnerGroup,
     SpotAllocation, Steering, Ties,
 };
 
@@ -31,6 +31,7 @@ pub(crate) fn fleet(name: &str) -> Fleet {
         delay_seconds: 0,
         boot_seconds: 300,
         cooldown_seconds: 0,
+        interrupted: Interrupted::default(),
         github: GitHub { level: Level::Organization, owner: None, runner_group: RunnerGroup::DEFAULT },
         handover: Handover::Ssm,
         launch: Launch {

@@ -400,6 +400,7 @@ fn runners(scope: &Scope) -> String {
     format!("/{scope}/actions/runners")
 }
 
+mod runs;
 mod watch;
 
 #[cfg(test)]

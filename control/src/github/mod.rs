@@ -12,6 +12,7 @@ pub mod jwt;
 pub mod lazy;
 pub mod limits;
 mod rest;
+pub mod runs;
 pub mod several;
 pub mod tokens;
 pub mod urls;

@@ -118,6 +118,7 @@ impl<C: Clock, N: Notes> GitHub for Several<C, N> {
     }
 }
 
+mod runs;
 mod watch;
 
 #[cfg(test)]

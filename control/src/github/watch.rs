@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{GitHub, GitHubError, Job, lazy::LazyApp};
 use crate::{
-    decide::reconcile::{deaths::AtGitHub, deliveries::Failed, leftovers::Listed},
+    decide::reconcile::{deaths::AtGitHub, deliveries::Failed, gaps::Delivered, leftovers::Listed},
     fleets::{Scope, Target},
 };
 
@@ -85,6 +85,8 @@ pub trait Watch: GitHub {
     fn app_hooks(&self) -> impl Future<Output = Result<Vec<Hook>, GitHubError>>;
     /// A page of the deliveries of `hook` that failed.
     fn failed(&self, hook: &Hook, cursor: Option<&str>) -> impl Future<Output = Result<FailedPage, GitHubError>>;
+    /// When `hook` delivered an event about jobs last, among its latest 100 deliveries.
+    fn delivered(&self, hook: &Hook) -> impl Future<Output = Result<Delivered, GitHubError>>;
     /// Has the delivery `id` of `hook` sent again.
     fn redeliver(&self, hook: &Hook, id: u64) -> impl Future<Output = Result<Redelivery, GitHubError>>;
 }
@@ -108,6 +110,10 @@ impl Watch for LazyApp {
 
     async fn failed(&self, hook: &Hook, cursor: Option<&str>) -> Result<FailedPage, GitHubError> {
         self.get().await?.failed(hook, cursor).await
+    }
+
+    async fn delivered(&self, hook: &Hook) -> Result<Delivered, GitHubError> {
+        self.get().await?.delivered(hook).await
     }
 
     async fn redeliver(&self, hook: &Hook, id: u64) -> Result<Redelivery, GitHubError> {

@@ -1,9 +1,10 @@
 //! What the instances tell: an end settles the ledger.
 //!
-//! [`reading`] says which messages are believed, [`words`] what an instance tells on its way, [`cleaning`] takes away
-//! what one leaves.
+//! [`reading`] says which messages are believed, [`words`] what an instance tells on its way, [`interrupted`] that a job
+//! was taken away with its instance; [`cleaning`] takes away what one leaves.
 
 mod cleaning;
+mod interrupted;
 mod reading;
 mod timeline;
 mod words;
@@ -20,9 +21,10 @@ use crate::{
     decide::events,
     github::GitHub,
     handover::Handover,
-    ledger::{ATTEMPTS, Committed, Failure, Heard, Ledger, LedgerError, Meta},
+    ledger::{ATTEMPTS, Committed, Failure, Heard, Ledger, LedgerError, Meta, Reruns},
     metrics::Metrics,
     report::{BoxError, Chain},
+    told,
     wake::Wake,
 };
 use cleaning::{clean_up, leaves_something};
@@ -54,7 +56,7 @@ pub struct Deps<L, G, H, W, C> {
 /// Handles a batch of lifecycle messages.
 pub async fn handle<L, G, H, W, C>(deps: &Deps<L, G, H, W, C>, batch: &SqsEvent) -> SqsBatchResponse
 where
-    L: Ledger + Heard,
+    L: Ledger + Heard + Reruns,
     G: GitHub,
     H: Handover,
     W: Wake,
@@ -77,6 +79,7 @@ where
         hear(deps, &it, message).await;
         let outcome = match it.kind {
             Kind::Retire => retire(deps, &it, sent_at(message)).await.map(|()| Settled::default()),
+            Kind::Interrupted => interrupted::note(deps, &it, message).await.map(|()| Settled::default()),
             kind if kind.is_last() => settle(deps, &it, receive_count(message)).await,
             _ => on_the_way(deps, &it).await.map(|()| Settled::default()),
         };
@@ -169,6 +172,9 @@ where
             info!(fleet.name = it.fleet, fleet.failures = count, wait_s, "Fleet {} is left alone", it.fleet);
         }
         if it.kind == Kind::Failed {
+            if changed {
+                told::failed(it, now);
+            }
             // Where another has told it before, the look will find the pause.
             return Ok(Settled { wake: Some(pause), busy });
         }

@@ -194,6 +194,7 @@ pub(super) fn from_marker(marker: &Marker) -> Item {
         .text("repository", &marker.repository)
         .text("owner", marker.repository.split('/').next().unwrap_or_default())
         .texts("asks", &marker.asks)
+        .number("on_demand", marker.on_demand.then_some(1))
         .number("expires", marker.expires)
         .0
 }
@@ -207,6 +208,7 @@ pub(super) fn to_marker(item: &Item) -> Result<Marker, BadItem> {
         installation: fields.maybe_number("installation_id"),
         repository: fields.text("repository")?,
         asks: fields.texts("asks"),
+        on_demand: fields.maybe_number("on_demand").is_some(),
         expires: fields.number("expires")?,
     })
 }

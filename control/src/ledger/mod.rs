@@ -22,6 +22,7 @@ mod items;
 pub(crate) mod memory;
 mod notes;
 mod records;
+mod reruns;
 pub mod survey;
 mod transactions;
 
@@ -32,6 +33,7 @@ pub use records::{
     Doubt, Failure, Job, LastError, LastPlan, Manual, Marker, Meta, Offers, Reservation, Reuse, Runner, Unread,
     UnreadSupply, View, Write,
 };
+pub use reruns::Reruns;
 
 use crate::{
     clock::Millis,

@@ -57,6 +57,8 @@ pub struct Marker {
     pub repository: String,
     /// What it asks for beyond its fleet, see [`crate::decide::asks`].
     pub asks: Vec<String>,
+    /// Whether it makes up for a job whose spot instance was taken away, and an on-demand one is launched for it.
+    pub on_demand: bool,
     /// When it stops counting: GitHub gives up a job that no runner took within a day.
     pub expires: u64,
 }

@@ -34,6 +34,7 @@ pub(crate) fn marker(fleet: &str, job: u64) -> Marker {
         installation: Some(77),
         repository: "octo-org/octo-repo".into(),
         asks: vec![],
+        on_demand: false,
         expires: 90_000,
     }
 }

@@ -201,7 +201,9 @@ impl Model {
     fn take_in(&mut self) {
         let now = self.now();
         for sent in self.port.0.sent.borrow_mut().drain(..) {
-            let body = serde_json::to_string(&WakeUp::new(&sent.fleet).after(sent.attempts)).unwrap();
+            let body =
+                serde_json::to_string(&WakeUp { run: sent.run, ..WakeUp::new(&sent.fleet) }.after(sent.attempts))
+                    .unwrap();
             self.wakes.push(Message { body, sender: String::new(), visible_at: sent.visible_at, received: 0 });
         }
         // What control ends is off at once.

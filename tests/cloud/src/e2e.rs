@@ -67,6 +67,7 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
             test!(leaving::a_runner_deleted_at_github_ends_its_instance),
             test!(leaving::a_spot_notice_retires_an_idle_runner),
             test!(leaving::a_spot_notice_interrupts_a_job),
+            test!(leaving::an_interrupted_job_runs_again_on_demand),
             test!(leaving::a_rebalance_recommendation_waits_for_the_job),
             test!(leaving::scheduled_maintenance_retires_an_idle_runner),
             test!(leaving::a_listener_that_ignores_sigint_is_killed),

@@ -64,6 +64,10 @@ fn open_item(item: &serde_json::Value) -> Option<String> {
     if sk.starts_with("runner#") && text("state") == "gone" && item["expires"]["N"].is_string() {
         return None;
     }
+    // What became of interrupted jobs stays until its TTL.
+    if sk == "rerun" {
+        return text("text").contains("\"waiting\"").then(|| format!("ledger: {pk} waits for its run"));
+    }
     if sk == "a#meta" {
         let alive = item["alive"]["N"].as_str().unwrap_or("0");
         return (alive != "0").then(|| format!("ledger: {pk} counts {alive} alive"));
@@ -85,6 +89,9 @@ mod tests {
         let meta = |alive: &str| json!({"pk": {"S": "fleet#x"}, "sk": {"S": "a#meta"}, "alive": {"N": alive}});
         assert_eq!(open_item(&meta("0")), None);
         assert!(open_item(&meta("2")).unwrap().contains("2 alive"));
+        let noted = |fate: &str| json!({"pk": {"S": "rerun#5"}, "sk": {"S": "rerun"}, "text": {"S": fate}});
+        assert_eq!(open_item(&noted(r#"{"jobs":[{"fate":{"again":2}}]}"#)), None);
+        assert!(open_item(&noted(r#"{"jobs":[{"fate":"waiting"}]}"#)).unwrap().contains("rerun#5 waits"));
         let offers = json!({"pk": {"S": "fleet#x"}, "sk": {"S": "b#offers"}});
         assert_eq!(open_item(&offers), None);
         assert_eq!(open_item(&json!({"pk": {"S": "heard#x"}, "sk": {"S": "i-0"}})), None);

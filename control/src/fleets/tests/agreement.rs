@@ -61,6 +61,9 @@ fn good() -> Vec<Value> {
         with("steering", json!({"max_disk_gib": 0, "markets": ["spot"], "images": ["ami-*"], "pin": true})),
         with("ephemeral", json!(false)),
         with("cooldown_seconds", json!(900)),
+        with("interrupted", json!({})),
+        with("interrupted", json!({"rerun": 0, "on_demand": false})),
+        with("interrupted", json!({"rerun": 10})),
         with("handover", json!("s3")),
         with("github", json!({"level": "repository"})),
         with("github", json!({"level": "repository", "owner": "octo-org/octo-repo", "runner_group_id": 1})),
@@ -140,7 +143,7 @@ const IN_SPOT: [(&str, &str); 10] = [
 ];
 
 /// What is refused in a fleet, as JSON; null takes the field away.
-const IN_FLEET: [(&str, &str); 76] = [
+const IN_FLEET: [(&str, &str); 81] = [
     ("name", "\"Linux\""),
     ("name", "\"\""),
     ("name", "\"1st\""),
@@ -177,6 +180,11 @@ const IN_FLEET: [(&str, &str); 76] = [
     ("delay_seconds", "901"),
     ("boot_seconds", "29"),
     ("cooldown_seconds", "901"),
+    ("interrupted", "1"),
+    ("interrupted", r#"{"rerun": 11}"#),
+    ("interrupted", r#"{"rerun": -1}"#),
+    ("interrupted", r#"{"rerun": true}"#),
+    ("interrupted", r#"{"on_demand": "yes"}"#),
     ("handover", "\"email\""),
     ("github", r#"{"level": "enterprise"}"#),
     ("github", r#"{"level": "repository", "owner": "octo-org"}"#),

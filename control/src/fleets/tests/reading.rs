@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{fleet, fleets, problems, set, smallest, with};
 use crate::fleets::{
-    Admission, Fleet, Fleets, GitHub, Handover, Image, Instances, Launch, Level, Market, Matching, Pattern, Range,
-    Requirements, RunnerGroup, SpotAllocation, Steering, Ties,
+    Admission, Fleet, Fleets, GitHub, Handover, Image, Instances, Interrupted, Launch, Level, Market, Matching,
+    Pattern, Range, Requirements, RunnerGroup, SpotAllocation, Steering, Ties,
 };
 
 /// What Terraform writes where every field is set; `terraform/tests/documents.tftest.hcl` compares its output with it.
@@ -79,6 +79,7 @@ fn what_terraform_writes_is_read() {
         delay_seconds: 30,
         boot_seconds: 200,
         cooldown_seconds: 10,
+        interrupted: Interrupted { rerun: 2, on_demand: false },
         github: GitHub {
             level: Level::Organization,
             owner: Some("octo-org".into()),

@@ -22,6 +22,7 @@ use crate::{
     },
 };
 
+mod interrupted;
 mod reusable;
 mod words;
 

@@ -6,7 +6,7 @@ use dayfly_contract::names;
 use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
-use super::{Done, Ports, Run};
+use super::{Done, Ports, Run, gaps};
 use crate::{
     clock::Clock,
     decide::{
@@ -17,9 +17,11 @@ use crate::{
     },
     fleets::{Level, Scope, Target},
     github::{self, GitHubError, watch::Watch},
+    handlers::raising,
     ledger::{ATTEMPTS, Census, Committed, Job, Ledger, LedgerError},
     metrics::Metric,
     report::{BoxError, Chain},
+    told,
     wake::Wake,
 };
 
@@ -67,6 +69,7 @@ async fn walk<P: Ports>(run: &Run<'_, P>, note: &mut Note) -> Result<Vec<Open>, 
     let mut open = Vec::new();
     for _ in 0..MOST_PAGES {
         let (jobs, next) = run.deps.ledger.open_jobs(note.from.as_deref()).await?;
+        run.met.borrow_mut().extend(jobs.iter().map(|job| (job.repository.clone(), job.installation)));
         open.extend(jobs.iter().filter_map(Open::of_job));
         note.from = next;
         if note.from.is_none() || !run.has_time() {
@@ -98,6 +101,9 @@ async fn one<P: Ports>(run: &Run<'_, P>, open: &Open, asked: &mut Memory) -> Res
         }
     };
     if let Some(state) = asked.hear(open.id, answer.as_ref()) {
+        if state > job.state {
+            gaps::miss(run, open.id).await;
+        }
         take(run, job, state, answer.as_ref()).await?;
     } else {
         info!(job.id = open.id, job.found = answer.is_some(), "GitHub tells nothing new of job {}", open.id);
@@ -137,6 +143,7 @@ async fn take<P: Ports>(
         installation: job.installation,
         runner_name: told.and_then(|told| told.runner_name.clone()),
         runner_id: told.and_then(|told| told.runner_id),
+        conclusion: None,
         waited_ms: None,
     };
     let mut now_is = Some(job);
@@ -146,7 +153,9 @@ async fn take<P: Ports>(
             Some((fleet, instance)) => run.deps.ledger.runner(fleet, instance).await?,
             None => None,
         };
-        let follows = events::job_event(&event, now_is, &fleet, runner, run.now());
+        let mut follows = events::job_event(&event, now_is, &fleet, runner, run.now());
+        let ports = (&run.deps.ledger, &run.deps.fleets);
+        raising::raise(ports, &mut follows.writes, &event, &fleet, run.now()).await?;
         let changed = !follows.writes.is_empty();
         if changed && run.deps.ledger.commit(follows.writes).await? == Committed::Conflict {
             run.deps.clock.sleep(run.deps.clock.jitter(attempt)).await;
@@ -157,6 +166,7 @@ async fn take<P: Ports>(
             run.deps.wake.wake(fleet, Duration::ZERO).await?;
         }
         if changed {
+            told::job(&event, &fleet, None, run.now());
             run.deps.metrics.mended("job");
             run.deps.metrics.add(Metric::Jobs, 1, &[("Fleet", &fleet), ("Action", state.name())]);
             warn!(

@@ -26,6 +26,7 @@ use crate::{
 };
 
 mod deaths;
+mod gaps;
 mod jobs;
 mod kills;
 mod others;

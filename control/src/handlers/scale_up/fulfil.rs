@@ -28,6 +28,7 @@ use crate::{
     ledger::{ATTEMPTS, Committed, Ledger, LedgerError, Offers, Reservation, Runner, Write},
     metrics::Metric,
     report::Chain,
+    told,
 };
 
 /// How long a fleet is left alone when EC2 gives less than was asked for and the reason may pass by itself.
@@ -325,6 +326,7 @@ async fn resolve<P: Ports>(
             writes.push(Write::Recover { fleet: reservation.fleet.clone() });
         }
         if deps.ledger.commit(writes).await? == Committed::Yes {
+            told::launched(&runners, deps.clock.now());
             return Ok(Some(runners));
         }
         let view = deps.ledger.view(&reservation.fleet).await?;

@@ -41,7 +41,7 @@ pub(super) fn deps(port: &Port) -> Deps<Port> {
 }
 
 /// With this fleet, and another.
-fn deps_of(port: &Port, of: Fleet) -> Deps<Port> {
+pub(super) fn deps_of(port: &Port, of: Fleet) -> Deps<Port> {
     let p = || port.clone();
     Deps {
         deployment: "demo".into(),

@@ -23,7 +23,8 @@ fn every_record_comes_back_with_its_next_version() {
     let bare = Job { installation: None, queued_at: None, labels: vec![], ..job(7, "linux-x64") };
     assert_eq!(to_job(&from_job(&bare)).unwrap(), Job { version: 1, ..bare });
     assert_eq!(to_marker(&from_marker(&marker("linux-x64", 7))).unwrap(), marker("linux-x64", 7));
-    let asking = Marker { asks: vec!["dayfly-cpu=8".into(), "gpu".into()], ..marker("linux-x64", 7) };
+    let asks = vec!["dayfly-cpu=8".into(), "gpu".into()];
+    let asking = Marker { asks, on_demand: true, ..marker("linux-x64", 7) };
     assert_eq!(to_marker(&from_marker(&asking)).unwrap(), asking);
     for why in [Why::Held, Why::Fork { otherwise: None }, Why::Fork { otherwise: Some("open".into()) }] {
         let it = Doubt { fleet: "linux-x64".into(), job: 7, why, since: 1, ask_at: 2, expires: 3 };

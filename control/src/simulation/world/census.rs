@@ -1,7 +1,7 @@
 //! The ports that reconcile has beside the others'.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
 };
 
@@ -15,6 +15,7 @@ use crate::{
             deaths::AtEc2,
             deaths::AtGitHub,
             deliveries::Failed,
+            gaps::Delivered,
             leftovers::{Listed, Registration},
         },
     },
@@ -42,6 +43,8 @@ pub(crate) struct Known {
     pub(crate) put_at: RefCell<BTreeMap<String, Millis>>,
     /// What failed, in any order.
     pub(crate) failed: RefCell<Vec<Failed>>,
+    /// When GitHub delivered last.
+    pub(crate) delivered: Cell<Delivered>,
     /// What was sent again.
     pub(crate) redelivered: RefCell<Vec<u64>>,
     /// Deliveries that GitHub has forgotten.
@@ -187,6 +190,11 @@ impl Watch for Port {
         let failed: Vec<Failed> = all[from..].iter().take(PAGE).cloned().collect();
         let next = failed.last().filter(|_| from + failed.len() < all.len()).map(|it| it.id.to_string());
         Ok(FailedPage { failed, next })
+    }
+
+    async fn delivered(&self, _: &Hook) -> Result<Delivered, GitHubError> {
+        github_fault(self.0.call("github.delivered").await.as_ref())?;
+        Ok(self.0.census.delivered.get())
     }
 
     async fn redeliver(&self, _: &Hook, id: u64) -> Result<Redelivery, GitHubError> {

@@ -68,7 +68,7 @@ fn a_job_that_no_webhook_tells_of_is_known_by_its_agent() {
 #[test]
 fn what_is_on_the_way_changes_nothing() {
     let port = world(RunnerState::Busy);
-    for kind in [Kind::Listening, Kind::JobStarted, Kind::JobCompleted, Kind::Heartbeat, Kind::Interrupted] {
+    for kind in [Kind::Listening, Kind::JobStarted, Kind::JobCompleted, Kind::Heartbeat] {
         assert_eq!(tell(&port, &Lifecycle::new(kind, &instance(1), "linux-x64")), 0);
     }
     assert_eq!((state(&port), alive(&port), woken(&port)), (Some(RunnerState::Busy), 1, 0));
