@@ -163,6 +163,8 @@ where
         }
         let writes = events::counted(writes, &it.fleet, failure);
         if changed && deps.ledger.commit(writes).await? == Committed::Conflict {
+            // Whoever wrote in between may have made another registration.
+            cleaned = false;
             deps.clock.sleep(deps.clock.jitter(attempt)).await;
             continue;
         }

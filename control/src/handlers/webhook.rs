@@ -321,6 +321,8 @@ fn answer(status: u16, message: &str) -> ApiGatewayV2httpResponse {
 }
 
 #[cfg(test)]
+mod again_tests;
+#[cfg(test)]
 mod asking_tests;
 #[cfg(test)]
 mod doubt_tests;

@@ -72,7 +72,7 @@ fn what_was_missed_is_found_and_taken_as_its_webhook_would_be() {
     // Once.
     assert_eq!(note(&port).scan, None);
     let calls = port.0.called("github.open_runs");
-    assert!(!minutes(&port, 60).contains("\"gap\""));
+    assert!(!minutes(&port, 8).contains("\"gap\""));
     assert_eq!(port.0.called("github.open_runs"), calls);
 }
 
