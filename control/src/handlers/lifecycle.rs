@@ -143,14 +143,11 @@ where
     H: Handover,
     C: Clock,
 {
-    let (mut cleaned, mut busy) = (false, false);
     for attempt in 1..=ATTEMPTS {
         let runner = deps.ledger.runner(&it.fleet, &it.instance_id).await?;
-        // Before the ledger forgets whom the runner was for.
-        if !cleaned && leaves_something(it, runner.as_ref()) {
-            busy = clean_up(deps, it, runner.as_ref(), received).await?;
-            cleaned = true;
-        }
+        // Before the ledger forgets whom the runner was for; and again after a conflict: whoever wrote in between may have
+        // made another registration.
+        let busy = leaves_something(it, runner.as_ref()) && clean_up(deps, it, runner.as_ref(), received).await?;
         let before = runner.as_ref().map(|runner| runner.state.name());
         let now = deps.clock.now();
         let writes = events::ended(it, runner, now);
@@ -163,8 +160,6 @@ where
         }
         let writes = events::counted(writes, &it.fleet, failure);
         if changed && deps.ledger.commit(writes).await? == Committed::Conflict {
-            // Whoever wrote in between may have made another registration.
-            cleaned = false;
             deps.clock.sleep(deps.clock.jitter(attempt)).await;
             continue;
         }
