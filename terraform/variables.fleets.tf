@@ -51,6 +51,10 @@ variable "fleets" {
     part of the launch template, or `image`, which is looked up at each launch. `steering` is what a job's labels of the
     form `dayfly-<what>=<value>` may ask for.
 
+    `pool` is what is kept ready before a job comes (docs/pools.md): booted instances without a registration (`standby`), or
+    listening reusable runners (`idle`), as many as `size` says, or those of the `schedules` whose time came last.
+    `pool.lifetime_seconds` is how long a standby instance waits before it ends and another takes its place.
+
     `agent.runner_source` is where the runner is installed from, and gives instances the permission to read there: a
     `platform` of `runner_versions`, or a `bucket` and a `prefix` of your own. What `agent.cloudwatch_agent` needs is to be
     added to the role (output `runner_role`).
@@ -76,6 +80,14 @@ variable "fleets" {
     delay_seconds    = optional(number, 0)
     boot_seconds     = optional(number, 300)
     cooldown_seconds = optional(number, 0)
+    pool = optional(object({
+      kind             = string
+      size             = optional(number)
+      schedules        = optional(list(object({ cron = string, timezone = optional(string), size = number })))
+      eviction         = optional(string)
+      repository       = optional(string)
+      lifetime_seconds = optional(number, 14400)
+    }))
     github = object({
       level           = string
       owner           = optional(string)
@@ -186,6 +198,35 @@ variable "fleets" {
       [for pattern in concat(steering.instance_types, steering.images) : pattern != ""],
     )]))
     error_message = "fleets[*].steering: whole numbers: max_vcpus from 0 to 1024, max_memory_gib and max_disk_gib from 0 to 65536; markets are of \"on-demand\" and \"spot\"; instance_types and images are not empty."
+  }
+  validation {
+    condition = alltrue(flatten([for pool in [for fleet in values(var.fleets) : fleet.pool if fleet.pool != null] : [
+      contains(["standby", "idle"], pool.kind), pool.eviction == null ? true : contains(["oldest", "newest"], pool.eviction),
+      pool.repository == null ? true : can(regex("^[A-Za-z0-9_-]{1,100}/[A-Za-z0-9._-]+$", pool.repository)),
+    ]]))
+    error_message = "fleets[*].pool.kind is \"standby\" or \"idle\" (stopped instances are not to be had yet); eviction is \"oldest\" or \"newest\"; repository is \"owner/repo\"."
+  }
+  validation {
+    condition = alltrue([for fleet in [for fleet in values(var.fleets) : fleet if fleet.pool != null] :
+      (fleet.pool.size == null) != (fleet.pool.schedules == null) && (fleet.pool.schedules == null ? true : length(fleet.pool.schedules) > 0)
+      && alltrue([for size in concat(fleet.pool.size == null ? [] : [fleet.pool.size], fleet.pool.schedules == null ? [] : [for schedule in fleet.pool.schedules : schedule.size]) :
+      floor(size) == size && size >= 0 && size <= fleet.max])
+    ])
+    error_message = "fleets[*].pool has either size or at least one of schedules; each size is a whole number from 0 to max."
+  }
+  validation {
+    condition = alltrue(flatten([for pool in [for fleet in values(var.fleets) : fleet.pool if fleet.pool != null] : [
+      for schedule in(pool.schedules == null ? [] : pool.schedules) : can(regex("^\\s*\\S+(\\s+\\S+){4}\\s*$", schedule.cron)) && (schedule.timezone == null ? true : schedule.timezone != "")
+    ]]))
+    error_message = "fleets[*].pool.schedules[*].cron has five fields, such as \"0 8 * * mon-fri\", and timezone is a name of the IANA database, such as \"Europe/Berlin\"."
+  }
+  validation {
+    condition = alltrue([for fleet in [for fleet in values(var.fleets) : fleet if fleet.pool != null] :
+      (fleet.pool.kind != "idle" || (!fleet.ephemeral && coalesce(fleet.agent.max_lifetime_seconds, 0) > 0))
+      && (fleet.github.owner != null || fleet.pool.repository != null)
+      && floor(fleet.pool.lifetime_seconds) == fleet.pool.lifetime_seconds && fleet.pool.lifetime_seconds >= 60 && fleet.pool.lifetime_seconds <= 604800
+    ])
+    error_message = "fleets[*].pool: \"idle\" needs ephemeral = false and an agent.max_lifetime_seconds, by which each ends for good; without a github.owner there is a repository; lifetime_seconds is a whole number from 60 to 604800."
   }
   validation {
     condition     = alltrue([for fleet in values(var.fleets) : contains(["organization", "repository", "enterprise"], fleet.github.level)])

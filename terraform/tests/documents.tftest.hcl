@@ -195,6 +195,15 @@ run "every_field" {
         github         = { level = "organization" }
         image_id       = "ami-0123456789abcdef0"
         instance_types = ["c7i.large", "c7a.large"]
+        pool = {
+          kind       = "standby"
+          eviction   = "newest"
+          repository = "octo-org/octo-repo"
+          schedules = [
+            { cron = "0 8 * * mon-fri", timezone = "Europe/Berlin", size = 10 },
+            { cron = "0 20 * * *", size = 0 },
+          ]
+        }
       }
       reusable = {
         labels         = ["reusable"]
@@ -205,7 +214,8 @@ run "every_field" {
         image          = { name = "runner-*", owners = ["self", "123456789012"] }
         instance_types = ["t3.small"]
         subnets        = ["subnet-3"]
-        agent          = { runner_work_folder = "/data/work" }
+        agent          = { runner_work_folder = "/data/work", max_lifetime_seconds = 86400 }
+        pool           = { kind = "idle", size = 1 }
       }
       whole = {
         labels              = ["self-hosted", "linux", "x64", "big"]
@@ -280,6 +290,13 @@ run "every_field" {
       { fleet = "whole" },
     ))
     error_message = "agent.json: ${local.agent_config_text["whole"]}"
+  }
+
+  assert {
+    condition = jsonencode([for fleet in ["linux-x64", "reusable", "whole"] : try(jsondecode(local.agent_config_text[fleet]).pool, null)]) == jsonencode([
+      { kind = "standby", lifetime_seconds = 14400 }, { kind = "idle" }, null,
+    ])
+    error_message = "an agent knows what its instance is kept ready for"
   }
 
   assert {
