@@ -48,7 +48,7 @@ locals {
       DAYFLY_LIMIT_SSM_PER_SECOND    = var.limits.ssm_per_second
       DAYFLY_LIMIT_GITHUB_PER_MINUTE = var.limits.github_per_minute
     })
-    lifecycle = merge(local.environment_all, local.environment_github, local.environment_registrations, {
+    lifecycle = merge(local.environment_all, local.environment_fleets, local.environment_github, local.environment_registrations, {
       DAYFLY_DEAD_LETTER_QUEUE_URL = local.dead_letter_queue_urls["lifecycle"]
     })
     reconcile = local.environment_reconcile

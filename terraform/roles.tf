@@ -174,7 +174,7 @@ locals {
       },
     ])
     lifecycle = concat(local.may_read_secrets, local.may_take_back_from_s3, [
-      local.may_use_ledger, local.may_wake, local.may_be_the_app, local.may_take_from["lifecycle"],
+      local.may_use_ledger, local.may_wake, local.may_read_fleets, local.may_be_the_app, local.may_take_from["lifecycle"],
       local.may_put_aside["lifecycle"],
       {
         Sid      = "TakeBackRegistrations"

@@ -139,7 +139,7 @@ const VARIABLES: [(&str, &[Role]); 37] = [
     ("DAYFLY_TABLE", &Role::WITH_LEDGER),
     ("DAYFLY_WAKE_QUEUE_URL", &Role::WITH_LEDGER),
     ("DAYFLY_DEAD_LETTER_QUEUE_URL", &[]),
-    ("DAYFLY_FLEETS", &[Role::Webhook, Role::ScaleUp, Role::Reconcile, Role::Housekeep]),
+    ("DAYFLY_FLEETS", &[Role::Webhook, Role::ScaleUp, Role::Lifecycle, Role::Reconcile, Role::Housekeep]),
     ("DAYFLY_WEBHOOK_SECRET_PARAMETER", &[Role::Webhook]),
     // Or the token; the webhook asks GitHub only about some jobs.
     ("DAYFLY_GITHUB_APPS", &[Role::ScaleUp, Role::Lifecycle, Role::Reconcile]),

@@ -161,6 +161,7 @@ async fn lifecycle(config: &Config) -> anyhow::Result<()> {
     let ssm = aws_sdk_ssm::Client::new(&sdk);
     let ledger = DynamoLedger::new(&aws_sdk_dynamodb::Client::new(&sdk), &config.table);
     let deps = lifecycle::Deps {
+        fleets: fleets(config, &sdk).await?,
         github: LazyApp::new(ssm.clone(), config.github.clone(), ledger.clone()),
         ledger,
         handover: stores(config, &sdk, ssm),

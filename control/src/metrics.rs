@@ -40,6 +40,8 @@ pub enum Metric {
     LaunchErrors,
     /// Runners that got their registration, by `Fleet`.
     Registrations,
+    /// Instances of a pool that were given to jobs, by `Fleet`.
+    PoolClaims,
     /// Requests that GitHub still allows in this hour.
     GitHubRemaining,
     /// Milliseconds of each invocation.
@@ -63,7 +65,7 @@ enum Unit {
 
 impl Metric {
     /// All metrics.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Jobs,
         Self::QueueTime,
         Self::InstancesAsked,
@@ -71,6 +73,7 @@ impl Metric {
         Self::CapacityErrors,
         Self::LaunchErrors,
         Self::Registrations,
+        Self::PoolClaims,
         Self::GitHubRemaining,
         Self::Duration,
         Self::Refused,
@@ -90,6 +93,7 @@ impl Metric {
             Self::CapacityErrors => "CapacityErrors",
             Self::LaunchErrors => "LaunchErrors",
             Self::Registrations => "Registrations",
+            Self::PoolClaims => "PoolClaims",
             Self::GitHubRemaining => "GitHubRemaining",
             Self::Duration => "Duration",
             Self::Refused => "Refused",

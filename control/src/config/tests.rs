@@ -58,7 +58,7 @@ fn each_handler_requires_what_it_uses_and_no_more() {
         ),
         (
             Role::Lifecycle,
-            "DAYFLY_DEPLOYMENT DAYFLY_TABLE DAYFLY_WAKE_QUEUE_URL DAYFLY_GITHUB_APPS \
+            "DAYFLY_DEPLOYMENT DAYFLY_TABLE DAYFLY_WAKE_QUEUE_URL DAYFLY_FLEETS DAYFLY_GITHUB_APPS \
                            DAYFLY_REGISTRATION_PREFIX",
         ),
         (

@@ -356,7 +356,7 @@ pub fn resolved_in_part(
         .map(|instance| Runner {
             fleet: reservation.fleet.clone(),
             instance: instance.clone(),
-            state: RunnerState::Launched,
+            state: if reservation.standby { RunnerState::Warming } else { RunnerState::Launched },
             reservation: reservation.token(),
             market: reservation.market,
             asks: reservation.asks.clone(),

@@ -29,6 +29,7 @@ pub mod jobs;
 pub mod launch;
 pub mod offers;
 pub mod plan;
+pub mod pool;
 pub mod reconcile;
 pub mod refusals;
 pub mod releases;

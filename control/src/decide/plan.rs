@@ -6,6 +6,8 @@
 //! launch = clamp(demand - supply, 0, max - alive)
 //! ```
 //!
+//! What is missing is taken from the pool first ([`super::pool`]), then launched; what room is left then fills the pool.
+//!
 //! A runner can only take jobs of the owner it is registered for, and only those whose labels it carries. So demand and
 //! supply are counted apart for each owner (scope) and what its jobs ask for beyond the fleet. Where `max` leaves too
 //! little for all, those whose job has waited longest come first; those for whom EC2 has nothing at present, or to whom
@@ -16,11 +18,12 @@ use crate::{
     clock::{Millis, seconds},
     decide::{
         offers::{self, Choice, choose},
+        pool::Ready,
         refusals,
         runners::RunnerState,
         wishes::{Unwished, Wishes},
     },
-    fleets::{Fleet, Market, Scope, Target},
+    fleets::{Fleet, Market, PoolKind, Scope, Target},
     ledger::{LastPlan, Manual, Marker, Reservation, Runner, View},
 };
 
@@ -39,6 +42,10 @@ const CLOCK_TOLERANCE: Millis = 1000;
 pub struct Plan {
     /// What to launch: each a reservation of its own.
     pub launches: Vec<Wanted>,
+    /// Instances of the pool that jobs get, which are to be registered.
+    pub claims: Vec<Claim>,
+    /// Instances of the pool that nobody needs.
+    pub surplus: Vec<Runner>,
     /// The jobs that it launches for, some of which may have runners already.
     pub jobs: Vec<u64>,
     /// Jobs past the fleet's delay, and runners that people asked for.
@@ -104,8 +111,21 @@ pub struct Wanted {
     pub market: Market,
     /// Names of the offers that are not to be asked for.
     pub without: Vec<String>,
+    /// Whether they stand by, for the fleet's pool.
+    pub standby: bool,
     /// How many, at most [`LARGEST_RESERVATION`].
     pub count: u32,
+}
+
+/// An instance of the pool, and for what it is to be registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// It, as it was read.
+    pub runner: Runner,
+    /// Who its job is of.
+    pub target: Target,
+    /// What its job asks for beyond the fleet.
+    pub asks: Vec<String>,
 }
 
 /// Plans for `fleet`, whose level is `view`.
@@ -120,10 +140,26 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
     // What the whole fleet was refused is tried out by one instance too.
     let mut trials = if view.meta.last_error.is_some() { u64::from(view.reservations.is_empty()) } else { u64::MAX };
     let mut plan = Plan::default();
-    for need in needs {
-        plan.demand += need.demand;
-        plan.supply += need.supply;
-        let missing = need.demand.saturating_sub(need.supply);
+    let mut ready = Ready::of(view, now);
+    let spare = spare(fleet, &needs);
+    // The pool is last: what it lacks is known when the jobs have theirs.
+    for need in needs.into_iter().chain(pool_need(fleet)) {
+        let mut missing = need.demand.saturating_sub(need.supply);
+        if need.pool.is_some() {
+            let (lacks, surplus) = ready.compare(fleet, plan.held_back, spare, now);
+            plan.surplus = if cooling { Vec::new() } else { surplus };
+            missing = lacks;
+        } else {
+            plan.demand += need.demand;
+            plan.supply += need.supply;
+            let claims = claims(fleet, view, &need, missing.min(trials), &mut ready, now);
+            if !claims.is_empty() {
+                missing -= claims.len() as u64;
+                trials = trials.saturating_sub(claims.len() as u64);
+                plan.jobs.extend(&need.jobs);
+                plan.claims.extend(claims);
+            }
+        }
         if missing == 0 {
             continue;
         }
@@ -146,7 +182,7 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
         let (market, without) = match choice {
             Choice::Ask { market, without } => (market, without),
             Choice::Wait(until) => {
-                plan.put_off(missing, until);
+                plan.put_off(if need.pool.is_some() { 0 } else { missing }, until);
                 continue;
             }
         };
@@ -159,14 +195,23 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
         }
         trials = trials.saturating_sub(launch);
         room -= launch;
-        plan.held_back += missing - fits;
-        if launch > 0 {
+        if need.pool.is_none() {
+            plan.held_back += missing - fits;
+        }
+        if launch > 0 && !need.jobs.iter().any(|job| plan.jobs.contains(job)) {
             plan.jobs.extend(&need.jobs);
         }
         let mut want = |market, without: &Vec<String>, count| {
             let (target, asks) = (&need.target, &need.asks);
-            let wanted =
-                |count| Wanted { target: target.clone(), asks: asks.clone(), market, without: without.clone(), count };
+            let standby = need.pool == Some(PoolKind::Standby);
+            let wanted = |count| Wanted {
+                target: target.clone(),
+                asks: asks.clone(),
+                market,
+                without: without.clone(),
+                standby,
+                count,
+            };
             plan.launches.extend(split(count).map(wanted));
         };
         // Where there is no on-demand either, spot is better than nothing.
@@ -183,6 +228,37 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
         want(market, &without, left);
     }
     plan
+}
+
+/// Which instances of the pool the jobs of `need` get, `most` of them. None where GitHub gives its owner no runners, and
+/// one where that is to be tried out.
+fn claims(fleet: &Fleet, view: &View, need: &Need, most: u64, ready: &mut Ready<'_>, now: Millis) -> Vec<Claim> {
+    let (scope, breakers) = (&need.target.scope, &view.offers.breakers);
+    let allowed = Wishes::read(need.asks.iter().map(String::as_str), &fleet.steering).is_ok();
+    if !allowed || refusals::open(breakers, scope, &need.asks, now).is_some() {
+        return Vec::new();
+    }
+    let trial = refusals::is_due(breakers, scope, &need.asks, now);
+    let most = if trial { most.min(u64::from(!need.on_the_way)) } else { most };
+    let claim = |runner| Claim { runner, target: need.target.clone(), asks: need.asks.clone() };
+    ready.take(most, &need.asks).into_iter().map(claim).collect()
+}
+
+/// Idle runners, or such as are on the way, of the pool's owner beyond what its jobs need.
+fn spare(fleet: &Fleet, needs: &[Need]) -> u64 {
+    let scope = fleet.pool.as_ref().map(|pool| fleet.pool_scope(pool));
+    let own = needs.iter().filter(|need| need.asks.is_empty() && Some(&need.target.scope) == scope.as_ref());
+    own.map(|need| need.supply.saturating_sub(need.demand)).sum()
+}
+
+/// The pool's own, for what no job needs. Without a pool there may be instances of one that was.
+fn pool_need(fleet: &Fleet) -> Option<Need> {
+    let (scope, kind) = match &fleet.pool {
+        Some(pool) => (fleet.pool_scope(pool), pool.kind),
+        None => (fleet.scope_for(""), PoolKind::Standby),
+    };
+    let target = fleet.target(scope, None);
+    Some(Need { target, asks: vec![], jobs: vec![], demand: 0, supply: 0, on_the_way: false, pool: Some(kind) })
 }
 
 /// What to ask EC2 for; nothing where it has refused for good what these jobs ask.
@@ -221,6 +297,8 @@ struct Need {
     supply: u64,
     /// Whether some of the supply is not registered yet.
     on_the_way: bool,
+    /// What is to be ready, where it is for no job.
+    pool: Option<PoolKind>,
 }
 
 /// All needs, those with the oldest job first.
@@ -250,7 +328,8 @@ fn needs(fleet: &Fleet, view: &View, now: Millis) -> Vec<Need> {
         need.demand += u64::from(missing);
         need.target = fleet.target(need.target.scope.clone(), need.target.installation.or(manual.installation));
     }
-    for reservation in &view.reservations {
+    // What is launched for the pool may be claimed once it is there; no job relies upon it before.
+    for reservation in view.reservations.iter().filter(|it| !it.standby) {
         let need = need_of(&mut needs, fleet, &reservation.scope, &reservation.asks);
         (need.supply, need.on_the_way) = (need.supply + u64::from(reservation.count), true);
     }
@@ -272,7 +351,7 @@ fn need_of<'a>(needs: &'a mut Vec<Need>, fleet: &Fleet, scope: &Scope, asks: &[S
     let at = needs.iter().position(|need| need.target.scope == *scope && need.asks == asks).unwrap_or_else(|| {
         let target = fleet.target(scope.clone(), None);
         let (asks, jobs) = (asks.to_vec(), Vec::new());
-        needs.push(Need { target, asks, jobs, demand: 0, supply: 0, on_the_way: false });
+        needs.push(Need { target, asks, jobs, demand: 0, supply: 0, on_the_way: false, pool: None });
         needs.len() - 1
     });
     &mut needs[at]
@@ -298,7 +377,12 @@ fn is_supply(runner: &Runner, now: Millis) -> bool {
     match runner.state {
         RunnerState::Launched | RunnerState::Registered => runner.boot_deadline > now,
         RunnerState::Spent => runner.expires.is_none_or(|expires| expires > seconds(now)),
-        RunnerState::Busy | RunnerState::Gone => false,
+        RunnerState::Busy
+        | RunnerState::Gone
+        | RunnerState::Warming
+        | RunnerState::Standby
+        | RunnerState::Withdrawn
+        | RunnerState::Retiring => false,
     }
 }
 

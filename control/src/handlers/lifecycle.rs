@@ -18,6 +18,7 @@ use super::batch::{GivenBack, receive_count, sent_at};
 use crate::{
     clock::{Clock, Millis},
     decide::events,
+    fleets::Fleets,
     github::GitHub,
     handover::Handover,
     ledger::{ATTEMPTS, Committed, Failure, Heard, Ledger, LedgerError, Meta},
@@ -37,6 +38,8 @@ const LONGEST_FAILURE_WAIT: Duration = Duration::from_mins(5);
 /// What the handler works with.
 #[derive(Debug)]
 pub struct Deps<L, G, H, W, C> {
+    /// The fleets.
+    pub fleets: Fleets,
     /// The ledger.
     pub ledger: L,
     /// GitHub; asked only about runners that had no job.

@@ -2,13 +2,14 @@
 //!
 //! [`look`] takes over what a dead invocation left, plans and reserves; [`fulfil`] launches a reservation's instances
 //! and writes them down; [`register`] hands each its registration; [`doubts`] asks GitHub about jobs that the webhook could
-//! not tell all of. [`pace`] says when each may, [`refusals`] notes what EC2 and GitHub refuse. A crash between any two of
+//! not tell all of; [`pool`] gives jobs what is ready. [`pace`] says when each may, [`refusals`] notes what EC2 and GitHub refuse. A crash between any two of
 //! these leaves a reservation or a runner whose lease runs out, and the next look takes it over.
 
 mod doubts;
 mod fulfil;
 mod look;
 mod pace;
+mod pool;
 mod refusals;
 mod register;
 

@@ -243,6 +243,7 @@ pub(super) fn from_reservation(it: &Reservation) -> Item {
         .maybe("market", it.market.map(|it| it.name().to_owned()))
         .texts("without", &it.without)
         .texts("asks", &it.asks)
+        .number("standby", it.standby.then_some(1))
         .text("scope", it.scope.to_string())
         .number("installation_id", it.installation)
         .maybe("trace", it.trace.clone())
@@ -261,6 +262,7 @@ pub(super) fn to_reservation(item: &Item) -> Result<Reservation, BadItem> {
         market: fields.market()?,
         without: fields.texts("without"),
         asks: fields.texts("asks"),
+        standby: fields.maybe_number("standby").is_some(),
         scope: fields.text("scope")?.parse().map_err(|_| fields.bad("scope"))?,
         installation: fields.maybe_number("installation_id"),
         trace: fields.text("trace").ok(),

@@ -69,6 +69,7 @@ impl MemoryLedger {
                 let meta = self.metas.get(fleet).cloned().unwrap_or_default();
                 meta.rev == *rev && (*rev == 0 || meta.alive + u64::from(*count) <= *max)
             }
+            Write::Advance { fleet, rev } => self.metas.get(fleet).map_or(0, |meta| meta.rev) == *rev,
             Write::PutReservation(it) => reservation(it),
             Write::DropReservation(it) => it.version > 0 && reservation(it),
             Write::PutRunner(it) => runner(it),
@@ -105,6 +106,7 @@ impl MemoryLedger {
                 meta.rev += 1;
                 meta.alive += u64::from(count);
             }
+            Write::Advance { fleet, .. } => self.metas.entry(fleet).or_default().rev += 1,
             Write::StillQueued { .. } => {}
             Write::Free { fleet, count, ran_job, failure } => {
                 assert!(count == 0 || self.metas.contains_key(&fleet), "a fleet with instances has a meta item");

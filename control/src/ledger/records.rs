@@ -199,6 +199,8 @@ pub struct Reservation {
     pub without: Vec<String>,
     /// What the job asks for beyond its fleet.
     pub asks: Vec<String>,
+    /// Whether its instances stand by, for a pool, and are given to jobs later.
+    pub standby: bool,
     /// Who the runners are for.
     pub scope: Scope,
     /// The App's installation there, as a webhook named it.
@@ -375,6 +377,13 @@ pub enum Write {
         at: Millis,
         /// The plan that it comes from, to be told to whoever asks.
         plan: Option<LastPlan>,
+    },
+    /// Moves `rev`, if it is unmoved, and counts nothing: for what is decided by the whole level and launches nothing.
+    Advance {
+        /// The fleet.
+        fleet: String,
+        /// `rev` as read.
+        rev: u64,
     },
     /// Counts this many instances less.
     Free {

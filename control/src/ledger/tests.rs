@@ -47,6 +47,7 @@ pub(crate) fn reservation(fleet: &str, id: &str, count: u32) -> Reservation {
         market: Some(Market::OnDemand),
         without: vec![],
         asks: vec![],
+        standby: false,
         scope: "orgs/octo-org".parse().unwrap(),
         installation: Some(77),
         trace: None,

@@ -28,6 +28,8 @@ pub const LABELS: [&str; 3] = ["self-hosted", "linux", "x64"];
 /// Labels of the jobs that the fleet `impatient` takes, whose agents wait for a registration for three seconds only, and
 /// let jobs ask the metadata service.
 pub(crate) const IMPATIENT: [&str; 3] = ["self-hosted", "linux", "impatient"];
+/// Labels of a fleet with a pool.
+pub(crate) const STANDBY: [&str; 3] = ["self-hosted", "linux", "standby"];
 /// Labels of the jobs that the fleet `fleeting` takes, whose runners retire after three seconds without a job.
 pub(crate) const FLEETING: [&str; 3] = ["self-hosted", "linux", "fleeting"];
 /// Labels of the jobs that the fleet `spot` takes: spot instances, whose jobs are asked to stop five seconds before the end.
@@ -257,6 +259,9 @@ fn variables(endpoint: &str, github: &str, control_zip: &Path, secret: &SecretSt
         json!({ "handover": "s3" }),
         json!({ "ephemeral": false }),
     ];
+    fleets["standby"] = fleet(&STANDBY, "on-demand", json!({ "claim_seconds": 60, "heartbeat_seconds": 5 }));
+    fleets["standby"]["pool"] =
+        json!({ "kind": "standby", "size": 0, "repository": "octo-org/octo-repo", "lifetime_seconds": 600 });
     for ((name, label, max), more) in STORM_FLEETS.into_iter().zip(own) {
         fleets[name] = storm(&["self-hosted", label], max, more);
     }

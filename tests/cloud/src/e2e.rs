@@ -10,6 +10,7 @@ mod many;
 mod reusable;
 mod rough;
 mod secrets;
+mod standby;
 mod steps;
 mod storm;
 
@@ -46,6 +47,7 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
         test!(secrets::a_job_finds_no_registration),
         test!(machines::a_failing_job_ends_its_machine_too),
         test!(machines::an_agent_without_registration_gives_up_and_the_job_still_runs),
+        test!(standby::a_job_gets_an_instance_that_stands_by),
     ];
     match machines {
         Machines::Systemd => tests.extend([

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     decide::runners::RunnerState,
+    fleets::tests::{fleet, fleets},
     ledger::{
         Manual, Marker, Meta, Runner,
         tests::{instance, marker, runner},
@@ -22,6 +23,7 @@ use crate::{
     },
 };
 
+mod pool;
 mod reusable;
 mod words;
 
@@ -64,7 +66,8 @@ fn message(body: &Value, sender: &str, received: u32) -> SqsMessage {
 
 fn deps(port: &Port) -> Deps<Port, Port, Port, Port, Port> {
     let p = || port.clone();
-    Deps { ledger: p(), github: p(), handover: p(), wake: p(), metrics: Metrics::default(), clock: p() }
+    let fleets = fleets([fleet("linux-x64")]);
+    Deps { fleets, ledger: p(), github: p(), handover: p(), wake: p(), metrics: Metrics::default(), clock: p() }
 }
 
 fn handled(port: &Port, message: SqsMessage) -> (usize, Vec<Value>) {
@@ -145,7 +148,9 @@ fn a_word_counts_from_when_it_was_said() {
         let mut batch = SqsEvent::default();
         batch.records = vec![message];
         let p = || port.clone();
-        let deps = Deps { ledger: p(), github: p(), handover: p(), wake: p(), metrics: Metrics::default(), clock: p() };
+        let fleets = fleets([fleet("linux-x64")]);
+        let (metrics, clock) = (Metrics::default(), p());
+        let deps = Deps { fleets, ledger: p(), github: p(), handover: p(), wake: p(), metrics, clock };
         assert!(run(handle(&deps, &batch)).batch_item_failures.is_empty());
         let heard = port.0.census.heard.borrow().values().copied().collect::<Vec<_>>();
         assert_eq!(heard, [expected], "{sent_at}");

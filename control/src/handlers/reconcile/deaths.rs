@@ -90,7 +90,8 @@ async fn sight<P: Ports>(run: &Run<'_, P>, runner: &Runner, ec2: AtEc2, memory: 
         return it;
     }
     if runner.state != RunnerState::Busy {
-        it.unclaimed = is_unclaimed(run, runner, memory).await;
+        // Where none was ever made, none was claimed.
+        it.unclaimed = runner.state.is_unregistered() || is_unclaimed(run, runner, memory).await;
     }
     // After the registration was taken away: who had claimed it by then is online, or will be.
     it.github = match &runner.scope {

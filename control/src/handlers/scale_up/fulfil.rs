@@ -93,6 +93,8 @@ async fn answered<P: Ports>(
     if runners.len() < launched.instances.len() {
         outcome = outcome.and(Outcome::at(deps.clock.now()));
     }
+    // What stands by is registered when a job comes.
+    let runners: Vec<Runner> = runners.into_iter().filter(|it| it.state == RunnerState::Launched).collect();
     let turns = pace::registrations(deps, task, runners.len()).await;
     let registered = join_all(runners.into_iter().zip(turns).map(|(runner, turn)| register(deps, task, runner, turn)));
     let rest = async {

@@ -269,7 +269,14 @@ async fn note<P: Ports>(
             // It has a job: by this registration, or by an earlier one that a killed invocation handed over, and then
             // nobody claims this one.
             Some(RunnerState::Busy) => deps.handover.exists(task.fleet.handover, &instance).await?,
-            Some(RunnerState::Launched | RunnerState::Registered) => false,
+            Some(
+                RunnerState::Launched
+                | RunnerState::Registered
+                | RunnerState::Warming
+                | RunnerState::Standby
+                | RunnerState::Withdrawn
+                | RunnerState::Retiring,
+            ) => false,
         };
         if unwanted {
             warn!(fleet.name = fleet, instance.id = instance, "Took back a registration that {instance} does not need");

@@ -1,6 +1,7 @@
 mod calls;
 mod offers;
 mod outcomes;
+mod pool;
 mod refusals;
 
 use std::time::Duration;

@@ -30,6 +30,7 @@ fn every_record_comes_back_with_its_next_version() {
         assert_eq!(to_doubt(&from_doubt(&it)).unwrap(), it);
     }
     let it = Reservation {
+        standby: true,
         group: 1,
         market: Some(Market::Spot),
         without: vec!["spot/subnet-1/c7i.large".into()],

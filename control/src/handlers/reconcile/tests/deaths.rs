@@ -139,3 +139,32 @@ fn a_runner_that_moves_while_it_is_looked_at_is_not_ended() {
     };
     assert!(!meanwhile(webhook), "its job's webhook comes");
 }
+
+#[test]
+fn one_that_stands_by_and_dies_in_silence_frees_its_place() {
+    for state_before in [RunnerState::Warming, RunnerState::Standby, RunnerState::Withdrawn] {
+        let port = world();
+        runner_of(&port, 1, state_before, 30 * MINUTE);
+        hear(&port, 1);
+        minutes(&port, 9);
+        assert_eq!((state(&port, 1), alive(&port)), (Some(state_before), 1));
+        woken(&port);
+        minutes(&port, 1);
+        assert_eq!((state(&port, 1), alive(&port)), (None, 0));
+        assert!(woken(&port) > 0 && !is_ended(&port, 1), "there is nothing to end");
+    }
+}
+
+#[test]
+fn one_that_stands_by_and_hangs_is_ended_since_it_never_had_a_registration() {
+    for state_before in [RunnerState::Warming, RunnerState::Standby, RunnerState::Withdrawn] {
+        let port = world();
+        runner_of(&port, 1, state_before, 30 * MINUTE);
+        instance_of(&port, 1, AtEc2::Running, 30 * MINUTE);
+        hear(&port, 1);
+        minutes(&port, 9);
+        assert!(!is_ended(&port, 1), "it was heard of");
+        minutes(&port, 1);
+        assert_eq!((state(&port, 1), alive(&port), is_ended(&port, 1)), (None, 0, true), "{state_before:?}");
+    }
+}

@@ -55,6 +55,7 @@ fn claim(port: &Port) -> bool {
     let mut runners = port.0.runners.borrow_mut();
     match it.grant {
         Grant::Jit { .. } => runners.get_mut(&it.runner_name).unwrap().online = true,
+        Grant::Leave { .. } => return false,
         Grant::Token { labels, .. } => {
             runners.insert(it.runner_name, Registered { id: 7, online: true, busy: false, labels });
         }
