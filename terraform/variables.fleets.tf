@@ -223,10 +223,10 @@ variable "fleets" {
   validation {
     condition = alltrue([for fleet in [for fleet in values(var.fleets) : fleet if fleet.pool != null] :
       (fleet.pool.kind != "idle" || (!fleet.ephemeral && coalesce(fleet.agent.max_lifetime_seconds, 0) > 0))
-      && (fleet.github.owner != null || fleet.pool.repository != null)
+      && (fleet.github.owner != null || fleet.pool.repository != null) && coalesce(fleet.agent.heartbeat_seconds, 60) <= 120
       && floor(fleet.pool.lifetime_seconds) == fleet.pool.lifetime_seconds && fleet.pool.lifetime_seconds >= 60 && fleet.pool.lifetime_seconds <= 604800
     ])
-    error_message = "fleets[*].pool: \"idle\" needs ephemeral = false and an agent.max_lifetime_seconds, by which each ends for good; without a github.owner there is a repository; lifetime_seconds is a whole number from 60 to 604800."
+    error_message = "fleets[*].pool: \"idle\" needs ephemeral = false and an agent.max_lifetime_seconds, by which each ends for good; without a github.owner there is a repository; agent.heartbeat_seconds is at most 120, since what is silent for longer is not counted; lifetime_seconds is a whole number from 60 to 604800."
   }
   validation {
     condition     = alltrue([for fleet in values(var.fleets) : contains(["organization", "repository", "enterprise"], fleet.github.level)])

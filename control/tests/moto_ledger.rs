@@ -99,6 +99,7 @@ async fn reserve(ledger: &DynamoLedger, fleet: &Fleet, planner: u64) -> Result<u
             market: Some(wanted.market),
             without: wanted.without,
             asks: wanted.asks,
+            standby: wanted.standby,
             scope: wanted.target.scope,
             installation: wanted.target.installation,
             trace: None,

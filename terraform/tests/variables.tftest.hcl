@@ -335,6 +335,14 @@ run "pool_without_an_end" {
   }
 }
 
+run "pool_that_is_silent" {
+  command         = plan
+  expect_failures = [var.fleets]
+  variables {
+    fleets = { a = { labels = ["a"], max = 1, pool = { kind = "standby", size = 1 }, agent = { heartbeat_seconds = 121 }, github = { level = "organization", owner = "octo-org" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
+  }
+}
+
 run "pool_of_nobody" {
   command         = plan
   expect_failures = [var.fleets]

@@ -83,7 +83,7 @@ impl Plan {
         LastPlan {
             at: now,
             demand: self.demand,
-            supply: self.supply,
+            supply: self.supply + self.claims.len() as u64,
             launched: self.launched(),
             held_back: self.held_back,
             max: fleet.max,
@@ -95,7 +95,8 @@ impl Plan {
 /// What is told of a look that found the fleet paused.
 #[must_use]
 pub fn paused(fleet: &Fleet, view: &View, now: Millis) -> LastPlan {
-    let Plan { demand, supply, .. } = plan(fleet, view, now);
+    let plan = plan(fleet, view, now);
+    let (demand, supply) = (plan.demand, plan.supply + plan.claims.len() as u64);
     let paused_until = view.meta.paused_until;
     LastPlan { at: now, demand, supply, launched: 0, held_back: 0, max: fleet.max, paused_until }
 }

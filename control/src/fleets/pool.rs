@@ -95,8 +95,8 @@ impl Schedule {
         // Where the clocks were put back since, later civil times have come already.
         let latest = self.zone.to_offset(before).max(self.zone.to_offset(now)).to_datetime(now);
         let times = self.cron.iter_before(latest.checked_add(jiff::SignedDuration::from_secs(1)).ok()?);
-        let moments = times.take(MOST_TIMES).filter_map(|civil| Some((moment(&self.zone, civil)?, civil)));
-        moments.into_iter().find(|(moment, _)| *moment <= now)
+        let mut moments = times.take(MOST_TIMES).filter_map(|civil| Some((moment(&self.zone, civil)?, civil)));
+        moments.find(|(moment, _)| *moment <= now)
     }
 }
 

@@ -12,6 +12,8 @@ use super::{
 use crate::decide::wishes::is_wish;
 
 const LABELS: &str = "a list of at least one label, without commas and not of the form dayfly-<what>=<value>";
+/// The most instances that a fleet may have.
+const MOST_INSTANCES: u64 = 10_000;
 /// What [`is_repository`] allows.
 const REPOSITORY_NAME: &str = "\"owner/repo\"";
 const REPOSITORY: &str = "a list of \"owner/repo\" with * for any characters, such as \"owner/*\"";
@@ -61,7 +63,7 @@ fn fleet(fields: &mut Fields<'_>) -> Fleet {
             Steering::default()
         },
         ephemeral: fields.flag_or("ephemeral", true),
-        max: fields.number("max", 1..=10_000),
+        max: fields.number("max", 1..=MOST_INSTANCES),
         delay_seconds: fields.number_or("delay_seconds", 0, 0..=900),
         boot_seconds: fields.number_or("boot_seconds", 300, 30..=3600),
         cooldown_seconds: fields.number_or("cooldown_seconds", 0, 0..=900),
@@ -71,7 +73,10 @@ fn fleet(fields: &mut Fields<'_>) -> Fleet {
         launch: launch::launch(&mut fields.object("launch")),
     };
     if fields.get("pool").is_some() {
-        fleet.pool = Some(pool::pool(&mut fields.object("pool"), fleet.max, reusable, &fleet.github));
+        // A bad `max` has been refused above, and is no reason to refuse more.
+        let good = fields.get("max").and_then(Value::as_u64).filter(|max| *max == fleet.max);
+        let most = good.unwrap_or(MOST_INSTANCES);
+        fleet.pool = Some(pool::pool(&mut fields.object("pool"), most, reusable, &fleet.github));
     }
     fleet
 }

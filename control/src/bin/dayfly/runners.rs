@@ -25,7 +25,7 @@ pub(crate) struct Runners {
     #[arg(long)]
     fleet: Option<String>,
     /// In this state alone.
-    #[arg(long, value_parser = ["launched", "registered", "busy", "spent", "gone"])]
+    #[arg(long, value_parser = RunnerState::ALL.map(RunnerState::name))]
     state: Option<String>,
     #[command(flatten)]
     show: Show,
@@ -54,8 +54,8 @@ fn list(runners: &[Runner], now: Millis) -> List {
 
 fn row(it: &Runner, now: Millis) -> Vec<Cell> {
     let light = match it.state {
-        RunnerState::Launched => Light::Waiting,
-        RunnerState::Registered => Light::Plain,
+        RunnerState::Launched | RunnerState::Warming => Light::Waiting,
+        RunnerState::Registered | RunnerState::Standby => Light::Plain,
         RunnerState::Busy => Light::Busy,
         _ => Light::Over,
     };

@@ -57,10 +57,12 @@ fn told(plan: &Plan) -> (Vec<u64>, u64, u64, Vec<u64>) {
     (claims, launched(false), launched(true), plan.surplus.iter().map(number).collect())
 }
 
+/// Jobs, runners, the pool's size -> claimed, launched for jobs, for the pool, surplus.
+type Case<'a> = (u64, &'a [RunnerState], u64, Vec<u64>, u64, u64, Vec<u64>);
+
 #[test]
 fn jobs_get_what_stands_by_then_what_boots_and_the_rest_is_launched() {
-    // Jobs, runners, the pool's size -> claimed, launched for jobs, for the pool, surplus.
-    let cases: [(u64, &[RunnerState], u64, Vec<u64>, u64, u64, Vec<u64>); 9] = [
+    let cases: [Case<'_>; 9] = [
         (0, &[], 2, vec![], 0, 2, vec![]),
         (0, &[Standby, Warming], 2, vec![], 0, 0, vec![]),
         (1, &[Warming, Standby, Standby], 2, vec![1], 0, 0, vec![]),
@@ -74,6 +76,7 @@ fn jobs_get_what_stands_by_then_what_boots_and_the_rest_is_launched() {
     for (i, (queued, states, size, claims, jobs, pool, surplus)) in cases.into_iter().enumerate() {
         let planned = plan(&pooled(size), &view(queued, states), NOW);
         assert_eq!(told(&planned), (claims, jobs, pool, surplus), "case {i}");
+        assert_ne!(planned.told(&pooled(size), NOW).reason(), "later", "case {i}: no job waits");
     }
 }
 

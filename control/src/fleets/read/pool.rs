@@ -54,9 +54,7 @@ fn kind(fields: &mut Fields<'_>, reusable: bool) -> PoolKind {
 }
 
 fn size(fields: &mut Fields<'_>, max: u64) -> u64 {
-    // A bad `max` has been refused already.
-    let most = max.max(1);
-    fields.number("size", 0..=most)
+    fields.number("size", 0..=max)
 }
 
 /// None where it has a mistake.

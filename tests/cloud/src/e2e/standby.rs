@@ -11,6 +11,7 @@ use super::steps::LIMIT;
 use super::{ended, queue};
 use crate::cloud::{Cloud, STANDBY, job};
 use crate::life;
+use crate::ui::Ui;
 
 /// The fleet. Its pool has no instance by default, so that other tests find nothing.
 const FLEET: &str = "standby";
@@ -35,13 +36,11 @@ async fn claims(cloud: &Cloud) -> Result<()> {
     let done = ended(cloud, &jobs, LIMIT).await?;
     life::ran_once(&done[0]).map_err(anyhow::Error::msg)?;
     let started = done[0].started_at.context("when it began")?;
-    let waited = started.as_millisecond() - done[0].created_at.as_millisecond();
-    // For whoever reads the run: the number that a pool is about.
-    #[expect(clippy::print_stdout, reason = "a test's own words")]
-    {
-        println!("standby claim: {} from the webhook to the running job", life::seconds(waited));
-    }
-    ensure!(u128::try_from(waited)? < SOON.as_millis(), "the job waited for {waited} ms");
+    let waited = u64::try_from(started.as_millisecond() - done[0].created_at.as_millisecond())?;
+    let waited = Duration::from_millis(waited);
+    // The number that a pool is about, for whoever reads the run.
+    Ui::stdout().done("Standby", "claimed: from the webhook to the running job", waited);
+    ensure!(waited < SOON, "the job waited for {} ms", waited.as_millis());
     reached(cloud, &[("standby", 2)]).await?;
     let launched = cloud.aws.instances().await?.len() - before;
     ensure!(launched == 1, "{launched} instances were launched in the place of one");
