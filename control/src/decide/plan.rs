@@ -144,7 +144,7 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
     let mut ready = Ready::of(view, now);
     let spare = spare(fleet, &needs);
     // The pool is last: what it lacks is known when the jobs have theirs.
-    for need in needs.into_iter().chain(pool_need(fleet)) {
+    for need in needs.into_iter().chain([pool_need(fleet)]) {
         let mut missing = need.demand.saturating_sub(need.supply);
         if need.pool.is_some() {
             let (lacks, surplus) = ready.compare(fleet, plan.held_back, spare, now);
@@ -253,13 +253,13 @@ fn spare(fleet: &Fleet, needs: &[Need]) -> u64 {
 }
 
 /// The pool's own, for what no job needs. Without a pool there may be instances of one that was.
-fn pool_need(fleet: &Fleet) -> Option<Need> {
+fn pool_need(fleet: &Fleet) -> Need {
     let (scope, kind) = match &fleet.pool {
         Some(pool) => (fleet.pool_scope(pool), pool.kind),
         None => (fleet.scope_for(""), PoolKind::Standby),
     };
     let target = fleet.target(scope, None);
-    Some(Need { target, asks: vec![], jobs: vec![], demand: 0, supply: 0, on_the_way: false, pool: Some(kind) })
+    Need { target, asks: vec![], jobs: vec![], demand: 0, supply: 0, on_the_way: false, pool: Some(kind) }
 }
 
 /// What to ask EC2 for; nothing where it has refused for good what these jobs ask.

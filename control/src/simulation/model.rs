@@ -360,11 +360,12 @@ impl Model {
 
     fn next_event(&self) -> Option<u64> {
         let lives = self.instances.values().map(|it| match it.life {
-            Life::Booting { until } | Life::Starting { until, .. } | Life::Retiring { until, .. } => until,
-            Life::Running { until, heartbeat, .. } => until.min(heartbeat),
+            Life::Booting { until }
+            | Life::Starting { until, .. }
+            | Life::Retiring { until, .. }
+            | Life::Leaving { until } => until,
+            Life::Running { until, heartbeat, .. } | Life::StandingBy { until, heartbeat } => until.min(heartbeat),
             Life::Claiming { since } => since + CLAIM_DEADLINE,
-            Life::StandingBy { until, heartbeat } => until.min(heartbeat),
-            Life::Leaving { until } => until,
             Life::Listening { since, .. } => since + IDLE_LIMIT,
         });
         let messages = self.wakes.iter().chain(&self.endings).map(|it| it.visible_at);

@@ -19,15 +19,15 @@ const LATER: DateTime = jiff::civil::date(2100, 1, 1).at(0, 0, 0, 0);
 /// Reads the pool of a fleet of at most `max` instances, whose runners are `reusable`.
 pub(super) fn pool(fields: &mut Fields<'_>, max: u64, reusable: bool, github: &GitHub) -> Pool {
     let kind = kind(fields, reusable);
-    let scheduled = fields.get("schedules").is_some();
+    let by_clock = fields.get("schedules").is_some();
     let schedules = fields.list("schedules", |it| schedule(it, max)).into_iter().flatten().collect();
-    if scheduled && fields.get("schedules").and_then(|it| it.as_array()).is_some_and(Vec::is_empty) {
+    if by_clock && fields.get("schedules").and_then(|it| it.as_array()).is_some_and(Vec::is_empty) {
         fields.refuse("schedules", "a list of at least one schedule, or size");
     }
-    if scheduled && fields.get("size").is_some() {
+    if by_clock && fields.get("size").is_some() {
         fields.refuse("size", "either size or schedules");
     }
-    let size = if scheduled { 0 } else { size(fields, max) };
+    let size = if by_clock { 0 } else { size(fields, max) };
     let eviction = fields.choice_or("eviction", Eviction::Oldest, &Eviction::WORDS);
     let repository = fields.optional("repository", REPOSITORY_NAME, is_repository);
     if repository.is_none() && github.owner.is_none() && github.level != Level::Enterprise {

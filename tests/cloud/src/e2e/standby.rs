@@ -84,7 +84,9 @@ async fn states(cloud: &Cloud) -> Result<BTreeMap<String, usize>> {
     let mut states = BTreeMap::new();
     for item in cloud.aws.items(&cloud.outputs.table).await? {
         let text = |name: &str| item[name]["S"].as_str().unwrap_or_default().to_owned();
-        if text("pk") == format!("fleet#{FLEET}") && text("sk").starts_with("runner#") {
+        let is_ours = text("pk") == format!("fleet#{FLEET}") && text("sk").starts_with("runner#");
+        // The echo of a message that came twice.
+        if is_ours && text("state") != "gone" {
             *states.entry(text("state")).or_default() += 1;
         }
     }
