@@ -141,8 +141,9 @@ pub fn stands_by(message: &Lifecycle) -> bool {
 #[must_use]
 pub fn heard(mut runner: Runner, now: Millis) -> Option<Write> {
     let heard = match runner.state {
-        // It was launched for a job, and nobody registers it any more: the pool has a use for it, or else withdraws it.
-        RunnerState::Launched if is_forgotten(&runner, now) => {
+        // It was launched for a job, and nobody registers it any more, or it never found its registration: the pool has a
+        // use for it, or else withdraws it. Without this its agent would wait for hours, and others be launched meanwhile.
+        RunnerState::Launched | RunnerState::Registered if is_forgotten(&runner, now) => {
             runner.asks = Vec::new();
             RunnerNext::Be(RunnerState::Standby)
         }
@@ -158,7 +159,7 @@ pub fn heard(mut runner: Runner, now: Millis) -> Option<Write> {
     Some(Write::PutRunner(Runner { state, boot_deadline: runner.boot_deadline.max(now + LISTENING), ..runner }))
 }
 
-/// Whether nobody registers it any more, and it is as any of its fleet.
+/// Whether it has had its time to be registered and to begin, and is as any of its fleet.
 fn is_forgotten(runner: &Runner, now: Millis) -> bool {
     let plain = offers::asks_key(&runner.asks).is_none();
     runner.boot_deadline <= now && runner.lease_until <= now && plain
