@@ -21,6 +21,8 @@ locals {
       delay_seconds       = fleet.delay_seconds
       boot_seconds        = fleet.boot_seconds
       cooldown_seconds    = fleet.cooldown_seconds
+      interrupted         = fleet.interrupted
+      pool                = local.pool[name]
       github              = { for key, value in fleet.github : key => value if value != null }
       handover            = fleet.handover
       launch = { for key, value in {
@@ -40,6 +42,15 @@ locals {
       } : key => value if value != null }
     } : field => value if value != null }]
   })
+
+  # How long its instances wait is for their agents to know.
+  pool = { for name, fleet in var.fleets : name => fleet.pool == null ? null : { for key, value in {
+    kind       = fleet.pool.kind
+    size       = fleet.pool.size
+    schedules  = fleet.pool.schedules == null ? null : [for schedule in fleet.pool.schedules : { for key, value in schedule : key => value if value != null }]
+    eviction   = fleet.pool.eviction
+    repository = fleet.pool.repository
+  } : key => value if value != null } }
 
   requirements = { for name, fleet in var.fleets : name => fleet.requirements == null ? null : { for key, value in {
     vcpus          = { for end, number in fleet.requirements.vcpus : end => number if number != null }

@@ -42,13 +42,13 @@ locals {
       DAYFLY_WEBHOOK_SECRET_PARAMETER = aws_ssm_parameter.webhook_secret.name
       WEBHOOK_SECRET_VERSION          = aws_ssm_parameter.webhook_secret.version
     })
-    scale-up = merge(local.environment_all, local.environment_fleets, local.environment_github, local.environment_registrations, {
+    scale-up = merge(local.environment_all, local.environment_fleets, local.environment_github, local.environment_registrations, local.environment_bus, {
       DAYFLY_DEAD_LETTER_QUEUE_URL   = local.dead_letter_queue_urls["wake"]
       DAYFLY_LIMIT_EC2_PER_SECOND    = var.limits.ec2_per_second
       DAYFLY_LIMIT_SSM_PER_SECOND    = var.limits.ssm_per_second
       DAYFLY_LIMIT_GITHUB_PER_MINUTE = var.limits.github_per_minute
     })
-    lifecycle = merge(local.environment_all, local.environment_github, local.environment_registrations, {
+    lifecycle = merge(local.environment_all, local.environment_fleets, local.environment_github, local.environment_registrations, local.environment_bus, {
       DAYFLY_DEAD_LETTER_QUEUE_URL = local.dead_letter_queue_urls["lifecycle"]
     })
     reconcile = local.environment_reconcile

@@ -5,12 +5,12 @@ locals {
   silence_seconds = min(86400, max(600, [for fleet in values(var.fleets) : 5 * coalesce(fleet.agent.heartbeat_seconds, 60)]...))
 
   environment_reconcile = merge(
-    local.environment_all, local.environment_fleets, local.environment_github, local.environment_registrations,
+    local.environment_all, local.environment_fleets, local.environment_github, local.environment_registrations, local.environment_bus,
     { DAYFLY_SILENCE_SECONDS = local.silence_seconds },
     length(var.github_hooks) == 0 ? {} : { DAYFLY_GITHUB_HOOKS = join(",", var.github_hooks) },
   )
 
-  may_reconcile = concat(local.may_read_secrets, local.may_take_back_from_s3, local.may_list_s3, [
+  may_reconcile = concat(local.may_read_secrets, local.may_publish, local.may_take_back_from_s3, local.may_list_s3, [
     # Scan: for jobs that nobody has told of for long.
     merge(local.may_use_ledger, { Action = concat(local.may_use_ledger.Action, ["dynamodb:Scan"]) }),
     local.may_wake, local.may_read_fleets, local.may_be_the_app,

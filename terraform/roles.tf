@@ -162,7 +162,7 @@ locals {
         Resource = aws_ssm_parameter.webhook_secret.arn
       },
     ])
-    scale-up = concat(local.may_launch, local.may_make_spot_role, local.may_read_secrets, local.may_read_image_parameters, local.may_hand_over_by_s3, local.may_encrypt_registrations, [
+    scale-up = concat(local.may_publish, local.may_launch, local.may_make_spot_role, local.may_read_secrets, local.may_read_image_parameters, local.may_hand_over_by_s3, local.may_encrypt_registrations, [
       local.may_reserve, local.may_wake, local.may_read_fleets, local.may_be_the_app, local.may_take_from["wake"],
       local.may_put_aside["wake"],
       {
@@ -173,8 +173,8 @@ locals {
         Resource = "${local.parameter_arn}${local.registration_prefix}/*"
       },
     ])
-    lifecycle = concat(local.may_read_secrets, local.may_take_back_from_s3, [
-      local.may_use_ledger, local.may_wake, local.may_be_the_app, local.may_take_from["lifecycle"],
+    lifecycle = concat(local.may_publish, local.may_read_secrets, local.may_take_back_from_s3, [
+      local.may_use_ledger, local.may_wake, local.may_read_fleets, local.may_be_the_app, local.may_take_from["lifecycle"],
       local.may_put_aside["lifecycle"],
       {
         Sid      = "TakeBackRegistrations"

@@ -72,6 +72,10 @@ locals {
     before_end                 = fleet.agent.before_end
     cloudwatch_agent           = fleet.agent.cloudwatch_agent
     log                        = var.log_level
+    pool = fleet.pool == null ? null : { for field, value in {
+      kind             = fleet.pool.kind
+      lifetime_seconds = fleet.pool.kind == "standby" ? fleet.pool.lifetime_seconds : null
+    } : field => value if value != null }
     runner = { for field, value in {
       directory       = fleet.agent.runner_directory
       user            = fleet.agent.runner_user

@@ -48,8 +48,13 @@ variable "fleets" {
     most specific wins, then the highest `priority`. `repositories` are `owner/repo` or `owner/*`; empty means all.
     `github.owner` is the organization, `owner/repo` or enterprise; for the first two it may be left out and is taken
     from the job. Instances are of `instance_types`, or of any type that meets `requirements`. The image is `image_id`,
-    part of the launch template, or `image`, which is looked up at each launch. `steering` is what a job's labels of the
+    part of the launch template, or `image`, which is looked up at each launch. `interrupted` is how often a job is run again
+    whose instance EC2 took away, and whether on-demand then; the App needs *Actions* (write) for it. `steering` is what a job's labels of the
     form `dayfly-<what>=<value>` may ask for.
+
+    `pool` is what is kept ready before a job comes (docs/pools.md): booted instances without a registration (`standby`), or
+    listening reusable runners (`idle`), as many as `size` says, or those of the `schedules` whose time came last.
+    `pool.lifetime_seconds` is how long a standby instance waits before it ends and another takes its place.
 
     `agent.runner_source` is where the runner is installed from, and gives instances the permission to read there: a
     `platform` of `runner_versions`, or a `bucket` and a `prefix` of your own. What `agent.cloudwatch_agent` needs is to be
@@ -76,6 +81,18 @@ variable "fleets" {
     delay_seconds    = optional(number, 0)
     boot_seconds     = optional(number, 300)
     cooldown_seconds = optional(number, 0)
+    interrupted = optional(object({
+      rerun     = optional(number, 1)
+      on_demand = optional(bool, true)
+    }))
+    pool = optional(object({
+      kind             = string
+      size             = optional(number)
+      schedules        = optional(list(object({ cron = string, timezone = optional(string), size = number })))
+      eviction         = optional(string)
+      repository       = optional(string)
+      lifetime_seconds = optional(number, 14400)
+    }))
     github = object({
       level           = string
       owner           = optional(string)
@@ -179,6 +196,12 @@ variable "fleets" {
     error_message = "fleets[*]: whole numbers: priority from 0 to 1000, max from 1 to 10000, delay_seconds and cooldown_seconds from 0 to 900, boot_seconds from 30 to 3600, on_demand_base from 0 to 10000."
   }
   validation {
+    condition = alltrue([for interrupted in [for fleet in values(var.fleets) : fleet.interrupted if fleet.interrupted != null] :
+      floor(interrupted.rerun) == interrupted.rerun && interrupted.rerun >= 0 && interrupted.rerun <= 10
+    ])
+    error_message = "fleets[*].interrupted.rerun is a whole number from 0, for not at all, to 10."
+  }
+  validation {
     condition = alltrue(flatten([for steering in [for fleet in values(var.fleets) : fleet.steering if fleet.steering != null] : concat(
       [for number in [[steering.max_vcpus, 1024], [steering.max_memory_gib, 65536], [steering.max_disk_gib, 65536]] :
       floor(number[0]) == number[0] && number[0] >= 0 && number[0] <= number[1]],
@@ -186,6 +209,35 @@ variable "fleets" {
       [for pattern in concat(steering.instance_types, steering.images) : pattern != ""],
     )]))
     error_message = "fleets[*].steering: whole numbers: max_vcpus from 0 to 1024, max_memory_gib and max_disk_gib from 0 to 65536; markets are of \"on-demand\" and \"spot\"; instance_types and images are not empty."
+  }
+  validation {
+    condition = alltrue(flatten([for pool in [for fleet in values(var.fleets) : fleet.pool if fleet.pool != null] : [
+      contains(["standby", "idle"], pool.kind), pool.eviction == null ? true : contains(["oldest", "newest"], pool.eviction),
+      pool.repository == null ? true : can(regex("^[A-Za-z0-9_-]{1,100}/[A-Za-z0-9._-]+$", pool.repository)),
+    ]]))
+    error_message = "fleets[*].pool.kind is \"standby\" or \"idle\" (stopped instances are not to be had yet); eviction is \"oldest\" or \"newest\"; repository is \"owner/repo\"."
+  }
+  validation {
+    condition = alltrue([for fleet in [for fleet in values(var.fleets) : fleet if fleet.pool != null] :
+      (fleet.pool.size == null) != (fleet.pool.schedules == null) && (fleet.pool.schedules == null ? true : length(fleet.pool.schedules) > 0)
+      && alltrue([for size in concat(fleet.pool.size == null ? [] : [fleet.pool.size], fleet.pool.schedules == null ? [] : [for schedule in fleet.pool.schedules : schedule.size]) :
+      floor(size) == size && size >= 0 && size <= fleet.max])
+    ])
+    error_message = "fleets[*].pool has either size or at least one of schedules; each size is a whole number from 0 to max."
+  }
+  validation {
+    condition = alltrue(flatten([for pool in [for fleet in values(var.fleets) : fleet.pool if fleet.pool != null] : [
+      for schedule in(pool.schedules == null ? [] : pool.schedules) : can(regex("^\\s*\\S+(\\s+\\S+){4}\\s*$", schedule.cron)) && (schedule.timezone == null ? true : schedule.timezone != "")
+    ]]))
+    error_message = "fleets[*].pool.schedules[*].cron has five fields, such as \"0 8 * * mon-fri\", and timezone is a name of the IANA database, such as \"Europe/Berlin\"."
+  }
+  validation {
+    condition = alltrue([for fleet in [for fleet in values(var.fleets) : fleet if fleet.pool != null] :
+      (fleet.pool.kind != "idle" || (!fleet.ephemeral && coalesce(fleet.agent.max_lifetime_seconds, 0) > 0))
+      && (fleet.github.owner != null || fleet.pool.repository != null) && coalesce(fleet.agent.heartbeat_seconds, 60) <= 120
+      && floor(fleet.pool.lifetime_seconds) == fleet.pool.lifetime_seconds && fleet.pool.lifetime_seconds >= 60 && fleet.pool.lifetime_seconds <= 604800
+    ])
+    error_message = "fleets[*].pool: \"idle\" needs ephemeral = false and an agent.max_lifetime_seconds, by which each ends for good; without a github.owner there is a repository; agent.heartbeat_seconds is at most 120, since what is silent for longer is not counted; lifetime_seconds is a whole number from 60 to 604800."
   }
   validation {
     condition     = alltrue([for fleet in values(var.fleets) : contains(["organization", "repository", "enterprise"], fleet.github.level)])

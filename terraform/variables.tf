@@ -97,7 +97,7 @@ variable "github" {
 }
 
 variable "event_bus" {
-  description = "Name or ARN of an EventBridge bus that GitHub's events about jobs are put on as well, for rules of your own."
+  description = "Name or ARN of an EventBridge bus that state changes (docs/events.v1.schema.json) and GitHub's events about jobs are put on, for rules of your own."
   type        = string
   default     = null
 

@@ -195,6 +195,8 @@ fn limits() -> Limits {
         grace: Duration::from_secs(30),
         retire: Duration::from_millis(100),
         before_end: None,
+        standby: None,
+        kept: false,
     }
 }
 

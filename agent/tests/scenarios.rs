@@ -94,6 +94,8 @@ fn usual() -> Limits {
         grace: Duration::from_secs(30),
         retire: Duration::from_mins(1),
         before_end: None,
+        standby: None,
+        kept: false,
     }
 }
 
@@ -111,6 +113,8 @@ fn read_limits(limits: &mut Limits, words: &str) -> Result<()> {
             "grace" => limits.grace = limit,
             "retire" => limits.retire = limit,
             "before-end" => limits.before_end = Some(limit),
+            "standby" => limits.standby = Some(limit),
+            "kept" => limits.kept = !limit.is_zero(),
             other => bail!("no such limit: {other}"),
         }
     }
@@ -147,6 +151,7 @@ fn read_event(text: &str, state: &State, now: Uptime) -> Result<Event> {
         }
         "claim-trouble" => Event::ClaimTrouble(argument),
         "claim-refused" => Event::ClaimRefused(argument),
+        "withdrawn" => Event::Withdrawn(argument),
         "prepared" => Event::Prepared,
         "installed" => Event::Installed,
         "unusable" => Event::Unusable { reason: Reason::RunnerUnusable, why: argument },

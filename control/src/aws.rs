@@ -1,5 +1,8 @@
 //! The AWS SDK, set up once for each process, and what a handler reads at its start.
 
+pub mod calls;
+pub mod reads_only;
+
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};

@@ -139,7 +139,7 @@ const VARIABLES: [(&str, &[Role]); 37] = [
     ("DAYFLY_TABLE", &Role::WITH_LEDGER),
     ("DAYFLY_WAKE_QUEUE_URL", &Role::WITH_LEDGER),
     ("DAYFLY_DEAD_LETTER_QUEUE_URL", &[]),
-    ("DAYFLY_FLEETS", &[Role::Webhook, Role::ScaleUp, Role::Reconcile, Role::Housekeep]),
+    ("DAYFLY_FLEETS", &[Role::Webhook, Role::ScaleUp, Role::Lifecycle, Role::Reconcile, Role::Housekeep]),
     ("DAYFLY_WEBHOOK_SECRET_PARAMETER", &[Role::Webhook]),
     // Or the token; the webhook asks GitHub only about some jobs.
     ("DAYFLY_GITHUB_APPS", &[Role::ScaleUp, Role::Lifecycle, Role::Reconcile]),
@@ -176,8 +176,12 @@ const VARIABLES: [(&str, &[Role]); 37] = [
 ];
 
 /// Variables that name where a secret is. It is easily put there itself, so their values are never shown.
-const BESIDE_SECRETS: [&str; 3] =
-    ["DAYFLY_WEBHOOK_SECRET_PARAMETER", "DAYFLY_GITHUB_APPS", "DAYFLY_GITHUB_TOKEN_PARAMETER"];
+const BESIDE_SECRETS: [&str; 4] = [
+    "DAYFLY_WEBHOOK_SECRET_PARAMETER",
+    "DAYFLY_GITHUB_APPS",
+    "DAYFLY_GITHUB_TOKEN_PARAMETER",
+    "DAYFLY_RELEASES_TOKEN_PARAMETER",
+];
 
 impl Config {
     /// Reads the configuration from environment variables. Variables that do not start with `DAYFLY_` are passed over,

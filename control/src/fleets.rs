@@ -3,18 +3,22 @@
 //! mistake at once.
 
 mod admission;
+mod interrupted;
 mod launch;
 mod matching;
 mod pattern;
+mod pool;
 mod read;
 mod target;
 mod unknown;
 mod warnings;
 
 pub use admission::{Admission, Bar};
+pub use interrupted::Interrupted;
 pub use launch::{Handover, Image, Instances, Launch, Market, Range, Requirements, SpotAllocation};
 pub use matching::{Matching, Steering, Ties};
 pub use pattern::Pattern;
+pub use pool::{Eviction, Pool, PoolKind, Schedule};
 pub use target::{BadScope, OutOfReach, Owner, Scope, Target};
 pub use unknown::unknown_fields;
 pub use warnings::Warning;
@@ -76,6 +80,10 @@ pub struct Fleet {
     pub boot_seconds: u64,
     /// How long after a launch the fleet launches nothing more, so that jobs can gather; 0 for not at all.
     pub cooldown_seconds: u64,
+    /// What becomes of its jobs whose instances are taken away.
+    pub interrupted: Interrupted,
+    /// What it keeps ready before a job comes.
+    pub pool: Option<Pool>,
     /// Where its runners register.
     pub github: GitHub,
     /// How a registration gets to its instance.

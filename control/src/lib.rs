@@ -18,8 +18,12 @@
 //! the handlers need, with their AWS or GitHub side in a file of their own. `simulation` (tests only) runs the same
 //! handlers against ports in memory, in random orders and with crashes.
 //!
+//! [`dry`] stands before ports, where a handler is to tell what it would do and do nothing (`dayfly reconcile --dry-run`).
+//!
 //! [`metrics`] are collected while a handler works and written as one or a few lines at its end; a [`trace`] is passed
 //! on from the webhook to the instance.
+//!
+//! What changes is [`told`] to others, on a bus of theirs.
 //!
 //! [`config`] reads the environment, [`fleets`] the fleets document; both tell every mistake at once.
 
@@ -29,6 +33,7 @@ pub mod clock;
 pub mod compute;
 pub mod config;
 pub mod decide;
+pub mod dry;
 pub mod estate;
 pub mod fleets;
 pub mod github;
@@ -40,6 +45,7 @@ pub mod metrics;
 pub mod objects;
 pub mod releases;
 pub mod report;
+pub mod told;
 pub mod trace;
 pub mod wake;
 

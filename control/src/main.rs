@@ -22,6 +22,7 @@ use dayfly_control::{
     objects::s3::S3Objects,
     releases::github::GitHubReleases,
     report::Chain,
+    told,
     trace::{self, TraceId},
     wake::sqs::SqsWake,
 };
@@ -87,22 +88,22 @@ async fn webhook(config: &Config) -> anyhow::Result<()> {
     let key = webhook::WebhookKey::new(&secret);
     anyhow::ensure!(!key.is_empty(), "{} holds no webhook secret", config.webhook_secret_parameter);
     let ledger = DynamoLedger::new(&aws_sdk_dynamodb::Client::new(&sdk), &config.table);
-    let bus = |name: &String| EventBridge::new(aws_sdk_eventbridge::Client::new(&sdk), name);
+    let others = Others::new(config, &sdk);
     let deps = webhook::Deps::<Production> {
         fleets,
         key,
         github: LazyApp::new(ssm, config.github.clone(), ledger.clone()),
         ledger,
         wake: SqsWake::new(aws_sdk_sqs::Client::new(&sdk), &config.wake_queue_url),
-        bus: config.event_bus.as_ref().map(bus),
+        bus: others.bus.clone(),
         metrics: Metrics::new(&config.deployment, config.role.name()),
         clock: SystemClock,
         runs: webhook::KnownRuns::default(),
     };
-    let deps = &deps;
+    let (deps, others) = (&deps, &others);
     let serve = service_fn(async |event: LambdaEvent<ApiGatewayV2httpRequest>| {
         let work = Box::pin(webhook::handle(deps, &event.payload));
-        Ok::<_, lambda_runtime::Error>(observed(&deps.metrics, &event.context, work).await)
+        Ok::<_, lambda_runtime::Error>(observed(others, &deps.metrics, &event.context, work).await)
     });
     Box::pin(lambda_runtime::run(serve)).await.map_err(anyhow::Error::from_boxed)
 }
@@ -130,6 +131,7 @@ impl scale_up::Ports for Production {
 
 async fn scale_up(config: &Config) -> anyhow::Result<()> {
     let sdk = aws::config().await;
+    let others = Others::new(config, &sdk);
     let ssm = aws_sdk_ssm::Client::new(&sdk);
     let ledger = DynamoLedger::new(&aws_sdk_dynamodb::Client::new(&sdk), &config.table);
     let github = LazyApp::new(ssm.clone(), config.github.clone(), ledger.clone());
@@ -148,19 +150,21 @@ async fn scale_up(config: &Config) -> anyhow::Result<()> {
         metrics: Metrics::new(&config.deployment, config.role.name()),
         clock: SystemClock,
     };
-    let deps = &deps;
+    let (deps, others) = (&deps, &others);
     let serve = service_fn(async |event: LambdaEvent<SqsEvent>| {
         let work = Box::pin(scale_up::handle(deps, &event.payload, event.context.deadline));
-        Ok::<_, lambda_runtime::Error>(observed(&deps.metrics, &event.context, work).await)
+        Ok::<_, lambda_runtime::Error>(observed(others, &deps.metrics, &event.context, work).await)
     });
     Box::pin(lambda_runtime::run(serve)).await.map_err(anyhow::Error::from_boxed)
 }
 
 async fn lifecycle(config: &Config) -> anyhow::Result<()> {
     let sdk = aws::config().await;
+    let others = Others::new(config, &sdk);
     let ssm = aws_sdk_ssm::Client::new(&sdk);
     let ledger = DynamoLedger::new(&aws_sdk_dynamodb::Client::new(&sdk), &config.table);
     let deps = lifecycle::Deps {
+        fleets: fleets(config, &sdk).await?,
         github: LazyApp::new(ssm.clone(), config.github.clone(), ledger.clone()),
         ledger,
         handover: stores(config, &sdk, ssm),
@@ -168,10 +172,10 @@ async fn lifecycle(config: &Config) -> anyhow::Result<()> {
         metrics: Metrics::new(&config.deployment, config.role.name()),
         clock: SystemClock,
     };
-    let deps = &deps;
+    let (deps, others) = (&deps, &others);
     let serve = service_fn(async |event: LambdaEvent<SqsEvent>| {
         let work = Box::pin(lifecycle::handle(deps, &event.payload));
-        Ok::<_, lambda_runtime::Error>(observed(&deps.metrics, &event.context, work).await)
+        Ok::<_, lambda_runtime::Error>(observed(others, &deps.metrics, &event.context, work).await)
     });
     Box::pin(lambda_runtime::run(serve)).await.map_err(anyhow::Error::from_boxed)
 }
@@ -200,7 +204,7 @@ async fn sync_runner(config: &Config) -> anyhow::Result<()> {
     // Whatever the schedule, or a person, has to say: it is only a wake-up.
     let serve = service_fn(async |event: LambdaEvent<serde_json::Value>| {
         let work = Box::pin(sync_runner::handle(deps, event.context.deadline));
-        observed(&deps.metrics, &event.context, work).await.map_err(lambda_runtime::Error::from)
+        observed(&Others::NONE, &deps.metrics, &event.context, work).await.map_err(lambda_runtime::Error::from)
     });
     Box::pin(lambda_runtime::run(serve)).await.map_err(anyhow::Error::from_boxed)
 }
@@ -234,7 +238,7 @@ async fn housekeep(config: &Config) -> anyhow::Result<()> {
     let deps = &deps;
     let serve = service_fn(async |event: LambdaEvent<serde_json::Value>| {
         let work = Box::pin(housekeep::handle(deps, event.context.deadline));
-        observed(&deps.metrics, &event.context, work).await.map_err(lambda_runtime::Error::from)
+        observed(&Others::NONE, &deps.metrics, &event.context, work).await.map_err(lambda_runtime::Error::from)
     });
     Box::pin(lambda_runtime::run(serve)).await.map_err(anyhow::Error::from_boxed)
 }
@@ -250,6 +254,7 @@ impl reconcile::Ports for Production {
 
 async fn reconcile(config: &Config) -> anyhow::Result<()> {
     let sdk = aws::config().await;
+    let others = Others::new(config, &sdk);
     let ssm = aws_sdk_ssm::Client::new(&sdk);
     let ledger = DynamoLedger::new(&aws_sdk_dynamodb::Client::new(&sdk), &config.table);
     let fleets = fleets(config, &sdk).await?;
@@ -267,11 +272,11 @@ async fn reconcile(config: &Config) -> anyhow::Result<()> {
         metrics: Metrics::new(&config.deployment, config.role.name()),
         clock: SystemClock,
     };
-    let deps = &deps;
+    let (deps, others) = (&deps, &others);
     // The schedule's event says nothing but that it is time.
     let serve = service_fn(async |event: LambdaEvent<serde_json::Value>| {
         let work = Box::pin(reconcile::handle(deps, event.context.deadline));
-        observed(&deps.metrics, &event.context, work).await;
+        observed(others, &deps.metrics, &event.context, work).await;
         Ok::<_, lambda_runtime::Error>(())
     });
     Box::pin(lambda_runtime::run(serve)).await.map_err(anyhow::Error::from_boxed)
@@ -290,11 +295,33 @@ fn stores(config: &Config, sdk: &aws_config::SdkConfig, ssm: aws_sdk_ssm::Client
     Stores::new(SsmHandover::new(ssm, &config.registration_prefix, key), s3)
 }
 
-/// Does the `work` of an invocation within its trace, and writes what was measured. Its request id is in the runtime's
-/// span.
-async fn observed<F: Future>(metrics: &Metrics, invocation: &Invocation, work: F) -> F::Output {
+/// Those who want to know what changes.
+#[derive(Debug)]
+struct Others {
+    deployment: String,
+    bus: Option<EventBridge>,
+}
+
+impl Others {
+    const NONE: Self = Self { deployment: String::new(), bus: None };
+
+    fn new(config: &Config, sdk: &aws_config::SdkConfig) -> Self {
+        let bus = |name: &String| EventBridge::new(aws_sdk_eventbridge::Client::new(sdk), name);
+        Self { deployment: config.deployment.clone(), bus: config.event_bus.as_ref().map(bus) }
+    }
+}
+
+/// Does the `work` of an invocation within its trace, tells `others` what changed, and writes what was measured. Its
+/// request id is in the runtime's span.
+async fn observed<F: Future>(others: &Others, metrics: &Metrics, invocation: &Invocation, work: F) -> F::Output {
     let trace = invocation.xray_trace_id.as_deref().and_then(TraceId::read);
-    metrics::invocation(metrics, &SystemClock, std::io::stdout(), trace::within(trace, work)).await
+    let told = async {
+        let Some(bus) = &others.bus else { return work.await };
+        let (done, events) = told::collect(work).await;
+        told::publish(bus, &others.deployment, &events, metrics, &SystemClock).await;
+        done
+    };
+    metrics::invocation(metrics, &SystemClock, std::io::stdout(), trace::within(trace, told)).await
 }
 
 async fn fleets(config: &Config, sdk: &aws_config::SdkConfig) -> anyhow::Result<Fleets> {

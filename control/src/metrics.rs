@@ -40,6 +40,8 @@ pub enum Metric {
     LaunchErrors,
     /// Runners that got their registration, by `Fleet`.
     Registrations,
+    /// Instances of a pool that were given to jobs, by `Fleet`.
+    PoolClaims,
     /// Requests that GitHub still allows in this hour.
     GitHubRemaining,
     /// Milliseconds of each invocation.
@@ -48,6 +50,8 @@ pub enum Metric {
     Refused,
     /// What reconcile put right, by `Reason`. There is a log line for each.
     Mended,
+    /// Interrupted jobs that were run again or were not, by `Fleet` and `Action` (`again`, or why not).
+    Reruns,
     /// Releases of the runner that were stored, made the latest or deleted, by `Platform` and `Action`.
     RunnerReleases,
     /// Images, snapshots and leftovers that went or stay, by `Kind` and `Action`.
@@ -63,7 +67,7 @@ enum Unit {
 
 impl Metric {
     /// All metrics.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Jobs,
         Self::QueueTime,
         Self::InstancesAsked,
@@ -71,10 +75,12 @@ impl Metric {
         Self::CapacityErrors,
         Self::LaunchErrors,
         Self::Registrations,
+        Self::PoolClaims,
         Self::GitHubRemaining,
         Self::Duration,
         Self::Refused,
         Self::Mended,
+        Self::Reruns,
         Self::RunnerReleases,
         Self::Housekeeping,
     ];
@@ -90,10 +96,12 @@ impl Metric {
             Self::CapacityErrors => "CapacityErrors",
             Self::LaunchErrors => "LaunchErrors",
             Self::Registrations => "Registrations",
+            Self::PoolClaims => "PoolClaims",
             Self::GitHubRemaining => "GitHubRemaining",
             Self::Duration => "Duration",
             Self::Refused => "Refused",
             Self::Mended => "Mended",
+            Self::Reruns => "Reruns",
             Self::RunnerReleases => "RunnerReleases",
             Self::Housekeeping => "Housekeeping",
         }

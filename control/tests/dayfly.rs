@@ -97,6 +97,19 @@ fn match_does_not_ask_whose_a_job_is_where_nobody_says() {
 }
 
 #[test]
+fn match_goes_by_the_enterprise_where_it_is_told() {
+    let mut document: Value = serde_json::from_str(TERRAFORM).unwrap();
+    document["fleets"][0]["github"] = json!({"level": "enterprise", "owner": "octo"});
+    let document = document.to_string();
+    for (more, code) in [(&[][..], 0), (&["--enterprise", "Octo"], 0), (&["--enterprise", "other"], 1)] {
+        let output = fleets(&[&["match", "-", "--labels", "linux"], more].concat(), &document);
+        let (found, _, stderr) = told(&output);
+        assert_eq!(found, Some(code), "{more:?} {stderr}");
+        assert_eq!(stderr.contains("linux-x64: admission: its runners are those of octo\n"), code == 1, "{stderr}");
+    }
+}
+
+#[test]
 fn check_tells_mistakes_and_warnings() {
     let output = fleets(&["check", "-"], TERRAFORM);
     assert_eq!(told(&output), (Some(0), "3 fleets, no mistakes\n", ""));

@@ -15,8 +15,12 @@ mod handover;
 mod level;
 #[path = "moto_ledger/objects.rs"]
 mod objects;
+#[path = "moto_ledger/operating.rs"]
+mod operating;
 #[path = "moto_ledger/queues.rs"]
 mod queues;
+#[path = "moto_ledger/reruns.rs"]
+mod reruns;
 #[path = "moto_ledger/server.rs"]
 mod server;
 #[path = "moto_ledger/turns.rs"]
@@ -65,6 +69,7 @@ fn event(id: u64, state: JobState, instance: Option<&str>) -> JobEvent {
         installation: Some(77),
         runner_id: None,
         runner_name: instance.map(|instance| format!("linux-x64-{instance}")),
+        conclusion: None,
         waited_ms: None,
     }
 }
@@ -99,6 +104,7 @@ async fn reserve(ledger: &DynamoLedger, fleet: &Fleet, planner: u64) -> Result<u
             market: Some(wanted.market),
             without: wanted.without,
             asks: wanted.asks,
+            standby: wanted.standby,
             scope: wanted.target.scope,
             installation: wanted.target.installation,
             trace: None,

@@ -157,7 +157,7 @@ run "written" {
     condition = jsonencode({ for name, function in aws_lambda_function.control : name => [for key in sort(keys(function.environment[0].variables)) : key if startswith(key, "DAYFLY_")] }) == jsonencode({
       webhook   = ["DAYFLY_DEPLOYMENT", "DAYFLY_FLEETS", "DAYFLY_GITHUB_APPS", "DAYFLY_GITHUB_URL", "DAYFLY_LOG", "DAYFLY_TABLE", "DAYFLY_WAKE_QUEUE_URL", "DAYFLY_WEBHOOK_SECRET_PARAMETER"]
       scale-up  = ["DAYFLY_DEAD_LETTER_QUEUE_URL", "DAYFLY_DEPLOYMENT", "DAYFLY_FLEETS", "DAYFLY_GITHUB_APPS", "DAYFLY_GITHUB_URL", "DAYFLY_LIMIT_EC2_PER_SECOND", "DAYFLY_LIMIT_GITHUB_PER_MINUTE", "DAYFLY_LIMIT_SSM_PER_SECOND", "DAYFLY_LOG", "DAYFLY_REGISTRATION_PREFIX", "DAYFLY_TABLE", "DAYFLY_WAKE_QUEUE_URL"]
-      lifecycle = ["DAYFLY_DEAD_LETTER_QUEUE_URL", "DAYFLY_DEPLOYMENT", "DAYFLY_GITHUB_APPS", "DAYFLY_GITHUB_URL", "DAYFLY_LOG", "DAYFLY_REGISTRATION_PREFIX", "DAYFLY_TABLE", "DAYFLY_WAKE_QUEUE_URL"]
+      lifecycle = ["DAYFLY_DEAD_LETTER_QUEUE_URL", "DAYFLY_DEPLOYMENT", "DAYFLY_FLEETS", "DAYFLY_GITHUB_APPS", "DAYFLY_GITHUB_URL", "DAYFLY_LOG", "DAYFLY_REGISTRATION_PREFIX", "DAYFLY_TABLE", "DAYFLY_WAKE_QUEUE_URL"]
       reconcile = ["DAYFLY_DEPLOYMENT", "DAYFLY_FLEETS", "DAYFLY_GITHUB_APPS", "DAYFLY_GITHUB_URL", "DAYFLY_LOG", "DAYFLY_REGISTRATION_PREFIX", "DAYFLY_SILENCE_SECONDS", "DAYFLY_TABLE", "DAYFLY_WAKE_QUEUE_URL"]
     })
     error_message = "each function is told what it uses"
@@ -195,6 +195,15 @@ run "every_field" {
         github         = { level = "organization" }
         image_id       = "ami-0123456789abcdef0"
         instance_types = ["c7i.large", "c7a.large"]
+        pool = {
+          kind       = "standby"
+          eviction   = "newest"
+          repository = "octo-org/octo-repo"
+          schedules = [
+            { cron = "0 8 * * mon-fri", timezone = "Europe/Berlin", size = 10 },
+            { cron = "0 20 * * *", size = 0 },
+          ]
+        }
       }
       reusable = {
         labels         = ["reusable"]
@@ -205,7 +214,8 @@ run "every_field" {
         image          = { name = "runner-*", owners = ["self", "123456789012"] }
         instance_types = ["t3.small"]
         subnets        = ["subnet-3"]
-        agent          = { runner_work_folder = "/data/work" }
+        agent          = { runner_work_folder = "/data/work", max_lifetime_seconds = 86400 }
+        pool           = { kind = "idle", size = 1 }
       }
       whole = {
         labels              = ["self-hosted", "linux", "x64", "big"]
@@ -227,6 +237,7 @@ run "every_field" {
         delay_seconds    = 30
         boot_seconds     = 200
         cooldown_seconds = 10
+        interrupted      = { rerun = 2, on_demand = false }
         github           = { level = "organization", owner = "octo-org", runner_group = "big machines" }
         handover         = "s3"
         requirements = {
@@ -280,6 +291,13 @@ run "every_field" {
       { fleet = "whole" },
     ))
     error_message = "agent.json: ${local.agent_config_text["whole"]}"
+  }
+
+  assert {
+    condition = jsonencode([for fleet in ["linux-x64", "reusable", "whole"] : try(jsondecode(local.agent_config_text[fleet]).pool, null)]) == jsonencode([
+      { kind = "standby", lifetime_seconds = 14400 }, { kind = "idle" }, null,
+    ])
+    error_message = "an agent knows what its instance is kept ready for"
   }
 
   assert {

@@ -71,7 +71,7 @@ run "roles" {
       ]
       lifecycle = [
         "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem",
-        "logs:CreateLogStream", "logs:PutLogEvents",
+        "logs:CreateLogStream", "logs:PutLogEvents", "s3:GetObject",
         "sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage",
         "ssm:DeleteParameter", "ssm:GetParameter",
       ]
@@ -182,15 +182,15 @@ run "keys" {
   }
 
   assert {
-    condition = jsonencode(one([for statement in jsondecode(aws_iam_role_policy.control["webhook"].policy).Statement : [statement.Action, statement.Resource, statement.Condition] if statement.Sid == "EventBus"])) == jsonencode([
+    condition = alltrue([for name in ["webhook", "scale-up", "lifecycle", "reconcile"] : jsonencode(one([for statement in jsondecode(aws_iam_role_policy.control[name].policy).Statement : [statement.Action, statement.Resource, statement.Condition] if statement.Sid == "EventBus"])) == jsonencode([
       "events:PutEvents", "arn:aws:events:eu-west-1:123456789012:event-bus/own-rules", { StringEquals = { "events:source" = "dayfly" } },
-    ])
-    error_message = "the webhook puts its own events on the bus, and no others"
+    ])])
+    error_message = "whoever changes a state puts our own events on the bus, and no others"
   }
 
   assert {
-    condition     = aws_lambda_function.control["webhook"].environment[0].variables.DAYFLY_EVENT_BUS == "own-rules" && !contains(keys(aws_lambda_function.control["scale-up"].environment[0].variables), "DAYFLY_EVENT_BUS")
-    error_message = "the webhook alone knows the bus"
+    condition     = alltrue([for name in ["webhook", "scale-up", "lifecycle", "reconcile"] : aws_lambda_function.control[name].environment[0].variables.DAYFLY_EVENT_BUS == "own-rules"]) && !anytrue([for name, function in aws_lambda_function.control : contains(keys(function.environment[0].variables), "DAYFLY_EVENT_BUS") if !contains(["webhook", "scale-up", "lifecycle", "reconcile"], name)])
+    error_message = "whoever changes a state knows the bus, and nobody else"
   }
 
   assert {

@@ -271,6 +271,102 @@ run "cooldown" {
   }
 }
 
+run "interrupted" {
+  command         = plan
+  expect_failures = [var.fleets]
+  variables {
+    fleets = { a = { labels = ["a"], max = 1, interrupted = { rerun = 11 }, github = { level = "organization" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
+  }
+}
+
+run "interrupted_by_halves" {
+  command         = plan
+  expect_failures = [var.fleets]
+  variables {
+    fleets = { a = { labels = ["a"], max = 1, interrupted = { rerun = 0.5 }, github = { level = "organization" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
+  }
+}
+
+run "pool_kind" {
+  command         = plan
+  expect_failures = [var.fleets]
+  variables {
+    fleets = { a = { labels = ["a"], max = 1, pool = { kind = "stopped", size = 1 }, github = { level = "organization", owner = "octo-org" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
+  }
+}
+
+run "pool_size" {
+  command         = plan
+  expect_failures = [var.fleets]
+  variables {
+    fleets = { a = { labels = ["a"], max = 1, pool = { kind = "standby", size = 2 }, github = { level = "organization", owner = "octo-org" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
+  }
+}
+
+run "pool_without_a_size" {
+  command         = plan
+  expect_failures = [var.fleets]
+  variables {
+    fleets = { a = { labels = ["a"], max = 1, pool = { kind = "standby" }, github = { level = "organization", owner = "octo-org" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
+  }
+}
+
+run "pool_with_two_sizes" {
+  command         = plan
+  expect_failures = [var.fleets]
+  variables {
+    fleets = { a = { labels = ["a"], max = 1, pool = { kind = "standby", size = 1, schedules = [{ cron = "0 8 * * *", size = 1 }] }, github = { level = "organization", owner = "octo-org" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
+  }
+}
+
+run "pool_cron" {
+  command         = plan
+  expect_failures = [var.fleets]
+  variables {
+    fleets = { a = { labels = ["a"], max = 1, pool = { kind = "standby", schedules = [{ cron = "0 8 * *", size = 1 }] }, github = { level = "organization", owner = "octo-org" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
+  }
+}
+
+run "pool_lifetime" {
+  command         = plan
+  expect_failures = [var.fleets]
+  variables {
+    fleets = { a = { labels = ["a"], max = 1, pool = { kind = "standby", size = 1, lifetime_seconds = 59 }, github = { level = "organization", owner = "octo-org" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
+  }
+}
+
+run "pool_of_ephemeral_runners" {
+  command         = plan
+  expect_failures = [var.fleets]
+  variables {
+    fleets = { a = { labels = ["a"], max = 1, pool = { kind = "idle", size = 1 }, agent = { max_lifetime_seconds = 60 }, github = { level = "organization", owner = "octo-org" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
+  }
+}
+
+run "pool_without_an_end" {
+  command         = plan
+  expect_failures = [var.fleets]
+  variables {
+    fleets = { a = { labels = ["a"], max = 1, pool = { kind = "idle", size = 1 }, ephemeral = false, github = { level = "organization", owner = "octo-org" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
+  }
+}
+
+run "pool_that_is_silent" {
+  command         = plan
+  expect_failures = [var.fleets]
+  variables {
+    fleets = { a = { labels = ["a"], max = 1, pool = { kind = "standby", size = 1 }, agent = { heartbeat_seconds = 121 }, github = { level = "organization", owner = "octo-org" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
+  }
+}
+
+run "pool_of_nobody" {
+  command         = plan
+  expect_failures = [var.fleets]
+  variables {
+    fleets = { a = { labels = ["a"], max = 1, pool = { kind = "standby", size = 1 }, github = { level = "organization" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
+  }
+}
+
 run "handover" {
   command         = plan
   expect_failures = [var.fleets]

@@ -54,6 +54,9 @@ pub struct AgentConfig {
     /// listens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cloudwatch_agent: Option<String>,
+    /// What the instance may be kept ready for, before a job comes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
     /// The runner on this image.
     pub runner: RunnerConfig,
     /// Log filter, in `tracing`'s syntax: `info`, `debug`, `dayfly_agent=debug`.
@@ -73,6 +76,20 @@ pub enum MetadataAccess {
 impl MetadataAccess {
     /// The words for it.
     pub const WORDS: [(&'static str, Self); 2] = [("agent", Self::Agent), ("all", Self::All)];
+}
+
+/// What a fleet's instances may be kept ready for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Pool {
+    /// A registration may come long after the boot: [`AgentConfig::claim_seconds`] do not count.
+    Standby {
+        /// Seconds after the agent's start at which an instance that has no registration ends.
+        lifetime_seconds: u64,
+    },
+    /// Control decides whether a reusable runner without a job retires, and says nothing where it is to stay: then it
+    /// listens on and asks again after [`AgentConfig::idle_seconds`], until its [`AgentConfig::max_lifetime_seconds`].
+    Idle,
 }
 
 /// A script that the agent runs, as root, when the runner is gone and the instance is about to end.
@@ -112,12 +129,19 @@ impl AgentConfig {
             disk_free_mib: root.number_or("disk_free_mib", 256, 0..=1 << 40),
             metadata_access: root.choice_or("metadata_access", MetadataAccess::Agent, &MetadataAccess::WORDS),
             before_end: before_end(&mut root),
+            pool: pool(&mut root),
             cloudwatch_agent: root.optional("cloudwatch_agent", "\"ssm:<parameter>\" or \"file:<path>\"", |text| {
                 text.strip_prefix("ssm:").or(text.strip_prefix("file:")).is_some_and(|rest| !rest.is_empty())
             }),
             log: root.text_or("log", "info", "a log filter such as \"info\"", |filter| !filter.is_empty()),
             runner: RunnerConfig::read(&mut root.object("runner")),
         };
+        if config.pool == Some(Pool::Idle) && config.max_lifetime_seconds == 0 {
+            root.refuse(
+                "max_lifetime_seconds",
+                "a whole number from 1 where pool.kind is \"idle\": nothing else ends it",
+            );
+        }
         if config.runner.user == "root" && config.metadata_access == MetadataAccess::Agent {
             root.refuse("metadata_access", "\"all\" where runner.user is root, whom nothing can keep out");
         }
@@ -140,6 +164,19 @@ fn prefix(root: &mut Fields<'_>) -> String {
     root.text("registration_prefix", "an SSM path such as \"/dayfly/main/registrations\"", |path| {
         path.len() > 1 && path.starts_with('/') && !path.ends_with('/')
     })
+}
+
+fn pool(root: &mut Fields<'_>) -> Option<Pool> {
+    root.get("pool")?;
+    let mut fields = root.object("pool");
+    if fields.get("kind").is_none() {
+        fields.refuse("kind", "\"standby\" or \"idle\"");
+    }
+    let idle = fields.choice_or("kind", false, &[("standby", false), ("idle", true)]);
+    if idle {
+        return Some(Pool::Idle);
+    }
+    Some(Pool::Standby { lifetime_seconds: fields.number("lifetime_seconds", 1..=WEEK) })
 }
 
 fn before_end(root: &mut Fields<'_>) -> Option<BeforeEnd> {

@@ -20,7 +20,7 @@ mod release;
 mod runner;
 mod timeline;
 
-pub use config::{AgentConfig, BeforeEnd, MetadataAccess};
+pub use config::{AgentConfig, BeforeEnd, MetadataAccess, Pool};
 pub use fields::Fields;
 pub use lifecycle::{Job, JobFacts, Kind, Lifecycle, Reason};
 pub use problem::{Problem, Problems};

@@ -52,6 +52,8 @@ pub struct Lifecycle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
+    /// The instance has booted, its runner is ready, and it waits for a registration.
+    Standby,
     /// The runner listens for jobs.
     Listening,
     /// A job began.

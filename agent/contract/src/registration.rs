@@ -50,6 +50,11 @@ pub enum Grant {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         runner_group: Option<String>,
     },
+    /// None: no job is to come, and the instance, which stands by, ends itself.
+    Leave {
+        /// Why, in a word.
+        leave: String,
+    },
 }
 
 /// Why a registration was refused. Never quotes the document: it is a secret.
@@ -66,7 +71,7 @@ pub enum RegistrationError {
     /// A field is missing or of another type.
     #[error(
         "registration has not the fields of one: reservation, runner_name and either runner_id and jit_config, or \
-             registration_token, url and labels"
+             registration_token, url and labels, or leave"
     )]
     Fields,
     /// Written by a control plane that is newer than this agent.
@@ -106,7 +111,7 @@ impl Registration {
     pub fn runner_id(&self) -> Option<u64> {
         match self.grant {
             Grant::Jit { runner_id, .. } => Some(runner_id),
-            Grant::Token { .. } => None,
+            Grant::Token { .. } | Grant::Leave { .. } => None,
         }
     }
 }

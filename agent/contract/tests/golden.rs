@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test ends there")]
 
 use dayfly_contract::{
-    AgentConfig, ArchiveFormat, Grant, Kind, Lifecycle, Phase, Reason, Registration, RegistrationError, RunnerRelease,
-    names,
+    AgentConfig, ArchiveFormat, Grant, Kind, Lifecycle, Phase, Pool, Reason, Registration, RegistrationError,
+    RunnerRelease, names,
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -14,12 +14,17 @@ const WHOLE_CONFIG: &str = include_str!("../golden/agent-config.v1.whole.json");
 const RELEASE: &str = include_str!("../golden/runner-release.v1.json");
 const TOKEN_REGISTRATION: &str = include_str!("../golden/registration-token.v1.json");
 const TRACED_REGISTRATION: &str = include_str!("../golden/registration-trace.v1.json");
-const LIFECYCLES: [&str; 5] = [
+const STANDBY_CONFIG: &str = include_str!("../golden/agent-config-standby.v1.json");
+const IDLE_CONFIG: &str = include_str!("../golden/agent-config-idle.v1.json");
+const LEAVE: &str = include_str!("../golden/registration-leave.v1.json");
+const LIFECYCLES: [&str; 7] = [
     FINISHED,
     FAILED,
     include_str!("../golden/lifecycle-interrupted.v1.json"),
     include_str!("../golden/lifecycle-retire.v1.json"),
     include_str!("../golden/lifecycle-failed-log.v1.json"),
+    include_str!("../golden/lifecycle-standby.v1.json"),
+    include_str!("../golden/lifecycle-retire-standby.v1.json"),
 ];
 const REGISTRATION: &str = include_str!("../golden/registration.v1.json");
 const FINISHED: &str = include_str!("../golden/lifecycle-finished.v1.json");
@@ -118,6 +123,33 @@ fn root_can_not_be_kept_from_the_metadata_service() {
     );
     let text = changed(&text, |document| document["metadata_access"] = json!("all"));
     assert_eq!(AgentConfig::read(&text).unwrap().runner.user, "root");
+}
+
+#[test]
+fn a_pool_is_read_and_written() {
+    for (golden, pool) in [(STANDBY_CONFIG, Pool::Standby { lifetime_seconds: 14_400 }), (IDLE_CONFIG, Pool::Idle)] {
+        let config = AgentConfig::read(golden).unwrap();
+        assert_eq!(config.pool, Some(pool));
+        assert_eq!(serde_json::to_value(&config).unwrap()["pool"], value(golden)["pool"]);
+    }
+    for (bad, path) in [
+        (json!({}), "pool.kind"),
+        (json!({"kind": "stopped"}), "pool.kind"),
+        (json!({"kind": "standby"}), "pool.lifetime_seconds"),
+        // Nothing would ever end it where control does not.
+        (json!({"kind": "idle"}), "max_lifetime_seconds"),
+    ] {
+        let text = changed(CONFIG, |document| document["pool"] = bad);
+        assert_eq!(AgentConfig::read(&text).unwrap_err().0[0].path, path);
+    }
+}
+
+#[test]
+fn a_registration_may_tell_to_leave() {
+    let registration = Registration::read(LEAVE).unwrap();
+    assert!(matches!(&registration.grant, Grant::Leave { leave } if leave == "surplus"));
+    assert_eq!(registration.runner_id(), None);
+    assert_eq!(value(registration.write().unwrap().expose_secret()), value(LEAVE));
 }
 
 #[test]

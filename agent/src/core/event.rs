@@ -19,6 +19,8 @@ pub enum Event {
     ClaimTrouble(String),
     /// The registration can't be used, for this reason; it was deleted.
     ClaimRefused(String),
+    /// Control has told that no registration will come, for this reason.
+    Withdrawn(String),
     /// The runner's files are on the disk.
     Prepared,
     /// The runner is there and its registration lies beside it.

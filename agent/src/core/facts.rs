@@ -17,7 +17,7 @@ pub struct Facts {
     pub begins: Vec<Uptime>,
     /// The registration that was taken.
     pub claimed: Option<Claimed>,
-    /// Whether it was refused, and deleted.
+    /// Whether it was refused, or was none, and deleted.
     pub refused: bool,
     /// Why it was not taken so far.
     pub claim_trouble: Option<String>,

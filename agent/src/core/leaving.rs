@@ -9,7 +9,7 @@ use std::time::Duration;
 use dayfly_contract::{Kind, Reason};
 
 use super::ending::{drain, end};
-use super::{Action, Event, Facts, Leaving, Limits, Notice, Stage, Starting, State, Verdict};
+use super::{Action, Event, Facts, Leaving, Limits, Notice, Stage, Starting, State, Verdict, standby};
 use crate::clock::Uptime;
 
 type Step = (Stage, Vec<Action>);
@@ -45,7 +45,12 @@ pub(super) fn told(stage: Stage, facts: &mut Facts, limits: &Limits, event: Even
     // A machine that has no room from the start, or that EC2 wants back before it was of use, is a failure: after one that
     // ended well control would launch the like again at once, and again.
     let unready = matches!(&stage, Stage::Booting | Stage::Claiming { .. } | Stage::Installing | Stage::Starting(_));
-    let pauses = matches!(leaving.reason, Reason::DiskFull | Reason::Rebalance | Reason::Maintenance);
+    let pauses = match leaving.reason {
+        Reason::DiskFull => true,
+        // One that stood by was of use.
+        Reason::Rebalance | Reason::Maintenance => !standby::is_ready(facts, limits),
+        _ => false,
+    };
     let leaving = Leaving { failed: unready && pauses, ..leaving };
     let verdict = leaving.verdict();
     match stage {
@@ -159,6 +164,12 @@ pub(super) fn job_over(facts: &Facts, limits: &Limits, now: Uptime) -> Step {
 pub(super) fn unanswered(facts: &mut Facts, limits: &Limits, looking: bool, now: Uptime) -> Step {
     if looking {
         return cut(facts, limits, now);
+    }
+    // Control wants it to stay. Whether it is heard at all is no matter: the lifetime is.
+    let idle = facts.leaving.as_ref().is_some_and(|leaving| leaving.reason == Reason::Idle);
+    if limits.kept && limits.lifetime.is_some() && idle && !facts.is_ephemeral() {
+        facts.leaving = None;
+        return (Stage::Listening { since: now }, vec![Action::Tell(Kind::Listening)]);
     }
     (Stage::Retiring { until: now + Limits::LOOK, looking: true }, vec![Action::LookForWorker])
 }

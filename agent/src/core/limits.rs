@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dayfly_contract::AgentConfig;
+use dayfly_contract::{AgentConfig, Pool};
 use serde::{Deserialize, Serialize};
 
 /// Limits that the config sets.
@@ -26,6 +26,13 @@ pub struct Limits {
     pub retire: Duration,
     /// What is run before the end may take; `None` where nothing is.
     pub before_end: Option<Duration>,
+    /// From the agent's start until an instance that stands by ends; `None` where a registration comes within
+    /// [`Limits::claim`].
+    #[serde(default)]
+    pub standby: Option<Duration>,
+    /// Whether control decides if a runner without a job retires.
+    #[serde(default)]
+    pub kept: bool,
 }
 
 impl Limits {
@@ -75,6 +82,11 @@ impl Limits {
             job: Duration::from_secs(config.job_seconds),
             grace: Duration::from_secs(config.interruption_grace_seconds),
             retire: Duration::from_secs(config.retire_seconds),
+            standby: match config.pool {
+                Some(Pool::Standby { lifetime_seconds }) => Some(Duration::from_secs(lifetime_seconds)),
+                Some(Pool::Idle) | None => None,
+            },
+            kept: config.pool == Some(Pool::Idle),
             before_end: config.before_end.as_ref().map(|it| Duration::from_secs(it.seconds)),
         }
     }

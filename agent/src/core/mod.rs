@@ -19,6 +19,7 @@ mod leaving;
 mod limits;
 pub mod lines;
 pub mod report;
+mod standby;
 mod state;
 mod step;
 #[cfg(test)]

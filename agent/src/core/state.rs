@@ -163,7 +163,9 @@ impl State {
     /// When the runner has lived for long enough; `None` where it may live for ever, or where that has come already.
     #[must_use]
     pub fn lifetime_until(&self) -> Option<Uptime> {
-        let started = self.facts.phases.get(&Phase::Agent).copied().unwrap_or_default();
+        // One that stood by has waited for its registration, and lives as a runner since.
+        let from = if self.limits.standby.is_some() { Phase::Claimed } else { Phase::Agent };
+        let started = self.facts.phases.get(&from).copied().unwrap_or_default();
         let until = started + self.limits.lifetime?;
         let noted = self.facts.leaving.as_ref().is_some_and(|leaving| leaving.hard.is_some_and(|hard| hard >= until));
         (!noted).then_some(until)

@@ -5,7 +5,7 @@ use dayfly_contract::{Kind, Phase, Reason};
 use super::exits::{self, Next};
 use super::{
     Action, Disagreement, Event, Exit, Facts, HookCall, Leaving, Limits, Saying, Stage, Starting, State, Verdict,
-    ending, leaving,
+    ending, leaving, standby,
 };
 use crate::clock::Uptime;
 
@@ -62,7 +62,7 @@ fn learn(facts: &mut Facts, event: &Event, now: Uptime) {
             facts.began(Phase::Claimed, now);
         }
         Event::ClaimTrouble(trouble) => facts.claim_trouble = Some(trouble.clone()),
-        Event::ClaimRefused(_) => facts.refused = true,
+        Event::ClaimRefused(_) | Event::Withdrawn(_) => facts.refused = true,
         Event::Prepared => facts.prepared = true,
         Event::Installed => facts.began(Phase::Installed, now),
         Event::Started(runner) => {
@@ -93,6 +93,7 @@ fn advance(life: &mut State, event: Event, now: Uptime) -> (Stage, Vec<Action>) 
             ending::drained(facts, &limits, (until, killed, verdict), &event, now)
         }
         (stage, Event::Began) => began(stage, facts, &limits, now),
+        (Stage::Claiming { .. }, Event::Tick) if limits.standby.is_some() => standby::waited(facts, &limits, now),
         (Stage::Claiming { .. }, Event::Tick) => {
             let waited = limits.claim.as_secs();
             let detail = match &facts.claim_trouble {
@@ -102,10 +103,19 @@ fn advance(life: &mut State, event: Event, now: Uptime) -> (Stage, Vec<Action>) 
             ending::end(facts, &limits, Verdict::failed(Reason::RegistrationMissing, detail), now)
         }
         (Stage::Claiming { .. }, Event::Claimed(_)) => {
+            // It may have been about to go for want of a job.
+            facts.leaving = None;
             (Stage::Installing, if facts.prepared { vec![Action::Install] } else { vec![] })
         }
         (Stage::Claiming { .. }, Event::ClaimRefused(why)) => {
             ending::end(facts, &limits, Verdict::failed(Reason::RegistrationUnreadable, why), now)
+        }
+        (Stage::Claiming { .. }, Event::Withdrawn(why)) => {
+            let verdict = Verdict { detail: Some(why), ..Verdict::finished(Reason::Idle) };
+            ending::end(facts, &limits, verdict, now)
+        }
+        (stage @ Stage::Claiming { .. }, Event::Prepared) if limits.standby.is_some() => {
+            (stage, vec![Action::Tell(Kind::Standby)])
         }
         (stage @ Stage::Claiming { .. }, Event::ClaimTrouble(_) | Event::Prepared) => (stage, vec![]),
         (Stage::Installing, Event::Prepared) => (Stage::Installing, vec![Action::Install]),
@@ -167,7 +177,10 @@ fn advance(life: &mut State, event: Event, now: Uptime) -> (Stage, Vec<Action>) 
             leaving::told(stage, facts, &limits, event, now)
         }
 
-        (stage @ (Stage::Booting | Stage::Claiming { .. }), Event::HeartbeatDue) => (stage, vec![]),
+        (stage @ (Stage::Booting | Stage::Claiming { .. }), Event::HeartbeatDue) => {
+            let actions = if standby::is_ready(facts, &limits) { vec![Action::Tell(Kind::Heartbeat)] } else { vec![] };
+            (stage, actions)
+        }
         (stage, Event::HeartbeatDue) => (stage, vec![Action::Tell(Kind::Heartbeat)]),
 
         (stage, _) => (stage, vec![Action::Ignore]),
@@ -195,7 +208,8 @@ fn began(stage: Stage, facts: &mut Facts, limits: &Limits, now: Uptime) -> (Stag
         }
         // A first start, or a restart before anything was taken.
         Stage::Booting | Stage::Claiming { .. } => {
-            let until = facts.phases.get(&Phase::Agent).copied().unwrap_or(now) + limits.claim;
+            let until =
+                facts.phases.get(&Phase::Agent).copied().unwrap_or(now) + limits.standby.unwrap_or(limits.claim);
             (Stage::Claiming { until }, vec![Action::Claim, Action::Prepare])
         }
         Stage::Installing => {

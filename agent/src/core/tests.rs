@@ -22,6 +22,8 @@ pub(crate) fn limits() -> Limits {
         grace: Duration::from_secs(30),
         retire: Duration::from_mins(1),
         before_end: None,
+        standby: None,
+        kept: false,
     }
 }
 
@@ -47,6 +49,7 @@ fn events() -> Vec<Event> {
         claimed(false),
         Event::ClaimTrouble("denied".to_owned()),
         Event::ClaimRefused("bad".to_owned()),
+        Event::Withdrawn("surplus".to_owned()),
         Event::Prepared,
         Event::Installed,
         Event::Unusable { reason: Reason::RunnerUnusable, why: "no runner".to_owned() },
@@ -144,7 +147,7 @@ impl Life {
         let told = || format!("{:?} + {event:?} -> {next:?} {actions:?}", self.state);
 
         // By what these events say.
-        life.deleted |= matches!(event, Event::Claimed(_) | Event::ClaimRefused(_));
+        life.deleted |= matches!(event, Event::Claimed(_) | Event::ClaimRefused(_) | Event::Withdrawn(_));
         let was_ending = matches!(self.state.stage, Stage::Ending(_));
         let is_ending = matches!(next.stage, Stage::Ending(_));
         assert!(!was_ending || is_ending, "Ending was left: {}", told());
@@ -242,8 +245,15 @@ fn every_state_takes_every_event() {
 /// From wherever a life stands, the world's plain answers lead to its end: nothing leaves an instance running.
 #[test]
 fn every_life_ends() {
-    for before_end in [None, Some(Duration::from_secs(9))] {
-        for life in all_lives(Limits { before_end, ..limits() }) {
+    let usual = limits();
+    let settings = [
+        usual,
+        Limits { before_end: Some(Duration::from_secs(9)), ..usual },
+        Limits { standby: Some(Duration::from_hours(4)), ..usual },
+        Limits { kept: true, lifetime: Some(Duration::from_hours(1)), ..usual },
+    ];
+    for limits in settings {
+        for life in all_lives(limits) {
             for (terminates, exits) in [(true, true), (false, true), (true, false)] {
                 ends(life.clone(), terminates, exits);
             }

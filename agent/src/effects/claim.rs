@@ -33,6 +33,9 @@ pub(super) enum Refused {
     /// The document is bad.
     #[error("{0}")]
     Document(#[from] RegistrationError),
+    /// It is none: control has told to leave, for this reason.
+    #[error("control has no use for this instance: {0}")]
+    Withdrawn(String),
     /// The JIT config in it is bad.
     #[error("registration: {0}")]
     Jit(#[from] JitError),
@@ -94,8 +97,10 @@ async fn is_gone(store: &dyn Registrations) -> bool {
 
 fn read(text: &SecretString) -> Result<Taken, Refused> {
     let registration = Registration::read(text.expose_secret())?;
-    if let Grant::Jit { jit_config, .. } = &registration.grant {
-        JitFiles::decode(jit_config)?;
+    match &registration.grant {
+        Grant::Jit { jit_config, .. } => drop(JitFiles::decode(jit_config)?),
+        Grant::Token { .. } => {}
+        Grant::Leave { leave } => return Err(Refused::Withdrawn(leave.clone())),
     }
     let claimed = Claimed {
         reservation: registration.reservation.clone(),

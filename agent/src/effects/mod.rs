@@ -171,6 +171,10 @@ impl Effects {
                     *hand.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken.registration);
                     Event::Claimed(taken.claimed)
                 }
+                Err(claim::Refused::Withdrawn(why)) => {
+                    info!(reason = why, "Control has no use for this instance");
+                    Event::Withdrawn(why)
+                }
                 Err(refused) => {
                     error!(error = %refused, "The registration was refused");
                     Event::ClaimRefused(refused.to_string())

@@ -100,6 +100,8 @@ pub(super) async fn install(
                 .write(directory, &account)
                 .map_err(|error| doing(&format!("writing the registration into {}", directory.display()), &error))?;
         }
+        // Taken for none where it is claimed.
+        Grant::Leave { .. } => return Err(Unusable::runner("the registration is none")),
         Grant::Token { registration_token, url, labels, runner_group } => {
             let runner = NewRunner {
                 url: &url,

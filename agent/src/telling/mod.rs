@@ -108,7 +108,7 @@ impl Post {
         self.shared.filled.notify_one();
     }
 
-    /// For the end: waits until all is sent, the final message last, for up to `limit`; less where the queue refuses all
+    /// For the end: waits until all is sent, the final message before old news, for up to `limit`; less where the queue refuses all
     /// the time. What could not be sent is logged, and stays in the file.
     pub async fn flush(&self, limit: Duration) -> Flushed {
         let mut progress = self.shared.progress.subscribe();

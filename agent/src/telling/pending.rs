@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// The most messages that wait. A reusable runner makes two for each job.
 pub(super) const MOST: usize = 64;
 
+/// More than these are not sure to be sent at the end.
+const MANY: usize = 8;
+
 /// A message as it is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Letter {
@@ -57,9 +60,13 @@ impl Pending {
         self.letters.remove(goes).map(|(_, letter)| letter)
     }
 
-    /// The letter to be sent next, with its number.
+    /// The letter to be sent next, with its number: the oldest. Where many wait at the end there may not be the time for
+    /// all: then the final one goes before what it makes old news, and only an interrupted job, which is to run again,
+    /// before that.
     pub(super) fn first(&self) -> Option<(u64, String)> {
-        self.letters.front().map(|(number, letter)| (*number, letter.text.clone()))
+        let last = self.position(Kind::is_last).filter(|_| self.letters.len() > MANY);
+        let next = last.map_or(0, |last| self.position(|kind| kind == Kind::Interrupted).unwrap_or(last));
+        self.letters.get(next).map(|(number, letter)| (*number, letter.text.clone()))
     }
 
     /// Removes a letter that was sent, if it still is there.
@@ -118,6 +125,34 @@ mod tests {
         pending.push(letter(Kind::Failed, "failed"));
         pending.push(letter(Kind::Heartbeat, "later"));
         assert_eq!(texts(&pending), ["late", "later", "failed"]);
+    }
+
+    #[test]
+    fn at_the_end_what_matters_is_sent_first() {
+        let sent = |mut pending: Pending| {
+            let next = std::iter::from_fn(|| {
+                let (number, text) = pending.first()?;
+                pending.remove(number);
+                Some(text)
+            });
+            next.collect::<Vec<String>>()
+        };
+        let all = |jobs: usize| {
+            let mut pending = Pending::default();
+            (0..jobs).for_each(|n| drop(pending.push(letter(Kind::JobCompleted, &n.to_string()))));
+            pending.push(letter(Kind::Interrupted, "interrupted"));
+            pending
+        };
+        let with_end = |jobs| {
+            let mut pending = all(jobs);
+            pending.push(letter(Kind::Finished, "finished"));
+            pending
+        };
+        assert_eq!(sent(with_end(2)), ["0", "1", "interrupted", "finished"], "there is time for a few");
+        assert_eq!(sent(all(MANY))[..2], ["0", "1"], "it is not the end");
+        let many = sent(with_end(MANY));
+        assert_eq!(many[..3], ["interrupted", "finished", "0"]);
+        assert_eq!(many.len(), MANY + 2);
     }
 
     #[test]

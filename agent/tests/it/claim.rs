@@ -139,3 +139,44 @@ async fn sigterm_ends_the_waiting() {
     let message = world.ended().await;
     assert_eq!((&message["kind"], &message["reason"]), (&json!("finished"), &json!("stopped")));
 }
+
+/// A config of a fleet whose instances may stand by, for so long.
+fn standing_by(lifetime_seconds: u64) -> Script {
+    let mut config = config();
+    config["claim_seconds"] = json!(1);
+    config["retire_seconds"] = json!(1);
+    config["pool"] = json!({ "kind": "standby", "lifetime_seconds": lifetime_seconds });
+    Script { registration: None, user_data: Some(cloud_config(&config).into_bytes()), ..usual() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_stands_by_waits_longer_than_a_claim_and_runs_a_job() {
+    let mut world = World::new(standing_by(600), ONE_JOB).await;
+    world.start();
+    world.wait_for("its word", |world| !world.messages("standby").is_empty()).await;
+    // Its claim deadline, of a second, would be over after these.
+    world.wait_for("many tries", |world| world.cloud.calls().len() >= 9).await;
+    world.cloud.script().registration = Some(registration().to_string());
+    assert_eq!(world.ended().await["reason"], "job_done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_stands_by_leaves_when_it_is_told() {
+    let mut world = World::new(standing_by(600), ONE_JOB).await;
+    world.start();
+    world.wait_for("its word", |world| !world.messages("standby").is_empty()).await;
+    let leave = include_str!("../../contract/golden/registration-leave.v1.json");
+    world.cloud.script().registration = Some(leave.to_owned());
+    let message = world.ended().await;
+    assert_eq!((&message["kind"], &message["reason"]), (&json!("finished"), &json!("idle")));
+    assert_eq!(message["detail"], "surplus");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_stands_by_for_its_lifetime_asks_and_ends() {
+    let mut world = World::new(standing_by(2), ONE_JOB).await;
+    let message = world.start().ended().await;
+    assert_eq!((&message["kind"], &message["reason"]), (&json!("finished"), &json!("max_lifetime")));
+    assert_eq!(message["detail"], "no job within 2 s");
+    assert_eq!(world.messages("retire").len(), 1);
+}

@@ -21,6 +21,22 @@ impl EventBridge {
 }
 
 impl Bus for EventBridge {
+    async fn put_all(&self, events: &[(String, String)]) -> Result<usize, BusError> {
+        let entry = |(kind, detail): &(String, String)| {
+            PutEventsRequestEntry::builder()
+                .event_bus_name(&self.bus)
+                .source(SOURCE)
+                .detail_type(kind)
+                .detail(detail)
+                .build()
+        };
+        let entries: Vec<PutEventsRequestEntry> = events.iter().map(entry).collect();
+        let failed = |source: BoxError| BusError { detail_type: format!("batch of {}", events.len()), source };
+        let sent = self.client.put_events().set_entries(Some(entries)).send().await;
+        let answer = sent.map_err(|error| failed(error.into()))?;
+        Ok(usize::try_from(answer.failed_entry_count()).unwrap_or(0))
+    }
+
     async fn put(&self, detail_type: &str, detail: String) -> Result<(), BusError> {
         let failed = |source: BoxError| BusError { detail_type: detail_type.to_owned(), source };
         let entry = PutEventsRequestEntry::builder()

@@ -20,8 +20,14 @@ pub struct BusError {
     pub source: BoxError,
 }
 
-/// What the webhook needs of the bus.
+/// The most events of one call, by EventBridge's quota.
+/// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>
+pub const BATCH: usize = 10;
+
+/// What the handlers need of the bus.
 pub trait Bus {
+    /// Puts at most [`BATCH`] events on it, each by its detail type and detail; answers how many of them the bus refused.
+    fn put_all(&self, events: &[(String, String)]) -> impl Future<Output = Result<usize, BusError>>;
     /// Puts one event on it. `detail` is a JSON object as text.
     fn put(&self, detail_type: &str, detail: String) -> impl Future<Output = Result<(), BusError>>;
 }

@@ -5,7 +5,7 @@ mod request;
 use aws_sdk_ec2::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
-    types::{Filter, FleetType, InstanceType, LaunchTemplateAndOverridesResponse, ResourceType},
+    types::{CreateFleetInstance, Filter, FleetType, InstanceType, LaunchTemplateAndOverridesResponse, ResourceType},
 };
 use dayfly_contract::names;
 
@@ -69,6 +69,7 @@ impl Compute for Ec2 {
         });
         Ok(Launched {
             instances: given.iter().flat_map(|it| it.instance_ids().to_vec()).collect(),
+            types: given.iter().flat_map(types_of).collect(),
             pools: given.iter().filter_map(|it| pool(it.launch_template_and_overrides(), it.instance_type())).collect(),
             shortfalls: shortfalls.collect(),
         })
@@ -105,6 +106,12 @@ impl Compute for Ec2 {
             Ok(_) => Ok(()),
         }
     }
+}
+
+/// The instances of a part of the answer, each with its type.
+fn types_of(given: &CreateFleetInstance) -> Vec<(String, String)> {
+    let Some(kind) = given.instance_type() else { return Vec::new() };
+    given.instance_ids().iter().map(|id| (id.clone(), kind.as_str().to_owned())).collect()
 }
 
 /// Where an error or an instance comes from: EC2 repeats the override. An instance's own type is told beside it.

@@ -58,7 +58,7 @@ fn each_handler_requires_what_it_uses_and_no_more() {
         ),
         (
             Role::Lifecycle,
-            "DAYFLY_DEPLOYMENT DAYFLY_TABLE DAYFLY_WAKE_QUEUE_URL DAYFLY_GITHUB_APPS \
+            "DAYFLY_DEPLOYMENT DAYFLY_TABLE DAYFLY_WAKE_QUEUE_URL DAYFLY_FLEETS DAYFLY_GITHUB_APPS \
                            DAYFLY_REGISTRATION_PREFIX",
         ),
         (
@@ -115,6 +115,7 @@ fn a_secret_in_place_of_its_parameters_name_is_not_shown() {
         (Role::ScaleUp, "DAYFLY_GITHUB_APPS", "Iv23li=MIIEpQIBAAKCAQEA"),
         (Role::ScaleUp, "DAYFLY_GITHUB_APPS", pem),
         (Role::Lifecycle, "DAYFLY_GITHUB_TOKEN_PARAMETER", "ghp_16C7e42F292c6912E7710c838347Ae178B4a"),
+        (Role::SyncRunner, "DAYFLY_RELEASES_TOKEN_PARAMETER", "ghp_16C7e42F292c6912E7710c838347Ae178B4a"),
     ];
     for (role, name, secret) in cases {
         let mut wrong = variables(role);

@@ -1,6 +1,6 @@
 //! What EC2's answer to a launch means.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     errors::Class,
@@ -13,6 +13,8 @@ use super::{
 pub struct Launched {
     /// Ids of the instances.
     pub instances: Vec<String>,
+    /// Their types, as far as they were told.
+    pub types: BTreeMap<String, String>,
     /// Where they come from; not told for instances that were only looked for.
     pub pools: Vec<Pool>,
     /// Why there are not as many as asked for.
@@ -117,6 +119,7 @@ mod tests {
             instances: (0..came).map(instance).collect(),
             pools: pools.iter().map(|kind| pool(kind)).collect(),
             shortfalls: shortfalls.iter().map(shortfall).collect(),
+            ..Launched::default()
         };
         read(&request, &launched)
     }

@@ -50,6 +50,8 @@ pub struct JobEvent {
     pub runner_name: Option<String>,
     /// GitHub's id of that runner.
     pub runner_id: Option<u64>,
+    /// How it ended in GitHub's word, where an event tells.
+    pub conclusion: Option<String>,
     /// How long it was queued by GitHub's own times in milliseconds, where an event tells both that it runs and since
     /// when.
     pub waited_ms: Option<u64>,
@@ -87,6 +89,7 @@ pub fn job_event(event: &JobEvent, job: Option<Job>, fleet: &str, runner: Option
             installation: event.installation,
             repository: job.repository.clone(),
             asks: event.asks.clone(),
+            on_demand: false,
             expires: seconds(now) + QUEUED_SECONDS,
         })),
         Marking::Take => changes.writes.push(Write::TakeMarker { fleet: job.fleet.clone(), job: job.id }),
@@ -296,6 +299,7 @@ fn unheard_of(message: &Lifecycle, state: RunnerState, now: Millis) -> Runner {
         state,
         reservation: String::new(),
         market: None,
+        instance_type: None,
         asks: Vec::new(),
         scope: None,
         installation: None,
@@ -356,9 +360,10 @@ pub fn resolved_in_part(
         .map(|instance| Runner {
             fleet: reservation.fleet.clone(),
             instance: instance.clone(),
-            state: RunnerState::Launched,
+            state: if reservation.standby { RunnerState::Warming } else { RunnerState::Launched },
             reservation: reservation.token(),
             market: reservation.market,
+            instance_type: None,
             asks: reservation.asks.clone(),
             scope: Some(reservation.scope.clone()),
             installation: reservation.installation,

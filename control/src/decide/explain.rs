@@ -84,12 +84,23 @@ fn queued(job: &Job, view: &View, now: Millis) -> Vec<String> {
     }
     said.splice(0..0, open().filter_map(|(key, it)| refused(key, it, marker, now)));
     match &view.meta.last_plan {
-        Some(plan) if plan.held_back > 0 && plan.at >= marker.queued_at => {
+        // A drained fleet is told of below.
+        Some(plan) if plan.held_back > 0 && plan.max > 0 && plan.at >= marker.queued_at => {
             let (alive, max) = (view.meta.alive, plan.max);
             said.insert(0, format!("Fleet {fleet} is full: {alive} instances are alive and its max is {max}."));
         }
         Some(_) => {}
         None => said.push(format!("Nothing was ever launched for fleet {fleet}: is scale-up woken?")),
+    }
+    if let Some(since) = view.meta.drained_at {
+        let minutes = now.saturating_sub(since) / 60_000;
+        said.insert(
+            0,
+            format!(
+                "Fleet {fleet} was drained {minutes} min ago and launches nothing: the job waits, unless a runner that is \
+                 left takes it, until somebody says: dayfly drain {fleet} --undo"
+            ),
+        );
     }
     if let Some(error) = &view.meta.last_error {
         let (code, message, times) = (&error.code, &error.message, error.count);
@@ -133,6 +144,22 @@ mod tests {
     };
 
     const NOW: u64 = 1_020_000;
+
+    #[test]
+    fn a_drained_fleet_is_told_and_what_undoes_it() {
+        let meta = Meta {
+            drained_at: Some(NOW - 600_000),
+            last_plan: Some(LastPlan { max: 0, ..last(1) }),
+            ..Meta::default()
+        };
+        let said = explain(&job(7, "linux-x64"), &View { meta, ..view() }, NOW);
+        assert!(
+            said[0].contains("was drained 10 min ago") && said[0].contains("dayfly drain linux-x64 --undo"),
+            "{said:?}"
+        );
+        assert!(said.iter().all(|it| !it.contains("is full")), "{said:?}");
+        assert_eq!(LastPlan { max: 0, ..last(1) }.reason(), "drained");
+    }
 
     fn view() -> View {
         View { queued: vec![marker("linux-x64", 3), marker("linux-x64", 7)], ..View::default() }

@@ -11,6 +11,8 @@
 //! - [`offers`], [`launch`]: what EC2 is asked for; [`errors`], [`answer`]: what its answer means.
 //! - [`breaker`]: what is not asked for now, of EC2 and (by [`refusals`]) of GitHub; [`bucket`]: how fast services may be
 //!   called.
+//! - [`lives`]: what is kept of instances for reports.
+//! - [`rerun`]: which interrupted jobs are run again, and how.
 //! - [`releases`]: which versions of the runner are kept in S3.
 //! - [`housekeeping`]: which images and leftovers may go.
 //! - [`explain`]: why a job has a runner, or none.
@@ -27,11 +29,14 @@ pub mod explain;
 pub mod housekeeping;
 pub mod jobs;
 pub mod launch;
+pub mod lives;
 pub mod offers;
 pub mod plan;
+pub mod pool;
 pub mod reconcile;
 pub mod refusals;
 pub mod releases;
+pub mod rerun;
 pub mod reusable;
 pub mod route;
 pub mod runners;

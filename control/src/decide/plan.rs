@@ -6,27 +6,33 @@
 //! launch = clamp(demand - supply, 0, max - alive)
 //! ```
 //!
+//! What is missing is taken from the pool first ([`super::pool`]), then launched; what room is left then fills the pool.
+//!
 //! A runner can only take jobs of the owner it is registered for, and only those whose labels it carries. So demand and
 //! supply are counted apart for each owner (scope) and what its jobs ask for beyond the fleet. Where `max` leaves too
 //! little for all, those whose job has waited longest come first; those for whom EC2 has nothing at present, or to whom
 //! GitHub gives no runners, take no part. What was refused for good is tried with one instance, and the others follow if
-//! that goes well.
+//! that goes well. A fleet that a person has drained has room for none. For jobs that make up for those of interrupted
+//! spot instances on-demand ones are launched: which runner gets which job is for GitHub to say.
 
 use crate::{
     clock::{Millis, seconds},
     decide::{
         offers::{self, Choice, choose},
+        pool::Ready,
         refusals,
         runners::RunnerState,
         wishes::{Unwished, Wishes},
     },
-    fleets::{Fleet, Market, Scope, Target},
+    fleets::{Fleet, Market, PoolKind, Scope, Target},
     ledger::{LastPlan, Manual, Marker, Reservation, Runner, View},
 };
 
 /// The most instances of one reservation. Its resolution puts an item for each in one transaction, and DynamoDB takes
 /// 100 in one; a fourth of that also keeps what one crash leaves behind small.
 pub const LARGEST_RESERVATION: u32 = 25;
+/// What [`LastError::code`](crate::ledger::LastError) says where no instance of a fleet can be handed its registration.
+pub const UNREGISTERED: &str = "Handover";
 
 /// How long one instance is given to show that what was refused is allowed by now, before the others are looked after.
 const TRIAL: Millis = 5000;
@@ -39,6 +45,10 @@ const CLOCK_TOLERANCE: Millis = 1000;
 pub struct Plan {
     /// What to launch: each a reservation of its own.
     pub launches: Vec<Wanted>,
+    /// Instances of the pool that jobs get, which are to be registered.
+    pub claims: Vec<Claim>,
+    /// Instances of the pool that nobody needs.
+    pub surplus: Vec<Runner>,
     /// The jobs that it launches for, some of which may have runners already.
     pub jobs: Vec<u64>,
     /// Jobs past the fleet's delay, and runners that people asked for.
@@ -53,6 +63,8 @@ pub struct Plan {
     pub available_at: Option<Millis>,
     /// Until then nothing is launched, since something just was.
     pub cooling_until: Option<Millis>,
+    /// Whether a person wants the fleet to launch nothing more.
+    pub drained: bool,
     /// What jobs ask for that the fleet does not allow, any more.
     pub unwished: Vec<Unwished>,
 }
@@ -76,10 +88,10 @@ impl Plan {
         LastPlan {
             at: now,
             demand: self.demand,
-            supply: self.supply,
+            supply: self.supply + self.claims.len() as u64,
             launched: self.launched(),
             held_back: self.held_back,
-            max: fleet.max,
+            max: if self.drained { 0 } else { fleet.max },
             paused_until: 0,
         }
     }
@@ -88,7 +100,8 @@ impl Plan {
 /// What is told of a look that found the fleet paused.
 #[must_use]
 pub fn paused(fleet: &Fleet, view: &View, now: Millis) -> LastPlan {
-    let Plan { demand, supply, .. } = plan(fleet, view, now);
+    let plan = plan(fleet, view, now);
+    let (demand, supply) = (plan.demand, plan.supply + plan.claims.len() as u64);
     let paused_until = view.meta.paused_until;
     LastPlan { at: now, demand, supply, launched: 0, held_back: 0, max: fleet.max, paused_until }
 }
@@ -104,26 +117,61 @@ pub struct Wanted {
     pub market: Market,
     /// Names of the offers that are not to be asked for.
     pub without: Vec<String>,
+    /// Whether they stand by, for the fleet's pool.
+    pub standby: bool,
     /// How many, at most [`LARGEST_RESERVATION`].
     pub count: u32,
+}
+
+/// An instance of the pool, and for what it is to be registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// It, as it was read.
+    pub runner: Runner,
+    /// Who its job is of.
+    pub target: Target,
+    /// What its job asks for beyond the fleet.
+    pub asks: Vec<String>,
 }
 
 /// Plans for `fleet`, whose level is `view`.
 #[must_use]
 pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
+    let drained = view.meta.drained_at.is_some();
+    // One that is drained keeps nothing ready.
+    let without_pool = (drained && fleet.pool.is_some()).then(|| Fleet { pool: None, ..fleet.clone() });
+    let fleet = without_pool.as_ref().unwrap_or(fleet);
     let needs = needs(fleet, view, now);
     let cool = view.meta.reserved_at + fleet.cooldown_seconds * 1000;
     let cooling = fleet.cooldown_seconds > 0 && cool > now;
     let breakers = &view.offers.breakers;
     let mut base = missing_base(fleet, view);
-    let mut room = fleet.max.saturating_sub(view.meta.alive);
+    let mut room = if drained { 0 } else { fleet.max.saturating_sub(view.meta.alive) };
     // What the whole fleet was refused is tried out by one instance too.
     let mut trials = if view.meta.last_error.is_some() { u64::from(view.reservations.is_empty()) } else { u64::MAX };
-    let mut plan = Plan::default();
-    for need in needs {
-        plan.demand += need.demand;
-        plan.supply += need.supply;
-        let missing = need.demand.saturating_sub(need.supply);
+    let mut claimable = claimable(view, trials);
+    let mut plan = Plan { drained, ..Plan::default() };
+    let mut ready = Ready::of(view, now);
+    let spare = spare(fleet, &needs);
+    // The pool is last: what it lacks is known when the jobs have theirs.
+    for need in needs.into_iter().chain([pool_need(fleet)]) {
+        let mut missing = need.demand.saturating_sub(need.supply);
+        if need.pool.is_some() {
+            let (lacks, surplus) = ready.compare(fleet, plan.held_back, spare, now);
+            plan.surplus = if cooling { Vec::new() } else { surplus };
+            missing = lacks;
+        } else {
+            plan.demand += need.demand;
+            plan.supply += need.supply;
+            let most = if drained { 0 } else { missing.saturating_sub(for_on_demand(fleet, &need)).min(claimable) };
+            let claims = claims(fleet, view, &need, most, &mut ready, now);
+            if !claims.is_empty() {
+                missing -= claims.len() as u64;
+                claimable = claimable.saturating_sub(claims.len() as u64);
+                plan.jobs.extend(&need.jobs);
+                plan.claims.extend(claims);
+            }
+        }
         if missing == 0 {
             continue;
         }
@@ -146,7 +194,7 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
         let (market, without) = match choice {
             Choice::Ask { market, without } => (market, without),
             Choice::Wait(until) => {
-                plan.put_off(missing, until);
+                plan.put_off(if need.pool.is_some() { 0 } else { missing }, until);
                 continue;
             }
         };
@@ -159,30 +207,86 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
         }
         trials = trials.saturating_sub(launch);
         room -= launch;
-        plan.held_back += missing - fits;
-        if launch > 0 {
+        if need.pool.is_none() {
+            plan.held_back += missing - fits;
+        }
+        if launch > 0 && !need.jobs.iter().any(|job| plan.jobs.contains(job)) {
             plan.jobs.extend(&need.jobs);
         }
         let mut want = |market, without: &Vec<String>, count| {
             let (target, asks) = (&need.target, &need.asks);
-            let wanted =
-                |count| Wanted { target: target.clone(), asks: asks.clone(), market, without: without.clone(), count };
+            let standby = need.pool == Some(PoolKind::Standby);
+            let wanted = |count| Wanted {
+                target: target.clone(),
+                asks: asks.clone(),
+                market,
+                without: without.clone(),
+                standby,
+                count,
+            };
             plan.launches.extend(split(count).map(wanted));
         };
         // Where there is no on-demand either, spot is better than nothing.
         let mut left = launch;
+        let on_demand = base.max(need.on_demand());
         if market == Market::Spot
             && wishes.market.is_none()
-            && base > 0
+            && on_demand > 0
             && let Choice::Ask { market, without } = choose(fleet, &wishes, Market::OnDemand, breakers, now)
         {
-            let part = launch.min(base);
-            (base, left) = (base - part, launch - part);
+            let part = launch.min(on_demand);
+            (base, left) = (base.saturating_sub(part), launch - part);
             want(market, &without, part);
         }
         want(market, &without, left);
     }
     plan
+}
+
+/// How many instances of the pool may be given away. What EC2 refuses says nothing of those that are there already; where
+/// none can be registered, it is tried out like a launch.
+fn claimable(view: &View, trials: u64) -> u64 {
+    let unregistered = view.meta.last_error.as_ref().is_some_and(|it| it.code == UNREGISTERED);
+    if unregistered { trials } else { u64::MAX }
+}
+
+/// How many of what is missing are to be launched on-demand though something stands by: what does is spot.
+fn for_on_demand(fleet: &Fleet, need: &Need) -> u64 {
+    let wishes = Wishes::read(need.asks.iter().map(String::as_str), &fleet.steering);
+    let free = wishes.is_ok_and(|wishes| wishes.market.is_none());
+    if fleet.launch.market == Market::Spot && free { need.on_demand() } else { 0 }
+}
+
+/// Which instances of the pool the jobs of `need` get, `most` of them. None where GitHub gives its owner no runners, and
+/// one where that is to be tried out.
+fn claims(fleet: &Fleet, view: &View, need: &Need, most: u64, ready: &mut Ready<'_>, now: Millis) -> Vec<Claim> {
+    let (scope, breakers) = (&need.target.scope, &view.offers.breakers);
+    let allowed = Wishes::read(need.asks.iter().map(String::as_str), &fleet.steering).is_ok();
+    if !allowed || refusals::open(breakers, scope, &need.asks, now).is_some() {
+        return Vec::new();
+    }
+    let trial = refusals::is_due(breakers, scope, &need.asks, now);
+    let most = if trial { most.min(u64::from(!need.on_the_way)) } else { most };
+    let claim = |runner| Claim { runner, target: need.target.clone(), asks: need.asks.clone() };
+    ready.take(most, &need.asks).into_iter().map(claim).collect()
+}
+
+/// Idle runners, or such as are on the way, of the pool's owner beyond what its jobs need.
+fn spare(fleet: &Fleet, needs: &[Need]) -> u64 {
+    let scope = fleet.pool.as_ref().map(|pool| fleet.pool_scope(pool));
+    let own = needs.iter().filter(|need| need.asks.is_empty() && Some(&need.target.scope) == scope.as_ref());
+    own.map(|need| need.supply.saturating_sub(need.demand)).sum()
+}
+
+/// The pool's own, for what no job needs. Without a pool there may be instances of one that was.
+fn pool_need(fleet: &Fleet) -> Need {
+    let (scope, kind) = match &fleet.pool {
+        Some(pool) => (fleet.pool_scope(pool), pool.kind),
+        None => (fleet.scope_for(""), PoolKind::Standby),
+    };
+    let target = fleet.target(scope, None);
+    let (asks, jobs) = (vec![], vec![]);
+    Need { target, asks, jobs, demand: 0, supply: 0, on_the_way: false, raised: (0, 0), pool: Some(kind) }
 }
 
 /// What to ask EC2 for; nothing where it has refused for good what these jobs ask.
@@ -221,6 +325,23 @@ struct Need {
     supply: u64,
     /// Whether some of the supply is not registered yet.
     on_the_way: bool,
+    /// Of the demand, jobs that make up for interrupted ones; and what of the supply is on-demand.
+    raised: (u64, u64),
+    /// What is to be ready, where it is for no job.
+    pool: Option<PoolKind>,
+}
+
+impl Need {
+    /// How many of what is missing are to be on-demand, for jobs that make up for interrupted ones.
+    fn on_demand(&self) -> u64 {
+        let (raised, there) = self.raised;
+        raised.saturating_sub(there)
+    }
+
+    /// Counts what of its supply is on-demand.
+    fn met_by(&mut self, market: Option<Market>, count: u64) {
+        self.raised.1 += if market == Some(Market::OnDemand) { count } else { 0 };
+    }
 }
 
 /// All needs, those with the oldest job first.
@@ -231,6 +352,7 @@ fn needs(fleet: &Fleet, view: &View, now: Millis) -> Vec<Need> {
     for marker in queued {
         let need = need_of(&mut needs, fleet, &fleet.scope_for(&marker.repository), &marker.asks);
         need.demand += 1;
+        need.raised.0 += u64::from(marker.on_demand);
         need.jobs.push(marker.job);
         // The latest webhook knows best.
         need.target = fleet.target(need.target.scope.clone(), marker.installation.or(need.target.installation));
@@ -250,15 +372,18 @@ fn needs(fleet: &Fleet, view: &View, now: Millis) -> Vec<Need> {
         need.demand += u64::from(missing);
         need.target = fleet.target(need.target.scope.clone(), need.target.installation.or(manual.installation));
     }
-    for reservation in &view.reservations {
+    // What is launched for the pool may be claimed once it is there; no job relies upon it before.
+    for reservation in view.reservations.iter().filter(|it| !it.standby) {
         let need = need_of(&mut needs, fleet, &reservation.scope, &reservation.asks);
         (need.supply, need.on_the_way) = (need.supply + u64::from(reservation.count), true);
+        need.met_by(reservation.market, u64::from(reservation.count));
     }
     for runner in &view.runners {
         if let (false, true, Some(scope)) = (is_reserved(view, runner), is_supply(runner, now), &runner.scope) {
             let need = need_of(&mut needs, fleet, scope, &runner.asks);
             (need.supply, need.on_the_way) =
                 (need.supply + 1, need.on_the_way || runner.state == RunnerState::Launched);
+            need.met_by(runner.market, 1);
         }
     }
     // What is not understood may be about to take a job all the same.
@@ -272,7 +397,7 @@ fn need_of<'a>(needs: &'a mut Vec<Need>, fleet: &Fleet, scope: &Scope, asks: &[S
     let at = needs.iter().position(|need| need.target.scope == *scope && need.asks == asks).unwrap_or_else(|| {
         let target = fleet.target(scope.clone(), None);
         let (asks, jobs) = (asks.to_vec(), Vec::new());
-        needs.push(Need { target, asks, jobs, demand: 0, supply: 0, on_the_way: false });
+        needs.push(Need { target, asks, jobs, demand: 0, supply: 0, on_the_way: false, raised: (0, 0), pool: None });
         needs.len() - 1
     });
     &mut needs[at]
@@ -298,7 +423,12 @@ fn is_supply(runner: &Runner, now: Millis) -> bool {
     match runner.state {
         RunnerState::Launched | RunnerState::Registered => runner.boot_deadline > now,
         RunnerState::Spent => runner.expires.is_none_or(|expires| expires > seconds(now)),
-        RunnerState::Busy | RunnerState::Gone => false,
+        RunnerState::Busy
+        | RunnerState::Gone
+        | RunnerState::Warming
+        | RunnerState::Standby
+        | RunnerState::Withdrawn
+        | RunnerState::Retiring => false,
     }
 }
 

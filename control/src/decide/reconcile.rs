@@ -4,7 +4,9 @@
 //! - [`jobs`]: which jobs GitHub is asked about, and what follows from its answer.
 //! - [`counter`]: whether a fleet's count of instances is wrong.
 //! - [`strays`]: what becomes of an instance that the ledger does not know.
+//! - [`drained`]: which runners of a drained fleet are retired.
 //! - [`deliveries`]: which webhooks are sent again.
+//! - [`gaps`]: whether webhooks were missed, and what is looked through then.
 //! - [`wakes`]: which fleets have to be looked at.
 //! - [`leftovers`]: which registrations and which runners at GitHub nobody will use any more.
 //!
@@ -14,6 +16,8 @@
 pub mod counter;
 pub mod deaths;
 pub mod deliveries;
+pub mod drained;
+pub mod gaps;
 pub mod jobs;
 pub mod leftovers;
 pub mod strays;

@@ -59,6 +59,10 @@ pub fn word(message: &Lifecycle, mut runner: Runner, now: Millis) -> Option<Writ
     } else {
         RunnerEvent::Listening
     };
+    // A heartbeat that comes while it retires says nothing new.
+    if runner.state == RunnerState::Retiring && message.kind == Kind::Heartbeat {
+        return None;
+    }
     match runners::step(Some(runner.state), heard).next {
         // Not every heartbeat is a write.
         RunnerNext::Be(state) if !is_fresh(&runner, now) => Some(Write::PutRunner(be(runner, state, now))),

@@ -9,6 +9,9 @@
 //!   already run.
 //! - [`RunnerState::Gone`]: the instance gave up before the ledger had heard of it (the scale-up that launched it was
 //!   killed before it could write it down). Whoever writes down the reservation's instances finds this and leaves it out.
+//!
+//! An instance of a pool has no registration before a job comes: it is [`RunnerState::Warming`] and then
+//! [`RunnerState::Standby`], until [`super::pool`] gives it to a job or withdraws it.
 
 /// Where a runner stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,11 +26,29 @@ pub enum RunnerState {
     Spent,
     /// It is gone and was never written down.
     Gone,
+    /// Its instance was launched for a pool, and boots.
+    Warming,
+    /// Its instance has booted and waits for a registration.
+    Standby,
+    /// It stood by, and no job gets it any more: its agent ends it.
+    Withdrawn,
+    /// It listened, and is to get no further job: it is deleted at GitHub, which ends it.
+    Retiring,
 }
 
 impl RunnerState {
     /// All states.
-    pub const ALL: [Self; 5] = [Self::Launched, Self::Registered, Self::Busy, Self::Spent, Self::Gone];
+    pub const ALL: [Self; 9] = [
+        Self::Launched,
+        Self::Registered,
+        Self::Busy,
+        Self::Spent,
+        Self::Gone,
+        Self::Warming,
+        Self::Standby,
+        Self::Withdrawn,
+        Self::Retiring,
+    ];
 
     /// The state's name in the ledger.
     #[must_use]
@@ -38,6 +59,10 @@ impl RunnerState {
             Self::Busy => "busy",
             Self::Spent => "spent",
             Self::Gone => "gone",
+            Self::Warming => "warming",
+            Self::Standby => "standby",
+            Self::Withdrawn => "withdrawn",
+            Self::Retiring => "retiring",
         }
     }
 
@@ -50,7 +75,13 @@ impl RunnerState {
     /// Whether its instance is counted in the fleet's `alive`.
     #[must_use]
     pub const fn is_alive(self) -> bool {
-        matches!(self, Self::Launched | Self::Registered | Self::Busy)
+        !matches!(self, Self::Spent | Self::Gone)
+    }
+
+    /// Whether it never had a registration.
+    #[must_use]
+    pub const fn is_unregistered(self) -> bool {
+        matches!(self, Self::Warming | Self::Standby | Self::Withdrawn)
     }
 }
 
@@ -65,6 +96,8 @@ pub enum RunnerEvent {
     JobEnded,
     /// The agent of a reusable runner lives and has claimed its registration.
     Listening,
+    /// The agent says that it waits for a registration.
+    StandsBy,
     /// The instance ended and had a job.
     EndedAfterJob,
     /// The instance ended without a job, but had claimed its registration.
@@ -75,11 +108,12 @@ pub enum RunnerEvent {
 
 impl RunnerEvent {
     /// All events.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Registered,
         Self::Job,
         Self::JobEnded,
         Self::Listening,
+        Self::StandsBy,
         Self::EndedAfterJob,
         Self::EndedIdle,
         Self::EndedUnclaimed,
@@ -116,8 +150,8 @@ impl RunnerStep {
 /// What hearing `event` does to a runner that was `now` (none: the ledger has no item of it).
 #[must_use]
 pub fn step(now: Option<RunnerState>, event: RunnerEvent) -> RunnerStep {
-    use RunnerEvent::{EndedAfterJob, EndedIdle, EndedUnclaimed, Job, JobEnded, Listening, Registered};
-    use RunnerState::{Busy, Gone, Launched, Spent};
+    use RunnerEvent::{EndedAfterJob, EndedIdle, EndedUnclaimed, Job, JobEnded, Listening, Registered, StandsBy};
+    use RunnerState::{Busy, Gone, Launched, Retiring, Spent, Standby, Warming, Withdrawn};
     let keep = RunnerStep::NONE;
     match (now, event) {
         // It gave up before it was written down. One that had claimed its registration had been: that is a duplicate.
@@ -125,33 +159,41 @@ pub fn step(now: Option<RunnerState>, event: RunnerEvent) -> RunnerStep {
 
         (Some(Launched), Registered) => RunnerStep { next: RunnerNext::Be(RunnerState::Registered), ..keep },
 
-        (Some(Launched | RunnerState::Registered), Job) => {
+        // What has a job has one, whatever it was taken for.
+        (Some(Launched | RunnerState::Registered | Retiring | Warming | Standby | Withdrawn), Job) => {
             RunnerStep { next: RunnerNext::Be(Busy), frees: false, used_up: true }
         }
         (Some(Spent), Job | JobEnded) => RunnerStep { next: RunnerNext::Delete, frees: false, used_up: true },
 
         (Some(Launched | RunnerState::Registered | Busy), JobEnded)
         // Whether it is busy is for the webhooks to say: the agent's word may be an old one.
-        | (Some(Launched | RunnerState::Registered), Listening) => {
+        | (Some(Launched | RunnerState::Registered | Retiring | Warming | Standby | Withdrawn), Listening) => {
             RunnerStep { next: RunnerNext::Be(RunnerState::Registered), ..keep }
         }
 
-        (Some(Launched | RunnerState::Registered), EndedAfterJob) => {
+        (Some(Warming | Standby), StandsBy) => RunnerStep { next: RunnerNext::Be(Standby), ..keep },
+
+        (Some(Launched | RunnerState::Registered | Retiring | Warming | Standby | Withdrawn), EndedAfterJob) => {
             RunnerStep { next: RunnerNext::Be(Spent), frees: true, used_up: false }
         }
         (Some(Launched | RunnerState::Registered), EndedIdle | EndedUnclaimed) => {
             RunnerStep { next: RunnerNext::Delete, frees: true, used_up: true }
         }
-        (Some(Busy), EndedAfterJob | EndedIdle | EndedUnclaimed) => {
+        (Some(Busy), EndedAfterJob | EndedIdle | EndedUnclaimed)
+        // These were no job's.
+        | (Some(Retiring | Warming | Standby | Withdrawn), EndedIdle | EndedUnclaimed) => {
             RunnerStep { next: RunnerNext::Delete, frees: true, used_up: false }
         }
 
         // Settled, or never known: late and repeated news. A webhook or its own end told of it before scale-up got to
-        // write its registration. The same message again.
+        // write its registration. The same message again. A job that ended before it retired. One that was given to a
+        // job, or is to end, says that it still waits.
         (None | Some(Gone), _)
         | (Some(_), Registered)
         | (Some(Busy), Job)
         | (Some(Busy | Spent), Listening)
+        | (Some(Retiring | Warming | Standby | Withdrawn), JobEnded)
+        | (Some(Launched | RunnerState::Registered | Busy | Spent | Retiring | Withdrawn), StandsBy)
         | (Some(Spent), EndedAfterJob | EndedIdle | EndedUnclaimed) => keep,
     }
 }
@@ -161,9 +203,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::{
-        RunnerEvent::{self, EndedAfterJob, EndedIdle, EndedUnclaimed, Job, JobEnded, Listening},
+        RunnerEvent::{self, EndedAfterJob, EndedIdle, EndedUnclaimed, Job, JobEnded, Listening, StandsBy},
         RunnerNext::{self, Be, Delete, Keep},
-        RunnerState::{self, Busy, Gone, Launched, Registered, Spent},
+        RunnerState::{self, Busy, Gone, Launched, Registered, Retiring, Spent, Standby, Warming, Withdrawn},
         RunnerStep, step,
     };
 
@@ -172,7 +214,7 @@ mod tests {
     #[test]
     fn every_pair_of_state_and_event() {
         let told = RunnerEvent::Registered;
-        let table: [Row; 42] = [
+        let table: [Row; 80] = [
             // (now, event) -> next, frees, used up
             (None, told, Keep, false, false), // ended meanwhile: scale-up cleans up
             (None, Job, Keep, false, false),  // settled, and the webhook is late or repeated
@@ -216,6 +258,44 @@ mod tests {
             (Some(Gone), EndedAfterJob, Keep, false, false),
             (Some(Gone), EndedIdle, Keep, false, false),
             (Some(Gone), EndedUnclaimed, Keep, false, false),
+            (None, StandsBy, Keep, false, false),
+            (Some(Launched), StandsBy, Keep, false, false), // it was given to a job meanwhile
+            (Some(Registered), StandsBy, Keep, false, false),
+            (Some(Busy), StandsBy, Keep, false, false),
+            (Some(Spent), StandsBy, Keep, false, false),
+            (Some(Gone), StandsBy, Keep, false, false),
+            (Some(Warming), told, Keep, false, false),
+            (Some(Warming), Job, Be(Busy), false, true),
+            (Some(Warming), JobEnded, Keep, false, false),
+            (Some(Warming), Listening, Be(Registered), false, false),
+            (Some(Warming), StandsBy, Be(Standby), false, false),
+            (Some(Warming), EndedAfterJob, Be(Spent), true, false),
+            (Some(Warming), EndedIdle, Delete, true, false),
+            (Some(Warming), EndedUnclaimed, Delete, true, false),
+            (Some(Standby), told, Keep, false, false),
+            (Some(Standby), Job, Be(Busy), false, true),
+            (Some(Standby), JobEnded, Keep, false, false),
+            (Some(Standby), Listening, Be(Registered), false, false),
+            (Some(Standby), StandsBy, Be(Standby), false, false),
+            (Some(Standby), EndedAfterJob, Be(Spent), true, false),
+            (Some(Standby), EndedIdle, Delete, true, false),
+            (Some(Standby), EndedUnclaimed, Delete, true, false),
+            (Some(Withdrawn), told, Keep, false, false),
+            (Some(Withdrawn), Job, Be(Busy), false, true),
+            (Some(Withdrawn), JobEnded, Keep, false, false),
+            (Some(Withdrawn), Listening, Be(Registered), false, false),
+            (Some(Withdrawn), StandsBy, Keep, false, false),
+            (Some(Withdrawn), EndedAfterJob, Be(Spent), true, false),
+            (Some(Withdrawn), EndedIdle, Delete, true, false),
+            (Some(Withdrawn), EndedUnclaimed, Delete, true, false),
+            (Some(Retiring), told, Keep, false, false),
+            (Some(Retiring), Job, Be(Busy), false, true),
+            (Some(Retiring), JobEnded, Keep, false, false),
+            (Some(Retiring), Listening, Be(Registered), false, false),
+            (Some(Retiring), StandsBy, Keep, false, false),
+            (Some(Retiring), EndedAfterJob, Be(Spent), true, false),
+            (Some(Retiring), EndedIdle, Delete, true, false),
+            (Some(Retiring), EndedUnclaimed, Delete, true, false),
         ];
         for (now, event, next, frees, used_up) in table {
             assert_eq!(step(now, event), RunnerStep { next, frees, used_up }, "{now:?} hears {event:?}");

@@ -8,6 +8,7 @@
 use dayfly_contract::{Kind, Lifecycle};
 
 use super::{
+    pool,
     reusable::{self, LISTENING},
     runners::{self, RunnerEvent, RunnerNext, RunnerState},
 };
@@ -24,7 +25,7 @@ const WORKING: &str = "working";
 pub fn may_change(message: &Lifecycle) -> bool {
     // A registration that names no runner is a token, which is a reusable runner's.
     let reusable = message.runner_id.is_none();
-    message.reservation.is_some() && (reusable || tells_of_job(message))
+    pool::stands_by(message) || (message.reservation.is_some() && (reusable || tells_of_job(message)))
 }
 
 /// Whether `message` says that its instance has a job, or had one.
@@ -36,9 +37,13 @@ fn tells_of_job(message: &Lifecycle) -> bool {
     }
 }
 
-/// What `message`, the word of its agent on the way, does to `runner`.
+/// What `message`, the word of its agent on the way, does to `runner`. Where it was said is known (`said_at`), that it
+/// stands by is true of then: a word that comes late says nothing of a job that it was given since.
 #[must_use]
-pub fn word(message: &Lifecycle, runner: Runner, now: Millis) -> Option<Write> {
+pub fn word(message: &Lifecycle, runner: Runner, said_at: Option<Millis>, now: Millis) -> Option<Write> {
+    if pool::stands_by(message) {
+        return pool::heard(runner, said_at.unwrap_or(now).min(now));
+    }
     if runner.reuse.is_some() {
         return reusable::word(message, runner, now);
     }

@@ -1,16 +1,22 @@
 //! Reading the fleets document.
 
 mod launch;
+mod pool;
 
 use dayfly_contract::{Fields, Problem, Problems, names};
 use serde_json::Value;
 
 use super::{
-    Admission, Fleet, Fleets, GitHub, Handover, Level, Market, Matching, Pattern, RunnerGroup, Steering, Ties, VERSION,
+    Admission, Fleet, Fleets, GitHub, Handover, Interrupted, Level, Market, Matching, Pattern, RunnerGroup, Steering,
+    Ties, VERSION,
 };
 use crate::decide::wishes::is_wish;
 
 const LABELS: &str = "a list of at least one label, without commas and not of the form dayfly-<what>=<value>";
+/// The most instances that a fleet may have.
+const MOST_INSTANCES: u64 = 10_000;
+/// What [`is_repository`] allows.
+const REPOSITORY_NAME: &str = "\"owner/repo\"";
 const REPOSITORY: &str = "a list of \"owner/repo\" with * for any characters, such as \"owner/*\"";
 
 pub(super) fn fleets(text: &str) -> Result<Fleets, Problems> {
@@ -46,7 +52,7 @@ fn admission(fields: &mut Fields<'_>) -> Admission {
 
 fn fleet(fields: &mut Fields<'_>) -> Fleet {
     let reusable = fields.get("ephemeral").and_then(Value::as_bool) == Some(false);
-    Fleet {
+    let mut fleet = Fleet {
         name: fields.text("name", "1 to 40 of a-z, 0-9 and -, starting with a letter", names::is_name),
         labels: at_least_one(fields, "labels", LABELS, is_label),
         matching: fields.choice_or("matching", Matching::All, &Matching::WORDS),
@@ -58,14 +64,33 @@ fn fleet(fields: &mut Fields<'_>) -> Fleet {
             Steering::default()
         },
         ephemeral: fields.flag_or("ephemeral", true),
-        max: fields.number("max", 1..=10_000),
+        max: fields.number("max", 1..=MOST_INSTANCES),
         delay_seconds: fields.number_or("delay_seconds", 0, 0..=900),
         boot_seconds: fields.number_or("boot_seconds", 300, 30..=3600),
         cooldown_seconds: fields.number_or("cooldown_seconds", 0, 0..=900),
+        interrupted: interrupted(fields),
+        pool: None,
         github: github(&mut fields.object("github"), reusable),
         handover: fields.choice_or("handover", Handover::Ssm, &Handover::WORDS),
         launch: launch::launch(&mut fields.object("launch")),
+    };
+    if fields.get("pool").is_some() {
+        // A bad `max` has been refused above, and is no reason to refuse more.
+        let good = fields.get("max").and_then(Value::as_u64).filter(|max| *max == fleet.max);
+        let most = good.unwrap_or(MOST_INSTANCES);
+        fleet.pool = Some(pool::pool(&mut fields.object("pool"), most, reusable, &fleet.github));
     }
+    fleet
+}
+
+fn interrupted(fields: &mut Fields<'_>) -> Interrupted {
+    let Interrupted { rerun, on_demand } = Interrupted::default();
+    if fields.get("interrupted").is_none() {
+        return Interrupted { rerun, on_demand };
+    }
+    let mut fields = fields.object("interrupted");
+    let rerun = fields.number_or("rerun", rerun, 0..=10);
+    Interrupted { rerun, on_demand: fields.flag_or("on_demand", on_demand) }
 }
 
 fn steering(fields: &mut Fields<'_>) -> Steering {
@@ -93,7 +118,7 @@ fn github(fields: &mut Fields<'_>, reusable: bool) -> GitHub {
     let owner = match level {
         _ if fields.get("owner").is_none() && level != Level::Enterprise => None,
         Level::Organization => Some(fields.text("owner", "an organization's login", is_login)),
-        Level::Repository => Some(fields.text("owner", "\"owner/repo\"", is_repository)),
+        Level::Repository => Some(fields.text("owner", REPOSITORY_NAME, is_repository)),
         Level::Enterprise => Some(fields.text("owner", "an enterprise's slug", is_login)),
     };
     GitHub { level, owner, runner_group: runner_group(fields, level, reusable) }

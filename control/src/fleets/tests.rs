@@ -9,7 +9,7 @@ mod warnings;
 use serde_json::{Value, json};
 
 use super::{
-    Admission, Fleet, Fleets, GitHub, Handover, Instances, Launch, Level, Market, Matching, RunnerGroup,
+    Admission, Fleet, Fleets, GitHub, Handover, Instances, Interrupted, Launch, Level, Market, Matching, RunnerGroup,
     SpotAllocation, Steering, Ties,
 };
 
@@ -31,6 +31,8 @@ pub(crate) fn fleet(name: &str) -> Fleet {
         delay_seconds: 0,
         boot_seconds: 300,
         cooldown_seconds: 0,
+        interrupted: Interrupted::default(),
+        pool: None,
         github: GitHub { level: Level::Organization, owner: None, runner_group: RunnerGroup::DEFAULT },
         handover: Handover::Ssm,
         launch: Launch {
@@ -58,7 +60,7 @@ fn smallest() -> Value {
 }
 
 /// The smallest document with `value` at `fleets[0]/<path>`; null takes the field away.
-fn with(path: &str, value: Value) -> Value {
+pub(super) fn with(path: &str, value: Value) -> Value {
     let mut document = smallest();
     set(&mut document["fleets"][0], path, value);
     document
@@ -72,6 +74,6 @@ fn set(object: &mut Value, path: &str, value: Value) {
     }
 }
 
-fn problems(document: &Value) -> Vec<String> {
+pub(super) fn problems(document: &Value) -> Vec<String> {
     Fleets::read(&document.to_string()).map_or_else(|it| it.0.iter().map(ToString::to_string).collect(), |_| vec![])
 }

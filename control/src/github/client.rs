@@ -4,6 +4,7 @@
 //! octocrab carries the requests ([`super::rest`]); being the App is ours, since its own JWT has no `jti`.
 
 mod answers;
+mod inspect;
 mod itself;
 
 use std::{
@@ -353,7 +354,8 @@ impl<C: Clock, N: Notes> GitHub for Client<C, N> {
         let path = format!("/repos/{repository}/actions/runs/{id}");
         let answer = self.ask(target, Ask::get(&path)).await.and_then(|answer| answer.read::<RunAnswer>());
         let answer = answer.map_err(|failed| failed.into_error(format!("looking up run {id} of {repository}")))?;
-        Ok(Run { event: answer.event, head_repository: answer.head_repository.map(|it| it.full_name) })
+        let private = answer.repository.is_some_and(|own| own.private);
+        Ok(Run { event: answer.event, head_repository: answer.head_repository.map(|it| it.full_name), private })
     }
 
     async fn find_runner(&self, target: &Target, name: &str) -> Result<Option<Found>, GitHubError> {
@@ -361,7 +363,7 @@ impl<C: Clock, N: Notes> GitHub for Client<C, N> {
         let listed = self.with_token(target, Ask::get(&path)).await.and_then(|answer| answer.read::<RunnerList>());
         let listed = listed.map_err(|failed| failed.into_error(format!("looking for {name} at {}", target.scope)))?;
         let found = listed.runners.into_iter().find(|runner| runner.name == name);
-        Ok(found.map(|runner| Found { id: runner.id, online: runner.status == "online" }))
+        Ok(found.map(|runner| Found { id: runner.id, online: runner.status == "online", busy: runner.busy }))
     }
 
     async fn delete_runner(&self, target: &Target, id: u64) -> Result<Deletion, GitHubError> {
@@ -383,6 +385,7 @@ fn runners(scope: &Scope) -> String {
     format!("/{scope}/actions/runners")
 }
 
+mod runs;
 mod watch;
 
 #[cfg(test)]

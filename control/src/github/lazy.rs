@@ -67,7 +67,7 @@ impl LazyApp {
 
     /// What comes of `call`. Where GitHub does not know who asks, the secrets are read again, and it is asked once more
     /// if they have changed.
-    async fn ask<T>(&self, call: impl AsyncFn(&Apps) -> Result<T, GitHubError>) -> Result<T, GitHubError> {
+    pub(super) async fn ask<T>(&self, call: impl AsyncFn(&Apps) -> Result<T, GitHubError>) -> Result<T, GitHubError> {
         let apps = self.get().await?;
         let answer = call(&apps).await;
         if !apps.is_disowned() {

@@ -8,10 +8,12 @@
 
 pub mod client;
 pub mod groups;
+pub mod inspect;
 pub mod jwt;
 pub mod lazy;
 pub mod limits;
 mod rest;
+pub mod runs;
 pub mod several;
 mod skew;
 pub mod tokens;
@@ -57,6 +59,8 @@ pub struct Found {
     pub id: u64,
     /// Whether it is connected.
     pub online: bool,
+    /// Whether it has a job. GitHub's word lags by a minute.
+    pub busy: bool,
 }
 
 /// What came of deleting a runner.
@@ -108,6 +112,8 @@ pub struct Run {
     pub event: String,
     /// The repository whose commit it runs; none where that is deleted.
     pub head_repository: Option<String>,
+    /// Whether its own repository is one that not everybody can fork; false where GitHub does not say.
+    pub private: bool,
 }
 
 impl Run {
@@ -116,6 +122,13 @@ impl Run {
     pub fn is_of_fork(&self, repository: &str) -> bool {
         // A fork that is deleted has left its commits.
         self.head_repository.as_ref().is_none_or(|head| !head.eq_ignore_ascii_case(repository))
+    }
+
+    /// Whether anybody at all may have written what it runs: its own repository, `repository`, is public, and the commit
+    /// a fork's.
+    #[must_use]
+    pub fn is_of_public_fork(&self, repository: &str) -> bool {
+        !self.private && self.is_of_fork(repository)
     }
 }
 
@@ -208,8 +221,12 @@ mod tests {
             (None, true),
         ];
         for (head, expected) in cases {
-            let run = Run { event: "pull_request".to_owned(), head_repository: head.map(str::to_owned) };
-            assert_eq!(run.is_of_fork("octo-org/octo-repo"), expected, "{head:?}");
+            let run =
+                |private| Run { event: "pull_request".to_owned(), head_repository: head.map(str::to_owned), private };
+            let own = "octo-org/octo-repo";
+            assert_eq!(run(false).is_of_fork(own), expected, "{head:?}");
+            assert_eq!(run(true).is_of_fork(own), expected, "{head:?}");
+            assert_eq!((run(false).is_of_public_fork(own), run(true).is_of_public_fork(own)), (expected, false));
         }
     }
 }

@@ -170,6 +170,11 @@ impl Failed {
         matches!(self, Self::Answered(refusal) if refusal.status == status)
     }
 
+    /// Whether GitHub's message has `text` in it, whatever the case of its letters.
+    pub(super) fn says(&self, text: &str) -> bool {
+        matches!(self, Self::Answered(refusal) if refusal.message.to_lowercase().contains(text))
+    }
+
     /// As the handlers see it, with what was being done.
     pub(super) fn into_error(self, doing: String) -> GitHubError {
         match self {

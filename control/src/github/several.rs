@@ -30,6 +30,12 @@ impl<C: Clock, N: Notes> Several<C, N> {
         self.clients.iter().any(Client::is_disowned)
     }
 
+    /// What each of the Apps is.
+    pub async fn inspect(&self) -> Vec<super::inspect::Inspected> {
+        let all = self.clients.iter().map(Client::inspect);
+        futures::future::join_all(all).await.into_iter().flatten().collect()
+    }
+
     /// The clients in the order in which they are to be asked about `target`: who is not limited and most has left comes
     /// first. Who is not known yet counts as untouched, so that it becomes known; who is not installed there comes last.
     async fn ranked(&self, target: &Target) -> Vec<&Client<C, N>> {
@@ -118,6 +124,7 @@ impl<C: Clock, N: Notes> GitHub for Several<C, N> {
     }
 }
 
+mod runs;
 mod watch;
 
 #[cfg(test)]

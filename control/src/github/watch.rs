@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{GitHub, GitHubError, Job, lazy::LazyApp};
 use crate::{
-    decide::reconcile::{deaths::AtGitHub, deliveries::Failed, leftovers::Listed},
+    decide::reconcile::{deaths::AtGitHub, deliveries::Failed, gaps::Delivered, leftovers::Listed},
     fleets::{Scope, Target},
 };
 
@@ -85,33 +85,40 @@ pub trait Watch: GitHub {
     fn app_hooks(&self) -> impl Future<Output = Result<Vec<Hook>, GitHubError>>;
     /// A page of the deliveries of `hook` that failed.
     fn failed(&self, hook: &Hook, cursor: Option<&str>) -> impl Future<Output = Result<FailedPage, GitHubError>>;
+    /// When `hook` delivered an event about jobs last, among its latest 100 deliveries.
+    fn delivered(&self, hook: &Hook) -> impl Future<Output = Result<Delivered, GitHubError>>;
     /// Has the delivery `id` of `hook` sent again.
     fn redeliver(&self, hook: &Hook, id: u64) -> impl Future<Output = Result<Redelivery, GitHubError>>;
 }
 
+/// As with all else that is asked: a key that was changed is read again.
 impl Watch for LazyApp {
     async fn standing(&self, target: &Target, name: &str) -> Result<AtGitHub, GitHubError> {
-        self.get().await?.standing(target, name).await
+        self.ask(async |apps| apps.standing(target, name).await).await
     }
 
     async fn known_job(&self, target: &Target, repository: &str, id: u64) -> Result<Option<Job>, GitHubError> {
-        self.get().await?.known_job(target, repository, id).await
+        self.ask(async |apps| apps.known_job(target, repository, id).await).await
     }
 
     async fn runners(&self, target: &Target, page: u32) -> Result<(Vec<Listed>, bool), GitHubError> {
-        self.get().await?.runners(target, page).await
+        self.ask(async |apps| apps.runners(target, page).await).await
     }
 
     async fn app_hooks(&self) -> Result<Vec<Hook>, GitHubError> {
-        self.get().await?.app_hooks().await
+        self.ask(async |apps| apps.app_hooks().await).await
     }
 
     async fn failed(&self, hook: &Hook, cursor: Option<&str>) -> Result<FailedPage, GitHubError> {
-        self.get().await?.failed(hook, cursor).await
+        self.ask(async |apps| apps.failed(hook, cursor).await).await
+    }
+
+    async fn delivered(&self, hook: &Hook) -> Result<Delivered, GitHubError> {
+        self.get().await?.delivered(hook).await
     }
 
     async fn redeliver(&self, hook: &Hook, id: u64) -> Result<Redelivery, GitHubError> {
-        self.get().await?.redeliver(hook, id).await
+        self.ask(async |apps| apps.redeliver(hook, id).await).await
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn patiently<T>(
 }
 
 /// What comes of `work`, if it comes in time.
-pub(super) async fn within<T>(clock: &impl Clock, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn within<T>(clock: &impl Clock, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     match select(pin!(work), pin!(clock.sleep(limit))).await {
         Either::Left((done, _)) => Some(done),
         Either::Right(_) => None,
@@ -63,6 +63,7 @@ pub(super) fn again(job: Job, state: JobState) -> JobEvent {
         installation: job.installation,
         runner_name: job.runner_name,
         runner_id: None,
+        conclusion: None,
         waited_ms: None,
     }
 }

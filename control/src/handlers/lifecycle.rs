@@ -1,9 +1,10 @@
 //! What the instances tell: an end settles the ledger.
 //!
-//! [`reading`] says which messages are believed, [`words`] what an instance tells on its way, [`cleaning`] takes away
-//! what one leaves.
+//! [`reading`] says which messages are believed, [`words`] what an instance tells on its way, [`interrupted`] that a job
+//! was taken away with its instance; [`cleaning`] takes away what one leaves.
 
 mod cleaning;
+mod interrupted;
 mod reading;
 mod timeline;
 mod words;
@@ -17,12 +18,14 @@ use tracing::{error, info, warn};
 use super::batch::{GivenBack, receive_count, sent_at};
 use crate::{
     clock::{Clock, Millis},
-    decide::events,
+    decide::{events, lives},
+    fleets::Fleets,
     github::GitHub,
     handover::Handover,
-    ledger::{ATTEMPTS, Committed, Failure, Heard, Ledger, LedgerError, Meta},
+    ledger::{ATTEMPTS, Committed, Failure, Heard, Ledger, LedgerError, Meta, Reruns},
     metrics::Metrics,
     report::{BoxError, Chain},
+    told,
     wake::Wake,
 };
 use cleaning::{clean_up, leaves_something};
@@ -37,6 +40,8 @@ const LONGEST_FAILURE_WAIT: Duration = Duration::from_mins(5);
 /// What the handler works with.
 #[derive(Debug)]
 pub struct Deps<L, G, H, W, C> {
+    /// The fleets.
+    pub fleets: Fleets,
     /// The ledger.
     pub ledger: L,
     /// GitHub; asked only about runners that had no job.
@@ -54,7 +59,7 @@ pub struct Deps<L, G, H, W, C> {
 /// Handles a batch of lifecycle messages.
 pub async fn handle<L, G, H, W, C>(deps: &Deps<L, G, H, W, C>, batch: &SqsEvent) -> SqsBatchResponse
 where
-    L: Ledger + Heard,
+    L: Ledger + Heard + Reruns,
     G: GitHub,
     H: Handover,
     W: Wake,
@@ -77,8 +82,9 @@ where
         hear(deps, &it, message).await;
         let outcome = match it.kind {
             Kind::Retire => retire(deps, &it, sent_at(message)).await.map(|()| Settled::default()),
+            Kind::Interrupted => interrupted::note(deps, &it, message).await.map(|()| Settled::default()),
             kind if kind.is_last() => settle(deps, &it, receive_count(message)).await,
-            _ => on_the_way(deps, &it).await.map(|()| Settled::default()),
+            _ => on_the_way(deps, &it, sent_at(message)).await.map(|()| Settled::default()),
         };
         match outcome {
             Ok(Settled { wake: wanted, busy }) => {
@@ -140,17 +146,14 @@ where
     H: Handover,
     C: Clock,
 {
-    let (mut cleaned, mut busy) = (false, false);
     for attempt in 1..=ATTEMPTS {
         let runner = deps.ledger.runner(&it.fleet, &it.instance_id).await?;
-        // Before the ledger forgets whom the runner was for.
-        if !cleaned && leaves_something(it, runner.as_ref()) {
-            busy = clean_up(deps, it, runner.as_ref(), received).await?;
-            cleaned = true;
-        }
+        // Before the ledger forgets whom the runner was for; and again after a conflict: whoever wrote in between may have
+        // made another registration.
+        let busy = leaves_something(it, runner.as_ref()) && clean_up(deps, it, runner.as_ref(), received).await?;
         let before = runner.as_ref().map(|runner| runner.state.name());
         let now = deps.clock.now();
-        let writes = events::ended(it, runner, now);
+        let writes = lives::kept(events::ended(it, runner.clone(), now), runner.as_ref(), now);
         let writes = if busy { events::remembered(writes, now) } else { writes };
         let changed = !writes.is_empty();
         // A failed instance leaves a gap. It is counted with its end, so that a repeated message counts nothing again.
@@ -169,6 +172,9 @@ where
             info!(fleet.name = it.fleet, fleet.failures = count, wait_s, "Fleet {} is left alone", it.fleet);
         }
         if it.kind == Kind::Failed {
+            if changed {
+                told::failed(it, now);
+            }
             // Where another has told it before, the look will find the pause.
             return Ok(Settled { wake: Some(pause), busy });
         }

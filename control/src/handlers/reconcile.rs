@@ -9,6 +9,7 @@
 //! - [`jobs`]: what GitHub says of jobs that have been in one state for long.
 //! - [`strays`]: instances that the ledger does not know.
 //! - [`deliveries`]: webhooks that failed.
+//! - [`gaps`]: webhooks that GitHub does not even know to have failed.
 //! - [`leftovers`]: registrations without an instance, and runners at GitHub without one.
 //!
 //! Every step may be killed between any two calls and made again. The order within each sees to that: the ledger gives
@@ -16,7 +17,9 @@
 
 mod deaths;
 mod deliveries;
+mod drained;
 mod fleets;
+mod gaps;
 mod jobs;
 mod leftovers;
 mod memory;
@@ -39,9 +42,12 @@ use crate::{
         instances::{Instances, Seen},
     },
     fleets::Fleets,
-    github::watch::{Hook, Watch},
+    github::{
+        runs::Runs,
+        watch::{Hook, Watch},
+    },
     handover::{Handover, leftovers::Leftovers},
-    ledger::{Census, Heard, Ledger, LedgerError, View},
+    ledger::{Census, Heard, Ledger, LedgerError, Notes, Reruns, View},
     metrics::{Metric, Metrics},
     report::{BoxError, Chain},
     wake::Wake,
@@ -54,14 +60,17 @@ const KEPT_SECONDS: u64 = 7 * 24 * 3600;
 /// The most pages of our instances that are read: 1,000 each.
 const MOST_PAGES: u32 = 20;
 
+/// The key of the note, below reconcile's own, that says when a run last came to its end.
+pub const RAN: &str = "ran";
+
 /// The outside world: in production AWS and GitHub, in tests one that is simulated.
 pub trait Ports {
     /// Where jobs and runners are kept.
-    type Ledger: Ledger + Heard + Census;
+    type Ledger: Ledger + Heard + Census + Notes + Reruns;
     /// Where instances are.
     type Compute: Compute + Instances;
     /// Where runners and jobs are.
-    type GitHub: Watch;
+    type GitHub: Watch + Runs;
     /// Where registrations wait.
     type Handover: Handover + Leftovers;
     /// The queue that wakes scale-up.
@@ -104,13 +113,14 @@ enum Step {
     Jobs,
     Strays,
     Deliveries,
+    Gaps,
     Registrations,
     Runners,
 }
 
 impl Step {
-    const ALL: [Self; 6] =
-        [Self::Fleets, Self::Jobs, Self::Strays, Self::Deliveries, Self::Registrations, Self::Runners];
+    const ALL: [Self; 7] =
+        [Self::Fleets, Self::Jobs, Self::Strays, Self::Deliveries, Self::Gaps, Self::Registrations, Self::Runners];
 
     const fn name(self) -> &'static str {
         match self {
@@ -118,6 +128,7 @@ impl Step {
             Self::Jobs => "jobs",
             Self::Strays => "strays",
             Self::Deliveries => "deliveries",
+            Self::Gaps => "gaps",
             Self::Registrations => "registrations",
             Self::Runners => "runners",
         }
@@ -132,6 +143,8 @@ struct Run<'a, P: Ports> {
     levels: RefCell<BTreeMap<String, Level>>,
     /// All our instances; none where EC2 did not list them to the end.
     instances: OnceCell<Option<BTreeMap<String, Seen>>>,
+    /// Repositories of jobs that were met.
+    met: gaps::Met,
 }
 
 /// A fleet's level, as it was read in this run.
@@ -145,7 +158,7 @@ type Done = Result<(), BoxError>;
 
 /// Looks after everything, until it is done or the invocation is near its `deadline`.
 pub async fn handle<P: Ports>(deps: &Deps<P>, deadline: Millis) {
-    let run = Run { deps, deadline, levels: RefCell::default(), instances: OnceCell::new() };
+    let run = Run { deps, deadline, levels: RefCell::default(), instances: OnceCell::new(), met: RefCell::default() };
     let first: String = run.recall("next").await;
     let first = Step::ALL.iter().position(|step| step.name() == first).unwrap_or(0);
     let mut next = Step::ALL[0];
@@ -160,6 +173,7 @@ pub async fn handle<P: Ports>(deps: &Deps<P>, deadline: Millis) {
             Step::Jobs => jobs::ask(&run).await,
             Step::Strays => strays::look(&run).await,
             Step::Deliveries => deliveries::heal(&run).await,
+            Step::Gaps => gaps::look(&run).await,
             Step::Registrations => leftovers::registrations(&run).await,
             Step::Runners => leftovers::runners(&run).await,
         };
@@ -171,6 +185,8 @@ pub async fn handle<P: Ports>(deps: &Deps<P>, deadline: Millis) {
     if first != 0 || next != Step::ALL[0] {
         run.remember("next", &next.name().to_owned()).await;
     }
+    // For whoever asks whether the schedule lives.
+    run.remember(RAN, &run.now()).await;
     if let Some(remaining) = crate::github::GitHub::remaining(&deps.github) {
         deps.metrics.add(Metric::GitHubRemaining, remaining, &[]);
     }
@@ -285,4 +301,4 @@ impl<P: Ports> Run<'_, P> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

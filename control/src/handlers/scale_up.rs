@@ -2,15 +2,18 @@
 //!
 //! [`look`] takes over what a dead invocation left, plans and reserves; [`fulfil`] launches a reservation's instances
 //! and writes them down; [`register`] hands each its registration; [`doubts`] asks GitHub about jobs that the webhook could
-//! not tell all of. [`pace`] says when each may, [`refusals`] notes what EC2 and GitHub refuse. A crash between any two of
-//! these leaves a reservation or a runner whose lease runs out, and the next look takes it over.
+//! not tell all of; [`reruns`] has runs made again whose jobs were interrupted, [`pool`] gives jobs what is ready. [`pace`]
+//! says when each may, [`refusals`] notes what EC2 and GitHub refuse. A crash between any two of these leaves a
+//! reservation or a runner whose lease runs out, and the next look takes it over.
 
 mod doubts;
 mod fulfil;
 mod look;
 mod pace;
+mod pool;
 mod refusals;
 mod register;
+mod reruns;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -26,9 +29,9 @@ use crate::{
     compute::Compute,
     decide::bucket::Limits,
     fleets::{Fleet, Fleets},
-    github::GitHub,
+    github::{GitHub, runs::Runs},
     handover::Handover,
-    ledger::{Ledger, Notes},
+    ledger::{Ledger, Notes, Reruns},
     metrics::{Metric, Metrics},
     report::Chain,
     trace::{self, TraceId},
@@ -45,11 +48,11 @@ const MOST_ATTEMPTS: u32 = 60;
 /// The outside world: in production AWS and GitHub, in tests one that is simulated.
 pub trait Ports {
     /// Where jobs and runners are kept, and what need not be asked twice.
-    type Ledger: Ledger + Notes;
+    type Ledger: Ledger + Notes + Reruns;
     /// Where instances come from.
     type Compute: Compute;
-    /// Where runners are registered.
-    type GitHub: GitHub;
+    /// Where runners are registered, and runs are made again.
+    type GitHub: GitHub + Runs;
     /// How registrations get to their instances.
     type Handover: Handover;
     /// The queue.
@@ -127,8 +130,9 @@ struct Woken<'a> {
 pub async fn handle<P: Ports>(deps: &Deps<P>, batch: &SqsEvent, deadline: Millis) -> SqsBatchResponse {
     let mut fleets: BTreeMap<String, Woken<'_>> = BTreeMap::new();
     let mut given_back = GivenBack::default();
+    let mut runs = Vec::new();
     for message in &batch.records {
-        let WakeUp { fleet: name, trace, attempts, .. } = match read(message) {
+        let WakeUp { fleet: name, trace, attempts, run, .. } = match read(message) {
             Ok(wake_up) => wake_up,
             Err((reason, why)) => {
                 deps.metrics.refused(reason);
@@ -137,6 +141,10 @@ pub async fn handle<P: Ports>(deps: &Deps<P>, batch: &SqsEvent, deadline: Millis
                 continue;
             }
         };
+        if let Some(run) = run {
+            runs.push((message, name, run));
+            continue;
+        }
         if let Some(fleet) = deps.fleets.get(&name) {
             let woken = fleets.entry(name).or_insert(Woken { fleet, trace: None, messages: Vec::new() });
             // Of several, one look serves all; the first is as good as any.
@@ -160,7 +168,16 @@ pub async fn handle<P: Ports>(deps: &Deps<P>, batch: &SqsEvent, deadline: Millis
         };
         (woken, trace::within(trace.clone(), look).instrument(span).await)
     });
-    for (woken, after) in join_all(looks).await {
+    let of_runs = runs.iter().map(async |(message, fleet, run)| {
+        (*message, Box::pin(reruns::look(deps, message, fleet, *run, deadline)).await)
+    });
+    let (of_fleets, of_runs) = futures::join!(join_all(looks), join_all(of_runs));
+    for (message, after) in of_runs {
+        if let After::GiveBack(wait) = after {
+            given_back.add(message, wait, &deps.wake).await;
+        }
+    }
+    for (woken, after) in of_fleets {
         // All of them say the same, so one is enough; the one that was received least often has the most left.
         let message = woken.messages.iter().min_by_key(|(_, received)| *received).map(|(message, _)| message);
         match (after, message) {

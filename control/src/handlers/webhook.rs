@@ -11,14 +11,16 @@ mod payload;
 mod ping;
 mod publish;
 mod signature;
-mod take;
+pub(super) mod take;
 
 pub use forks::KnownRuns;
 use payload::Origin;
 pub use payload::{BadPayload, read as read_payload};
 use signature::Signature;
 pub use signature::WebhookKey;
-use take::{Taken, take};
+use take::{Door, Taken, take};
+
+use std::sync::atomic::Ordering;
 
 use aws_lambda_events::{
     apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse},
@@ -31,15 +33,22 @@ use tracing::{error, info, warn};
 use super::forks::Unknown;
 use crate::{
     bus::Bus,
-    clock::Clock,
+    clock::{Clock, Millis, seconds},
     decide::{doubt::Why, events::JobEvent, jobs::JobState},
     fleets::Fleets,
     github::{GitHub, GitHubError},
-    ledger::{Ledger, LedgerError, Notes},
+    ledger::{Ledger, LedgerError, Notes, Reruns},
     metrics::Metrics,
     report::{BoxError, Chain},
     wake::Wake,
 };
+
+/// The note of when a delivery was last heard, for reconcile.
+pub(super) const HEARD: &str = "webhook#heard";
+/// It is noted again after this time, by each process.
+const HEARD_EACH: Millis = 60 * 1000;
+/// How long it is kept.
+const HEARD_SECONDS: u64 = 30 * 24 * 3600;
 
 /// A `workflow_job` delivery is about 10 KB. API Gateway passes up to 10 MB.
 const LARGEST_BODY: usize = 1024 * 1024;
@@ -47,7 +56,7 @@ const LARGEST_BODY: usize = 1024 * 1024;
 /// The outside world: in production AWS and GitHub, in tests one that is simulated.
 pub trait Ports {
     /// Where jobs and runners are kept, and what need not be asked twice.
-    type Ledger: Ledger + Notes;
+    type Ledger: Ledger + Notes + Reruns;
     /// Who is asked about jobs that an event does not tell enough of.
     type GitHub: GitHub;
     /// The queue.
@@ -145,6 +154,9 @@ pub async fn handle<P: Ports>(deps: &Deps<P>, request: &ApiGatewayV2httpRequest)
             futures::join!(job(deps, delivery, it, &origin, None), published).0
         }
     };
+    if taken.is_ok() {
+        hear(deps).await;
+    }
     match taken {
         Ok(Taken::Noted) => answer(202, "noted"),
         Ok(Taken::NotOurs) => answer(202, "no fleet takes this job"),
@@ -157,6 +169,19 @@ pub async fn handle<P: Ports>(deps: &Deps<P>, request: &ApiGatewayV2httpRequest)
             );
             answer(500, says)
         }
+    }
+}
+
+/// Notes that a delivery was heard, now and then: reconcile compares that with what GitHub says to have delivered.
+async fn hear<P: Ports>(deps: &Deps<P>) {
+    let now = deps.clock.now();
+    let last = deps.runs.heard.load(Ordering::Relaxed);
+    if last != 0 && now < last.saturating_add(HEARD_EACH) {
+        return;
+    }
+    deps.runs.heard.store(now, Ordering::Relaxed);
+    if let Err(error) = deps.ledger.remember(HEARD, now, seconds(now) + HEARD_SECONDS).await {
+        warn!("{}", Chain(&error));
     }
 }
 
@@ -258,7 +283,9 @@ async fn job<P: Ports>(
         }
         (Err(Unknown::Passing(why)), _) => return Err(Failed::Passing(why)),
     }
-    take(deps, delivery, &event, &origin.owner, doubt).await
+    let Deps { fleets, ledger, wake, metrics, clock, .. } = deps;
+    let door = Door { fleets, ledger, wake, metrics, clock };
+    Ok(take(&door, delivery, &event, &origin.owner, doubt).await?)
 }
 
 /// Takes a check run as the job that it is.
@@ -293,6 +320,8 @@ fn answer(status: u16, message: &str) -> ApiGatewayV2httpResponse {
     response
 }
 
+#[cfg(test)]
+mod again_tests;
 #[cfg(test)]
 mod asking_tests;
 #[cfg(test)]

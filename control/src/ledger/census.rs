@@ -9,8 +9,16 @@ use super::{
     items::{self, Item},
 };
 
-/// The jobs of one page of a walk, and where the next begins; nowhere after the last.
-pub type JobPage = (Vec<Job>, Option<String>);
+/// One page of a walk over the jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobPage {
+    /// Those that are not done.
+    pub jobs: Vec<Job>,
+    /// Those that are not understood: the key of each, and what is wrong with it.
+    pub unread: Vec<String>,
+    /// Where the next page begins; nowhere after the last.
+    pub next: Option<String>,
+}
 
 /// The ledger as reconcile sees it.
 pub trait Census {
@@ -66,11 +74,17 @@ impl Census for DynamoLedger {
             .send()
             .await
             .map_err(|error| LedgerError::new(doing(), error))?;
-        let jobs: Result<Vec<Job>, _> = page.items().iter().map(items::to_job).collect();
-        let jobs = jobs.map_err(|bad| LedgerError::new(doing(), bad))?;
+        let (mut jobs, mut unread) = (Vec::new(), Vec::new());
+        for item in page.items() {
+            match items::to_job(item) {
+                Ok(job) => jobs.push(job),
+                // The walk would never get beyond it.
+                Err(bad) => unread.push(bad.to_string()),
+            }
+        }
         let text = |item: &Item, name: &str| item.get(name).and_then(|it: &AttributeValue| it.as_s().ok()).cloned();
         let next = page.last_evaluated_key.as_ref().and_then(|key| Some((text(key, "pk")?, text(key, "sk")?)));
-        Ok((jobs, next.map(|(pk, sk)| format!("{pk}|{sk}"))))
+        Ok(JobPage { jobs, unread, next: next.map(|(pk, sk)| format!("{pk}|{sk}")) })
     }
 
     async fn mend(&self, fleet: &str, seen: u64, rev: u64, alive: u64) -> Result<Committed, LedgerError> {

@@ -1,11 +1,13 @@
 //! Records as DynamoDB items and back. The shapes are listed in `docs/interface.md`.
 
 mod doubts;
+mod lives;
 mod offers;
 mod told;
 mod unread;
 
 pub(super) use doubts::{DOUBT, doubt_sk, from_doubt, to_doubt};
+pub(super) use lives::{LIFE, from_life, to_life};
 pub(super) use offers::{from_offers, to_offers};
 pub(super) use told::{from_last_plan, from_manual, to_manual};
 pub(super) use unread::unread;
@@ -194,6 +196,7 @@ pub(super) fn from_marker(marker: &Marker) -> Item {
         .text("repository", &marker.repository)
         .text("owner", marker.repository.split('/').next().unwrap_or_default())
         .texts("asks", &marker.asks)
+        .number("on_demand", marker.on_demand.then_some(1))
         .number("expires", marker.expires)
         .0
 }
@@ -207,6 +210,7 @@ pub(super) fn to_marker(item: &Item) -> Result<Marker, BadItem> {
         installation: fields.maybe_number("installation_id"),
         repository: fields.text("repository")?,
         asks: fields.texts("asks"),
+        on_demand: fields.maybe_number("on_demand").is_some(),
         expires: fields.number("expires")?,
     })
 }
@@ -225,6 +229,7 @@ pub(super) fn to_meta(item: &Item) -> Meta {
         paused_until: number("paused_until"),
         failures: number("failures"),
         reserved_at: number("reserved_at"),
+        drained_at: Fields(item).maybe_number("drained_at"),
         last_error,
         last_plan: item.get("last_plan").and_then(|plan| plan.as_m().ok()).and_then(to_last_plan),
     }
@@ -243,6 +248,7 @@ pub(super) fn from_reservation(it: &Reservation) -> Item {
         .maybe("market", it.market.map(|it| it.name().to_owned()))
         .texts("without", &it.without)
         .texts("asks", &it.asks)
+        .number("standby", it.standby.then_some(1))
         .text("scope", it.scope.to_string())
         .number("installation_id", it.installation)
         .maybe("trace", it.trace.clone())
@@ -261,6 +267,7 @@ pub(super) fn to_reservation(item: &Item) -> Result<Reservation, BadItem> {
         market: fields.market()?,
         without: fields.texts("without"),
         asks: fields.texts("asks"),
+        standby: fields.maybe_number("standby").is_some(),
         scope: fields.text("scope")?.parse().map_err(|_| fields.bad("scope"))?,
         installation: fields.maybe_number("installation_id"),
         trace: fields.text("trace").ok(),
@@ -275,6 +282,7 @@ pub(super) fn from_runner(it: &Runner) -> Item {
         .text("state", it.state.name())
         .text("reservation", &it.reservation)
         .maybe("market", it.market.map(|it| it.name().to_owned()))
+        .maybe("instance_type", it.instance_type.clone())
         .texts("asks", &it.asks)
         .text("runner_name", dayfly_contract::names::runner_name(&it.fleet, &it.instance))
         .maybe("scope", it.scope.as_ref().map(ToString::to_string))
@@ -314,6 +322,7 @@ pub(super) fn to_runner(item: &Item) -> Result<Runner, BadItem> {
         state: RunnerState::named(&fields.text("state")?).ok_or_else(|| fields.bad("state"))?,
         reservation: fields.text("reservation")?,
         market: fields.market()?,
+        instance_type: fields.text("instance_type").ok(),
         asks: fields.texts("asks"),
         scope: scope.transpose()?,
         installation: fields.maybe_number("installation_id"),

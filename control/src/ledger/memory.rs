@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Committed, Doubt, Job, LastError, LastPlan, Manual, Marker, Meta, Offers, Reservation, Runner, Unread, View, Write,
+    Committed, Doubt, Job, LastError, LastPlan, Life, Manual, Marker, Meta, Offers, Reservation, Runner, Unread, View,
+    Write,
 };
 use crate::decide::{
     bucket::{self, Fulls, Taken, Takes},
@@ -24,6 +25,7 @@ pub(crate) struct MemoryLedger {
     pub(crate) reservations: BTreeMap<Key, Reservation>,
     pub(crate) runners: BTreeMap<Key, Runner>,
     pub(crate) unread: Vec<Unread>,
+    pub(crate) lives: Vec<Life>,
     /// Changes so far.
     pub(crate) changes: u64,
 }
@@ -69,6 +71,7 @@ impl MemoryLedger {
                 let meta = self.metas.get(fleet).cloned().unwrap_or_default();
                 meta.rev == *rev && (*rev == 0 || meta.alive + u64::from(*count) <= *max)
             }
+            Write::Advance { fleet, rev } => self.metas.get(fleet).map_or(0, |meta| meta.rev) == *rev,
             Write::PutReservation(it) => reservation(it),
             Write::DropReservation(it) => it.version > 0 && reservation(it),
             Write::PutRunner(it) => runner(it),
@@ -82,6 +85,7 @@ impl MemoryLedger {
             | Write::TakeMarker { .. }
             | Write::PutDoubt(_)
             | Write::DropDoubt { .. }
+            | Write::PutLife(_)
             | Write::Free { .. }
             | Write::Recover { .. } => true,
         }
@@ -105,6 +109,7 @@ impl MemoryLedger {
                 meta.rev += 1;
                 meta.alive += u64::from(count);
             }
+            Write::Advance { fleet, .. } => self.metas.entry(fleet).or_default().rev += 1,
             Write::StillQueued { .. } => {}
             Write::Free { fleet, count, ran_job, failure } => {
                 assert!(count == 0 || self.metas.contains_key(&fleet), "a fleet with instances has a meta item");
@@ -126,6 +131,7 @@ impl MemoryLedger {
                 let key = (it.fleet.clone(), it.instance.clone());
                 self.runners.insert(key, Runner { version: it.version + 1, ..it });
             }
+            Write::PutLife(it) => self.lives.push(it),
             Write::DropRunner(it) => drop(self.runners.remove(&(it.fleet, it.instance))),
         }
         self.changes += 1;

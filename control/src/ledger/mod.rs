@@ -18,20 +18,24 @@ pub mod dynamo;
 mod heard;
 pub mod history;
 mod items;
+mod life;
 #[cfg(test)]
 pub(crate) mod memory;
 mod notes;
 mod records;
+mod reruns;
 pub mod survey;
 mod transactions;
 
 pub use census::{Census, JobPage};
 pub use heard::Heard;
+pub use life::Life;
 pub use notes::Notes;
 pub use records::{
     Doubt, Failure, Job, LastError, LastPlan, Manual, Marker, Meta, Offers, Reservation, Reuse, Runner, Unread,
     UnreadSupply, View, Write,
 };
+pub use reruns::Reruns;
 
 use crate::{
     clock::Millis,

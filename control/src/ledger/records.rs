@@ -1,6 +1,6 @@
 //! The ledger's records, as the decisions see them. Times are milliseconds since 1970, `expires` is in seconds.
 
-use super::history::History;
+use super::{Life, history::History};
 use crate::{
     clock::Millis,
     decide::{breaker::Breakers, doubt::Why, jobs::JobState, runners::RunnerState},
@@ -57,6 +57,8 @@ pub struct Marker {
     pub repository: String,
     /// What it asks for beyond its fleet, see [`crate::decide::asks`].
     pub asks: Vec<String>,
+    /// Whether it makes up for a job whose spot instance was taken away, and an on-demand one is launched for it.
+    pub on_demand: bool,
     /// When it stops counting: GitHub gives up a job that no runner took within a day.
     pub expires: u64,
 }
@@ -94,6 +96,8 @@ pub struct Meta {
     pub failures: u64,
     /// When capacity was last reserved.
     pub reserved_at: Millis,
+    /// Since when the fleet is drained: a person wants it to launch nothing more.
+    pub drained_at: Option<Millis>,
     /// What keeps the fleet from launching until a person changes something; gone with the next instance that comes.
     pub last_error: Option<LastError>,
     /// What the last plan came to that launched something or had to hold something back.
@@ -137,7 +141,7 @@ pub struct LastPlan {
     pub launched: u64,
     /// Instances that are missing and did not fit under `max`.
     pub held_back: u64,
-    /// The fleet's limit at that time.
+    /// The fleet's limit at that time; 0 where it was drained.
     pub max: u64,
     /// Until when the fleet was paused; 0 if it was not.
     pub paused_until: Millis,
@@ -155,6 +159,8 @@ impl LastPlan {
     pub fn reason(&self) -> &'static str {
         match self {
             Self { paused_until: 1.., .. } => "paused",
+            // No fleet has such a limit of its own.
+            Self { held_back: 1.., max: 0, .. } => "drained",
             Self { held_back: 1.., .. } => "max",
             // EC2 has none at present, the fleet has just launched, or it does not allow what a job asks for.
             Self { demand, supply, launched, .. } if *demand > supply + launched => "later",
@@ -199,6 +205,8 @@ pub struct Reservation {
     pub without: Vec<String>,
     /// What the job asks for beyond its fleet.
     pub asks: Vec<String>,
+    /// Whether its instances stand by, for a pool, and are given to jobs later.
+    pub standby: bool,
     /// Who the runners are for.
     pub scope: Scope,
     /// The App's installation there, as a webhook named it.
@@ -235,6 +243,8 @@ pub struct Runner {
     pub reservation: String,
     /// How its instance was bought; none if it was gone before it was written down, or by an older version.
     pub market: Option<Market>,
+    /// Its instance's type; none where EC2 did not tell, or in an item of an older version.
+    pub instance_type: Option<String>,
     /// The labels that it carries beside its fleet's.
     pub asks: Vec<String>,
     /// Who it is for; none if it was gone before it was written down.
@@ -376,6 +386,13 @@ pub enum Write {
         /// The plan that it comes from, to be told to whoever asks.
         plan: Option<LastPlan>,
     },
+    /// Moves `rev`, if it is unmoved, and counts nothing: for what is decided by the whole level and launches nothing.
+    Advance {
+        /// The fleet.
+        fleet: String,
+        /// `rev` as read.
+        rev: u64,
+    },
     /// Counts this many instances less.
     Free {
         /// The fleet.
@@ -402,4 +419,6 @@ pub enum Write {
     PutRunner(Runner),
     /// Deletes a runner.
     DropRunner(Runner),
+    /// Puts what is kept of an instance that has ended.
+    PutLife(Life),
 }

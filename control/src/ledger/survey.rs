@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
-    Job, LedgerError, Manual, Meta, Runner,
+    Job, LedgerError, Life, Manual, Meta, Runner,
     dynamo::{DynamoLedger, Part},
     items::{self, Item},
 };
+use crate::clock::Millis;
 
 /// What a scan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,7 @@ enum Kind {
     Jobs,
     Runners,
     Fleets,
+    Lives,
 }
 
 impl Kind {
@@ -24,6 +26,7 @@ impl Kind {
             Self::Jobs => ("sk = :kind", items::JOB),
             Self::Runners => ("begins_with(sk, :kind)", items::RUNNER),
             Self::Fleets => ("sk = :kind", items::META),
+            Self::Lives => ("begins_with(pk, :kind)", items::LIFE),
         }
     }
 }
@@ -58,6 +61,32 @@ impl DynamoLedger {
             pk.strip_prefix("fleet#").map(str::to_owned)
         };
         Ok(found.iter().filter_map(|item| Some((name(item)?, items::to_meta(item)))).collect())
+    }
+
+    /// What is kept of instances that have ended, a week's, those that ended first first. What can't be read, as of a
+    /// newer version, is left out and counted.
+    pub async fn lives(&self) -> Result<(Vec<Life>, usize), LedgerError> {
+        let found = self.scan(Kind::Lives).await?;
+        let mut lives: Vec<Life> = found.iter().filter_map(|item| items::to_life(item).ok()).collect();
+        lives.sort_by(|a, b| (a.ended_at, &a.instance).cmp(&(b.ended_at, &b.instance)));
+        let unread = found.len() - lives.len();
+        Ok((lives, unread))
+    }
+
+    /// Drains `fleet` from `since` on: it launches nothing more. Without a time it launches again.
+    pub async fn drain(&self, fleet: &str, since: Option<Millis>) -> Result<(), LedgerError> {
+        let doing = || format!("draining fleet {fleet} in {}", self.table);
+        let key = items::key(items::fleet_pk(fleet), items::META.to_owned());
+        let update = self.client.update_item().table_name(&self.table).set_key(Some(key));
+        let update = match since {
+            // It stays drained since the first time.
+            Some(since) => update
+                .update_expression("SET drained_at = if_not_exists(drained_at, :since)")
+                .expression_attribute_values(":since", items::number(since)),
+            None => update.update_expression("REMOVE drained_at"),
+        };
+        update.send().await.map_err(|error| LedgerError::new(doing(), error))?;
+        Ok(())
     }
 
     /// Puts demand that no job made. DynamoDB forgets it when it has expired.

@@ -34,6 +34,7 @@ pub(crate) fn marker(fleet: &str, job: u64) -> Marker {
         installation: Some(77),
         repository: "octo-org/octo-repo".into(),
         asks: vec![],
+        on_demand: false,
         expires: 90_000,
     }
 }
@@ -47,6 +48,7 @@ pub(crate) fn reservation(fleet: &str, id: &str, count: u32) -> Reservation {
         market: Some(Market::OnDemand),
         without: vec![],
         asks: vec![],
+        standby: false,
         scope: "orgs/octo-org".parse().unwrap(),
         installation: Some(77),
         trace: None,
@@ -67,6 +69,7 @@ pub(crate) fn runner(fleet: &str, n: u64) -> Runner {
         state: RunnerState::Launched,
         reservation: "r1".into(),
         market: Some(Market::OnDemand),
+        instance_type: None,
         asks: vec![],
         scope: Some("orgs/octo-org".parse().unwrap()),
         installation: Some(77),

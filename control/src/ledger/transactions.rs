@@ -62,6 +62,7 @@ pub(super) fn to_transaction(
             let update = plan.into_iter().fold(update, |it, plan| it.expression_attribute_values(":plan", plan));
             whole.update(update.build()?)
         }
+        Write::Advance { fleet, rev } => whole.update(advance(table, fleet, *rev).build()?),
         Write::Recover { fleet } => whole.update(meta(table, fleet).update_expression("REMOVE last_error").build()?),
         Write::PutOffers(it) => whole.put(versioned(items::from_offers(it), it.version).build()?),
         Write::StillQueued { fleet, job } => whole.condition_check(
@@ -77,6 +78,7 @@ pub(super) fn to_transaction(
         Write::PutReservation(it) => whole.put(versioned(items::from_reservation(it), it.version).build()?),
         Write::DropReservation(it) => whole.delete(dropped(items::from_reservation(it), it.version).build()?),
         Write::PutRunner(it) => whole.put(versioned(items::from_runner(it), it.version).build()?),
+        Write::PutLife(it) => whole.put(put(items::from_life(it)).build()?),
         Write::DropRunner(it) => whole.delete(dropped(items::from_runner(it), it.version).build()?),
     };
     Ok(whole.build())
@@ -106,6 +108,17 @@ fn reserve(table: &str, fleet: &str, rev: u64, count: u32, max: u64, at: Millis,
         .condition_expression("rev = :rev AND alive <= :room")
         .expression_attribute_values(":rev", items::number(rev))
         .expression_attribute_values(":room", items::number(max.saturating_sub(u64::from(count))))
+}
+
+/// Whatever is counted: `max` may have been lowered.
+fn advance(table: &str, fleet: &str, rev: u64) -> UpdateBuilder {
+    let update = meta(table, fleet)
+        .update_expression("SET rev = :next")
+        .expression_attribute_values(":next", items::number(rev + 1));
+    if rev == 0 {
+        return update.condition_expression("attribute_not_exists(rev)");
+    }
+    update.condition_expression("rev = :rev").expression_attribute_values(":rev", items::number(rev))
 }
 
 /// A count of 0 is of a fleet that may have no `alive` yet; any other was added before.

@@ -28,8 +28,8 @@ use super::{
     world::{self, Port},
 };
 use crate::{
-    decide::{bucket::Limits, jobs::JobState},
-    fleets::Fleets,
+    decide::{bucket::Limits, jobs::JobState, reconcile::wakes},
+    fleets::{Fleets, PoolKind},
     handlers::{lifecycle, scale_up, webhook},
     metrics::Metrics,
     wake::WakeUp,
@@ -38,6 +38,8 @@ use crate::{
 const SECRET: &str = "It's a Secret to Everybody";
 /// Of every function, and of its queue, which counts it from the receive.
 const TIMEOUT: u64 = 30_000;
+/// How often the levels of fleets with a pool are looked at, as reconcile does.
+const MINUTE: u64 = 60_000;
 /// A delivery that failed is made again after so long.
 const REDELIVERY: u64 = 60_000;
 
@@ -102,6 +104,8 @@ pub(crate) struct Model {
     endings: Vec<Message>,
     running: Vec<Invocation>,
     crashes: u32,
+    /// When the levels of fleets with a pool are looked at next.
+    look_at: u64,
     /// Steps of invocations so far.
     pub(crate) steps: u32,
     /// Changes of the ledger that were looked at.
@@ -140,7 +144,9 @@ impl Model {
             clock: p(),
         };
         let metrics = Metrics::default();
-        let lifecycle = lifecycle::Deps { ledger: p(), github: p(), handover: p(), wake: p(), metrics, clock: p() };
+        let fleets = setting.fleets.clone();
+        let lifecycle =
+            lifecycle::Deps { fleets, ledger: p(), github: p(), handover: p(), wake: p(), metrics, clock: p() };
         let crashes = setting.crashes;
         let mut model = Self {
             random: Random::new(seed ^ 0xDA7F),
@@ -154,6 +160,7 @@ impl Model {
             endings: Vec::new(),
             running: Vec::new(),
             crashes,
+            look_at: port.0.now.get(),
             steps: 0,
             checked: Cell::default(),
             port,
@@ -201,18 +208,42 @@ impl Model {
     fn take_in(&mut self) {
         let now = self.now();
         for sent in self.port.0.sent.borrow_mut().drain(..) {
-            let body = serde_json::to_string(&WakeUp::new(&sent.fleet).after(sent.attempts)).unwrap();
+            let body =
+                serde_json::to_string(&WakeUp { run: sent.run, ..WakeUp::new(&sent.fleet) }.after(sent.attempts))
+                    .unwrap();
             self.wakes.push(Message { body, sender: String::new(), visible_at: sent.visible_at, received: 0 });
         }
         // What control ends is off at once.
         let dead = self.port.0.dead.borrow();
         self.instances.retain(|id, _| !dead.contains(id));
         drop(dead);
+        self.look_after_pools();
         let born: Vec<(String, String)> = self.port.0.born.borrow_mut().drain(..).collect();
         for (id, fleet) in born.into_iter().filter(|(id, _)| !self.port.0.dead.borrow().contains(id)) {
             let until = now + self.random.range(5_000, 40_000);
             self.instances.insert(id, Instance { fleet, life: Life::Booting { until } });
         }
+    }
+
+    /// Wakes the fleets with a pool that have something to do.
+    fn look_after_pools(&mut self) {
+        if self.look_at > self.now() {
+            return;
+        }
+        self.look_at += MINUTE;
+        for fleet in self.setting.fleets.fleets.iter().filter(|fleet| fleet.pool.is_some()) {
+            let view = self.port.0.ledger.borrow().view(&fleet.name);
+            if wakes::wake(fleet, &view, self.now()).is_some() {
+                let body = serde_json::to_string(&WakeUp::new(&fleet.name)).unwrap();
+                self.wakes.push(Message { body, sender: String::new(), visible_at: self.now(), received: 0 });
+            }
+        }
+    }
+
+    /// Whether instances of `fleet` may wait for a registration.
+    fn stands_by(&self, fleet: &str) -> bool {
+        let pool = self.setting.fleets.get(fleet).and_then(|fleet| fleet.pool.as_ref());
+        pool.is_some_and(|pool| pool.kind == PoolKind::Standby)
     }
 
     fn is_over(&self) -> bool {
@@ -331,13 +362,18 @@ impl Model {
 
     fn next_event(&self) -> Option<u64> {
         let lives = self.instances.values().map(|it| match it.life {
-            Life::Booting { until } | Life::Starting { until, .. } | Life::Retiring { until, .. } => until,
-            Life::Running { until, heartbeat, .. } => until.min(heartbeat),
+            Life::Booting { until }
+            | Life::Starting { until, .. }
+            | Life::Retiring { until, .. }
+            | Life::Leaving { until } => until,
+            Life::Running { until, heartbeat, .. } | Life::StandingBy { until, heartbeat } => until.min(heartbeat),
             Life::Claiming { since } => since + CLAIM_DEADLINE,
             Life::Listening { since, .. } => since + IDLE_LIMIT,
         });
         let messages = self.wakes.iter().chain(&self.endings).map(|it| it.visible_at);
-        self.deliveries.iter().map(|(due, _)| *due).chain(lives).chain(messages).min()
+        let pools = self.setting.fleets.fleets.iter().any(|fleet| fleet.pool.is_some());
+        let looks = pools.then_some(self.look_at);
+        self.deliveries.iter().map(|(due, _)| *due).chain(lives).chain(messages).chain(looks).min()
     }
 }
 

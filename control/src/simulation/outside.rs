@@ -1,8 +1,9 @@
 //! Two more ports of the world: notes in the ledger, and the user's bus.
 
-use super::world::Port;
+use super::world::{Fault, Port};
 use crate::{
     bus::{Bus, BusError},
+    clock::Clock,
     handlers::webhook,
     ledger::{LedgerError, Notes},
 };
@@ -44,6 +45,25 @@ impl Notes for Port {
 }
 
 impl Bus for Port {
+    async fn put_all(&self, events: &[(String, String)]) -> Result<usize, BusError> {
+        assert!((1..=crate::bus::BATCH).contains(&events.len()), "{} at a time", events.len());
+        match self.0.call("bus.put_all").await {
+            Some(Fault::Fewer(refused)) => {
+                self.0.published.borrow_mut().extend_from_slice(&events[refused..]);
+                Ok(refused)
+            }
+            Some(Fault::GitHubLimited(seconds)) => {
+                self.sleep(std::time::Duration::from_secs(seconds)).await;
+                Ok(0)
+            }
+            Some(_) => Err(BusError { detail_type: "batch".into(), source: "a fault".into() }),
+            None => {
+                self.0.published.borrow_mut().extend_from_slice(events);
+                Ok(0)
+            }
+        }
+    }
+
     async fn put(&self, detail_type: &str, detail: String) -> Result<(), BusError> {
         if self.0.call("bus.put").await.is_some() {
             return Err(BusError { detail_type: detail_type.to_owned(), source: "a fault".into() });

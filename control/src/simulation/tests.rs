@@ -1,6 +1,7 @@
 //! Thousands of runs of the model.
 
 mod capacity;
+mod pools;
 
 use super::model::{Model, Setting};
 use crate::{

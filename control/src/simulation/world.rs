@@ -3,6 +3,7 @@
 pub(crate) mod census;
 mod ec2;
 mod github;
+pub(crate) mod runs;
 
 use std::{
     cell::{Cell, RefCell},
@@ -31,7 +32,7 @@ use crate::{
     },
     report::Failure,
     trace::{self, TraceId},
-    wake::{Wake, WakeError, WakeUp},
+    wake::{self, Wake, WakeError, WakeUp},
 };
 
 /// When every run begins.
@@ -52,6 +53,7 @@ pub(crate) struct Sent {
     pub(crate) fleet: String,
     pub(crate) trace: Option<TraceId>,
     pub(crate) attempts: u32,
+    pub(crate) run: Option<wake::Look>,
     pub(crate) visible_at: Millis,
 }
 
@@ -102,6 +104,8 @@ pub(crate) struct World {
     pub(crate) faults: RefCell<Vec<(&'static str, Fault)>>,
     /// What reconcile sees.
     pub(crate) census: census::Known,
+    /// Runs at GitHub.
+    pub(crate) known_runs: runs::Known,
 }
 
 /// What a call is made to do.
@@ -164,6 +168,7 @@ pub(crate) fn world(seed: u64) -> Port {
         skip: Cell::default(),
         faults: RefCell::default(),
         census: census::Known::default(),
+        known_runs: runs::Known::default(),
     }))
 }
 
@@ -314,6 +319,7 @@ impl Ledger for Port {
 fn short(write: &Write) -> String {
     match write {
         Write::PutRunner(it) => format!("runner {} is {}, leased to {}", it.instance, it.state.name(), it.lease_until),
+        Write::PutLife(it) => format!("the life of {} is kept", it.instance),
         Write::DropRunner(it) => format!("runner {} is dropped", it.instance),
         Write::PutJob(it) => format!("job {} is {}", it.id, it.state.name()),
         Write::PutReservation(it) => {
@@ -368,7 +374,7 @@ impl Wake for Port {
         }
         let visible_at = self.now() + u64::try_from(delay.as_millis()).unwrap();
         let (fleet, attempts) = (wake_up.fleet.clone(), wake_up.attempts);
-        self.0.sent.borrow_mut().push(Sent { fleet, trace: trace::current(), attempts, visible_at });
+        self.0.sent.borrow_mut().push(Sent { fleet, trace: trace::current(), attempts, run: wake_up.run, visible_at });
         self.0.answered().await;
         Ok(())
     }

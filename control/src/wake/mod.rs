@@ -25,9 +25,22 @@ pub struct WakeUp {
     /// The trace of whoever sends it, for logs and tags alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// The run that is to be looked at in place of the fleet: one with an interrupted job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Look>,
     /// How often it was received in vain before, as other messages: their queue takes only so many receives of each.
     #[serde(default, skip_serializing_if = "is_first")]
     pub attempts: u32,
+}
+
+/// A look at a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// The run.
+    pub id: u64,
+    /// The time that its note has for the look, in milliseconds since 1970; 0 for one that is due whatever the note says.
+    #[serde(default)]
+    pub at: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if gives a reference")]
@@ -40,7 +53,7 @@ impl WakeUp {
     #[must_use]
     pub fn new(fleet: &str) -> Self {
         let trace = trace::current().map(|trace| trace.to_string());
-        Self { version: VERSION, fleet: fleet.to_owned(), trace, attempts: 0 }
+        Self { version: VERSION, fleet: fleet.to_owned(), trace, run: None, attempts: 0 }
     }
 
     /// The same after so many receives in vain.

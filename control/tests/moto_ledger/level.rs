@@ -2,9 +2,17 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use dayfly_control::{
-    decide::{events, jobs::JobState},
-    ledger::{Committed, Ledger, Manual, UnreadSupply, Write},
+    decide::{
+        events,
+        jobs::JobState,
+        plan::{Claim, plan},
+        pool,
+        runners::RunnerState,
+    },
+    fleets::{Eviction, Fleet, Pool, PoolKind},
+    ledger::{Committed, Ledger, Manual, UnreadSupply, Write, dynamo::DynamoLedger},
 };
+use futures::future::join_all;
 
 use super::{NOW, TERMS, event, fleet, reserve, server, tell};
 
@@ -80,4 +88,63 @@ async fn one_item_that_is_not_understood_does_not_hide_the_others() {
     let supplies: Vec<_> = view.unread.iter().map(|it| it.supply.clone()).collect();
     assert_eq!(supplies, [None, Some(supply), None], "as far as it can be read");
     assert_eq!(ledger.queued(FLEET, 10).await.unwrap().len(), 2);
+}
+
+/// A fleet that keeps so many standing by.
+fn pooled(size: u64) -> Fleet {
+    let pool = Pool {
+        kind: PoolKind::Standby,
+        size,
+        schedules: vec![],
+        eviction: Eviction::Oldest,
+        repository: Some("octo-org/octo-repo".into()),
+    };
+    Fleet { pool: Some(pool), ..fleet(100) }
+}
+
+/// As scale-up claims: one planner, until nothing is left to claim. Answers how many it got.
+async fn claim(ledger: &DynamoLedger, fleet: &Fleet) -> usize {
+    let mut got = 0;
+    loop {
+        let view = ledger.view(&fleet.name).await.unwrap();
+        let Some(Claim { runner, target, asks }) = plan(fleet, &view, NOW).claims.into_iter().next() else {
+            return got;
+        };
+        let rev = view.meta.rev;
+        let it = pool::claimed(runner, &target, &asks, None, 300, NOW + 1, NOW);
+        let writes = vec![Write::Advance { fleet: fleet.name.clone(), rev }, Write::PutRunner(it)];
+        got += usize::from(ledger.commit(writes).await.unwrap() == Committed::Yes);
+    }
+}
+
+#[tokio::test]
+async fn of_many_planners_each_job_gets_one_instance_that_stands_by() {
+    let moto = server::start();
+    let ledger = &moto.ledger("standby").await;
+    let fleet = &pooled(6);
+    assert_eq!(reserve(ledger, fleet, 0).await.unwrap(), 6, "the pool is filled");
+    let reservation = ledger.view(FLEET).await.unwrap().reservations.remove(0);
+    assert!(reservation.standby);
+    let instances: Vec<String> = (1..=6).map(|n| format!("i-{n:017x}")).collect();
+    let (writes, _) = events::resolved(&reservation, &instances, &[], TERMS);
+    assert_eq!(ledger.commit(writes).await.unwrap(), Committed::Yes);
+    let count = async |state| {
+        let view = ledger.view(FLEET).await.unwrap();
+        view.runners.iter().filter(|it| it.state == state).count()
+    };
+    assert_eq!(count(RunnerState::Warming).await, 6);
+    for id in 1..=4 {
+        tell(ledger, &event(id, JobState::Queued, None), None).await.unwrap();
+    }
+    let got = join_all((0..8).map(|_| claim(ledger, fleet))).await;
+    assert_eq!(got.iter().sum::<usize>(), 4, "{got:?}");
+    assert_eq!((count(RunnerState::Launched).await, count(RunnerState::Warming).await), (4, 2));
+    // `max` may have been lowered below what lives: a claim counts nothing.
+    let view = ledger.view(FLEET).await.unwrap();
+    assert_eq!(view.meta.alive, 6);
+    let stale = Write::Advance { fleet: FLEET.into(), rev: view.meta.rev - 1 };
+    assert_eq!(ledger.commit(vec![stale]).await.unwrap(), Committed::Conflict);
+    let first = Write::Advance { fleet: "new".into(), rev: 0 };
+    assert_eq!(ledger.commit(vec![first.clone()]).await.unwrap(), Committed::Yes);
+    assert_eq!(ledger.commit(vec![first]).await.unwrap(), Committed::Conflict);
 }

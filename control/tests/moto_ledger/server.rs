@@ -124,8 +124,12 @@ impl Moto {
 
     /// A fresh table.
     pub(crate) async fn ledger(&self, name: &str) -> DynamoLedger {
-        let table = table(name);
-        let mut request = self.client().create_table().table_name(&table).billing_mode(BillingMode::PayPerRequest);
+        self.ledger_called(&table(name)).await
+    }
+
+    /// A fresh table of that name.
+    pub(crate) async fn ledger_called(&self, table: &str) -> DynamoLedger {
+        let mut request = self.client().create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
         for (name, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
             let attribute = AttributeDefinition::builder();
             let attribute = attribute.attribute_name(name).attribute_type(ScalarAttributeType::S).build().unwrap();

@@ -180,6 +180,28 @@ impl Aws {
         Ok(())
     }
 
+    /// The text of an object in S3.
+    pub(crate) async fn object(&self, bucket: &str, key: &str) -> Result<String> {
+        let request = self.http.get(format!("{}/{bucket}/{key}", self.endpoint)).header("authorization", scope("s3"));
+        let answer = request.send().await.context("calling GetObject")?.error_for_status();
+        Ok(answer.with_context(|| format!("reading {key}"))?.text().await?)
+    }
+
+    /// Sets one environment variable of a Lambda function.
+    pub(crate) async fn set_variable(&self, function: &str, name: &str, value: &str) -> Result<()> {
+        let url = format!("{}/2015-03-31/functions/{function}/configuration", self.endpoint);
+        let request = self.http.get(&url).header("authorization", scope("lambda"));
+        let answer = request.send().await.context("calling GetFunctionConfiguration")?.error_for_status()?;
+        let mut environment: Value = serde_json::from_str(&answer.text().await?)?;
+        let mut environment = environment["Environment"].take();
+        environment["Variables"][name] = value.into();
+        let variables = json!({ "Environment": { "Variables": environment["Variables"] } });
+        let request = self.http.put(&url).header("authorization", scope("lambda")).body(variables.to_string());
+        let answer = request.send().await.context("calling UpdateFunctionConfiguration")?;
+        answer.error_for_status().with_context(|| format!("setting {name} of {function}"))?;
+        Ok(())
+    }
+
     /// Creates a Lambda function from a zip.
     pub async fn create_function(&self, name: &str, zip: &[u8]) -> Result<()> {
         let body = json!({

@@ -29,10 +29,15 @@ pub const LABELS: [&str; 3] = ["self-hosted", "linux", "x64"];
 /// Labels of the jobs that the fleet `impatient` takes, whose agents wait for a registration for three seconds only, and
 /// let jobs ask the metadata service.
 pub(crate) const IMPATIENT: [&str; 3] = ["self-hosted", "linux", "impatient"];
+/// Labels of a fleet with a pool.
+pub(crate) const STANDBY: [&str; 3] = ["self-hosted", "linux", "standby"];
 /// Labels of the jobs that the fleet `fleeting` takes, whose runners retire after three seconds without a job.
 pub(crate) const FLEETING: [&str; 3] = ["self-hosted", "linux", "fleeting"];
 /// Labels of the jobs that the fleet `spot` takes: spot instances, whose jobs are asked to stop five seconds before the end.
+/// None is run again.
 pub(crate) const SPOT: [&str; 3] = ["self-hosted", "linux", "spot"];
+/// Labels of the jobs that the fleet `spot-again` takes: the same, but that they are run again once, on-demand.
+pub(crate) const SPOT_AGAIN: [&str; 3] = ["self-hosted", "linux", "spot-again"];
 /// The fleets of the great trouble: each one's name, the label of its jobs, and its `max`.
 pub(crate) const STORM_FLEETS: [(&str, &str, u64); 5] = [
     ("storm-types", "types", 15),
@@ -260,6 +265,9 @@ fn variables(endpoint: &str, github: &str, control_zip: &Path, secret: &SecretSt
         "fleeting": fleet(&FLEETING, "on-demand", json!({ "idle_seconds": 3, "retire_seconds": 20 })),
         "spot": fleet(&SPOT, "spot", json!({ "interruption_grace_seconds": 5, "stop_seconds": 3, "heartbeat_seconds": 1 })),
     });
+    fleets["spot-again"] = fleets["spot"].clone();
+    fleets["spot-again"]["labels"] = json!(SPOT_AGAIN);
+    fleets["spot"]["interrupted"] = json!({ "rerun": 0 });
     let own = [
         json!({}),
         json!({ "market": "spot", "on_demand_fallback": true }),
@@ -267,6 +275,9 @@ fn variables(endpoint: &str, github: &str, control_zip: &Path, secret: &SecretSt
         json!({ "handover": "s3" }),
         json!({ "ephemeral": false }),
     ];
+    fleets["standby"] = fleet(&STANDBY, "on-demand", json!({ "claim_seconds": 60, "heartbeat_seconds": 5 }));
+    fleets["standby"]["pool"] =
+        json!({ "kind": "standby", "size": 0, "repository": "octo-org/octo-repo", "lifetime_seconds": 600 });
     for ((name, label, max), more) in STORM_FLEETS.into_iter().zip(own) {
         fleets[name] = storm(&["self-hosted", label], max, more);
     }

@@ -8,9 +8,11 @@ mod keeping;
 mod leaving;
 mod machines;
 mod many;
+mod operator;
 mod reusable;
 mod rough;
 mod secrets;
+mod standby;
 mod steps;
 mod storm;
 
@@ -47,6 +49,7 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
         test!(secrets::a_job_finds_no_registration),
         test!(machines::a_failing_job_ends_its_machine_too),
         test!(machines::an_agent_without_registration_gives_up_and_the_job_still_runs),
+        test!(standby::a_job_gets_an_instance_that_stands_by),
     ];
     match machines {
         Machines::Systemd => tests.extend([
@@ -66,8 +69,10 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
             test!(leaving::an_idle_runner_retires),
             test!(leaving::a_job_that_slips_in_while_the_runner_retires_runs),
             test!(leaving::a_runner_deleted_at_github_ends_its_instance),
+            test!(operator::a_runner_retires_at_the_operators_word),
             test!(leaving::a_spot_notice_retires_an_idle_runner),
             test!(leaving::a_spot_notice_interrupts_a_job),
+            test!(leaving::an_interrupted_job_runs_again_on_demand),
             test!(leaving::a_rebalance_recommendation_waits_for_the_job),
             test!(leaving::scheduled_maintenance_retires_an_idle_runner),
             test!(leaving::a_listener_that_ignores_sigint_is_killed),
@@ -96,6 +101,9 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
             test!(keeping::busy_machines_outlive_a_lifecycle_queue_that_is_down),
             test!(keeping::a_wrong_count_is_mended),
             test!(keeping::a_github_whose_clock_is_five_minutes_off_is_understood),
+            test!(operator::the_doctor_finds_the_deployment_well),
+            test!(operator::a_drained_fleet_launches_nothing_until_it_is_undone),
+            test!(operator::a_report_counts_what_ran),
             test!(storm::two_hundred_jobs_over_five_fleets),
         ]),
     }

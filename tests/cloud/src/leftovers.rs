@@ -58,14 +58,18 @@ fn open_item(item: &serde_json::Value) -> Option<String> {
     if pk.starts_with("job#") {
         return (text("state") != "done").then(|| format!("ledger: {pk} is {}", text("state")));
     }
-    // What EC2 had none of, how fast services were called, what was asked of GitHub, and when agents were heard, stay until
-    // their TTL.
-    if sk == "b#offers" || ["bucket", "note"].contains(&sk) || pk.starts_with("heard#") {
+    // What EC2 had none of, how fast services were called, what was asked of GitHub, when agents were heard, and what
+    // instances were, stay until their TTL.
+    if sk == "b#offers" || ["bucket", "note"].contains(&sk) || pk.starts_with("heard#") || pk.starts_with("life#") {
         return None;
     }
     // Stands until its TTL for an instance that gave up before, or was told of after, the ledger knew it.
     if sk.starts_with("runner#") && text("state") == "gone" && item["expires"]["N"].is_string() {
         return None;
+    }
+    // What became of interrupted jobs stays until its TTL.
+    if sk == "rerun" {
+        return text("text").contains("\"waiting\"").then(|| format!("ledger: {pk} waits for its run"));
     }
     if sk == "a#meta" {
         let alive = item["alive"]["N"].as_str().unwrap_or("0");
@@ -88,9 +92,13 @@ mod tests {
         let meta = |alive: &str| json!({"pk": {"S": "fleet#x"}, "sk": {"S": "a#meta"}, "alive": {"N": alive}});
         assert_eq!(open_item(&meta("0")), None);
         assert!(open_item(&meta("2")).unwrap().contains("2 alive"));
+        let noted = |fate: &str| json!({"pk": {"S": "rerun#5"}, "sk": {"S": "rerun"}, "text": {"S": fate}});
+        assert_eq!(open_item(&noted(r#"{"jobs":[{"fate":{"again":2}}]}"#)), None);
+        assert!(open_item(&noted(r#"{"jobs":[{"fate":"waiting"}]}"#)).unwrap().contains("rerun#5 waits"));
         let offers = json!({"pk": {"S": "fleet#x"}, "sk": {"S": "b#offers"}});
         assert_eq!(open_item(&offers), None);
         assert_eq!(open_item(&json!({"pk": {"S": "heard#x"}, "sk": {"S": "i-0"}})), None);
+        assert_eq!(open_item(&json!({"pk": {"S": "life#x"}, "sk": {"S": "1795000000000#i-0"}})), None);
         assert_eq!(open_item(&json!({"pk": {"S": "bucket#ec2"}, "sk": {"S": "bucket"}})), None);
         let runner = json!({"pk": {"S": "fleet#x"}, "sk": {"S": "runner#i-0"}, "state": {"S": "busy"}});
         assert_eq!(open_item(&runner).unwrap(), "ledger: fleet#x runner#i-0 busy");

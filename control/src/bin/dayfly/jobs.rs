@@ -1,15 +1,18 @@
 //! `dayfly jobs`: the jobs of the ledger.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use clap::Args;
 use dayfly_control::{
     clock::{Clock, Millis, SystemClock},
     decide::jobs::JobState,
-    ledger::Job,
+    ledger::{Job, Meta},
 };
 use serde_json::{Value, json};
 
 use crate::{
+    drain,
     output::{Cell, Light, List, Show, show, span},
     place::{Place, block},
 };
@@ -36,17 +39,29 @@ pub(crate) fn run(jobs: &Jobs) -> Result<()> {
             let mut found = place.ledger.jobs().await.map_err(|error| place.explained(error))?;
             found.retain(|job| jobs.fleet.as_ref().is_none_or(|it| *it == job.fleet));
             found.retain(|job| jobs.state.as_ref().is_none_or(|it| it == job.state.name()));
-            Ok(list(&found, SystemClock.now()))
+            // Only of those whose jobs may wait for it.
+            let queued = found.iter().filter(|job| job.state == JobState::Queued).map(|job| job.fleet.as_str());
+            let fleets = place.metas(queued, jobs.fleet.as_deref()).await?;
+            Ok(list(&found, &fleets, SystemClock.now()))
         })
         .await
     })
 }
 
-fn list(jobs: &[Job], now: Millis) -> List {
+fn list(jobs: &[Job], fleets: &BTreeMap<String, Meta>, now: Millis) -> List {
+    let drained_at = |job: &Job| fleets.get(&job.fleet).and_then(|meta| meta.drained_at);
     List {
         headings: vec!["JOB", "STATE", "FLEET", "REPOSITORY", "WAITED", "RAN", "RUNNER"],
         rows: jobs.iter().map(|job| row(job, now)).collect(),
-        json: jobs.iter().map(to_json).collect(),
+        json: jobs
+            .iter()
+            .map(|job| {
+                let mut json = to_json(job);
+                json["fleet_drained_at"] = json!(drained_at(job));
+                json
+            })
+            .collect(),
+        remarks: fleets.iter().filter_map(|(name, meta)| drain::remark(name, meta)).collect(),
     }
 }
 
@@ -89,9 +104,11 @@ pub(crate) fn to_json(job: &Job) -> Value {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
     use dayfly_control::{
         decide::jobs::JobState,
-        ledger::{Job, history::History},
+        ledger::{Job, Meta, history::History},
     };
 
     pub(crate) fn job(id: u64, state: JobState) -> Job {
@@ -122,7 +139,9 @@ pub(crate) mod tests {
         assert!(text(&ran).contains("\"10s\"") && text(&ran).contains("\"2s\""), "{}", text(&ran));
         let cancelled = Job { done_at: Some(6_000), ..job(7, JobState::Done) };
         assert!(text(&cancelled).contains("\"5s\""), "{}", text(&cancelled));
-        let list = super::list(&[ran], 31_000);
+        let drained = BTreeMap::from([("linux-x64".to_owned(), Meta { drained_at: Some(5), ..Meta::default() })]);
+        let list = super::list(&[ran], &drained, 31_000);
         assert_eq!((&list.json[0]["id"], &list.json[0]["state"]), (&7.into(), &"done".into()));
+        assert_eq!((&list.json[0]["fleet_drained_at"], list.remarks.len()), (&5.into(), 1));
     }
 }

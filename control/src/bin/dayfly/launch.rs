@@ -3,18 +3,18 @@
 //! It launches nothing itself. It puts demand into the ledger, with an end, and wakes scale-up, whose plan counts it
 //! like queued jobs: within `max`, and only what idle runners do not meet already.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use dayfly_contract::names;
 use dayfly_control::{
     clock::{Clock, Millis, SystemClock, seconds},
     ledger::{Job, Ledger, Manual, Meta},
-    wake::{Wake, sqs::SqsWake},
+    wake::Wake,
 };
 
 use crate::{
     output::{say, time},
-    place::{Connected, Place, block},
+    place::{Place, block},
 };
 
 /// Has so many runners of a fleet ready for a while, whether or not a job waits. One that takes a job is replaced until
@@ -46,7 +46,7 @@ pub(crate) fn run(asked: &Launch) -> Result<()> {
     block(async {
         let place = asked.place.connect().await?;
         // Before anything is put: demand that nobody is woken for would stay unseen.
-        let wake = wake(asked, &place).await?;
+        let wake = place.wake(asked.wake_queue_url.as_deref(), asked.place.deployment.as_deref()).await?;
         let jobs = place.ledger.jobs().await.map_err(|error| place.explained(error))?;
         let id = SystemClock.uuid();
         let manual = manual(asked, &jobs, id, SystemClock.now())?;
@@ -55,21 +55,6 @@ pub(crate) fn run(asked: &Launch) -> Result<()> {
         wake.wake(&asked.fleet, std::time::Duration::ZERO).await?;
         say(&text(&manual, &meta))
     })
-}
-
-async fn wake(asked: &Launch, place: &Connected) -> Result<SqsWake> {
-    let client = aws_sdk_sqs::Client::new(&place.sdk);
-    let url = match (&asked.wake_queue_url, &asked.place.deployment) {
-        (Some(url), _) => url.clone(),
-        (None, None) => bail!("--deployment or --wake-queue-url is needed, to wake scale-up"),
-        (None, Some(deployment)) => {
-            let name = format!("dayfly-{deployment}-wake");
-            let answer = client.get_queue_url().queue_name(&name).send().await;
-            let url = answer.with_context(|| format!("finding the queue {name}"))?.queue_url;
-            url.with_context(|| format!("the queue {name} has no URL"))?
-        }
-    };
-    Ok(SqsWake::new(client, url))
 }
 
 /// What is put into the ledger.
@@ -98,10 +83,12 @@ fn manual(asked: &Launch, jobs: &[Job], id: String, now: Millis) -> Result<Manua
 
 fn text(it: &Manual, meta: &Meta) -> String {
     let Manual { fleet, count, repository, .. } = it;
-    let max = meta.last_plan.map_or_else(String::new, |plan| format!(" Its max was {} at the last plan.", plan.max));
+    let told = meta.last_plan.filter(|plan| plan.max > 0);
+    let max = told.map_or_else(String::new, |plan| format!(" Its max was {} at the last plan.", plan.max));
     let alive = meta.alive;
+    let drained = crate::drain::remark(fleet, meta).map_or_else(String::new, |remark| format!("{remark}\n"));
     format!(
-        "Asked for {count} ready runners of fleet {fleet} for {repository} until {}.\n\
+        "{drained}Asked for {count} ready runners of fleet {fleet} for {repository} until {}.\n\
          The fleet has {alive} instances now.{max} No more than max are launched, and none that idle\n\
          runners make up for.\n\
          A fleet that the fleets document does not have launches nothing. See: dayfly runners --fleet {fleet} --watch\n",
@@ -151,5 +138,7 @@ mod tests {
         let said = text(&it, &Meta { alive: 4, last_plan: Some(plan), ..Meta::default() });
         assert!(said.contains("has 4 instances now. Its max was 5 at the last plan. No more than max"), "{said}");
         assert!(text(&it, &Meta::default()).contains("instances now. No more than max"));
+        let drained = text(&it, &Meta { drained_at: Some(1), ..Meta::default() });
+        assert!(drained.starts_with("Fleet linux-x64 is drained since"), "{drained}");
     }
 }

@@ -1,6 +1,7 @@
 //! Answers on standard output: tables, colours, and a reader that went away.
 
 use std::{
+    fmt,
     io::{self, ErrorKind, IsTerminal, Write},
     process::ExitCode,
     time::Duration,
@@ -29,6 +30,8 @@ pub(crate) struct List {
     pub(crate) headings: Vec<&'static str>,
     pub(crate) rows: Vec<Vec<Cell>>,
     pub(crate) json: serde_json::Value,
+    /// What people should know beside it.
+    pub(crate) remarks: Vec<String>,
 }
 
 /// A part of a table, and how it is lit.
@@ -110,6 +113,9 @@ fn table(list: &List, colour: bool) -> String {
         text += line.trim_end();
         text.push('\n');
     }
+    for remark in &list.remarks {
+        text += &format!("\n{remark}\n");
+    }
     text
 }
 
@@ -121,6 +127,42 @@ fn painted(text: &str, light: Light, colour: bool) -> String {
         _ => return text.to_owned(),
     };
     format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+/// Rows of text in columns, of which those of numbers end at the right.
+#[derive(Debug)]
+pub(crate) struct Aligned {
+    numbers: Vec<bool>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Aligned {
+    /// Columns, each told whether it is of numbers.
+    pub(crate) fn new(numbers: impl IntoIterator<Item = bool>) -> Self {
+        Self { numbers: numbers.into_iter().collect(), rows: Vec::new() }
+    }
+
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+}
+
+impl fmt::Display for Aligned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = |at: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(at));
+            cells.map(|it: &String| it.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.numbers.len()).map(width).collect();
+        for row in &self.rows {
+            let cell = |((text, number), width): ((&String, &bool), &usize)| {
+                if *number { format!("{text:>width$}") } else { format!("{text:<width$}") }
+            };
+            let cells: Vec<String> = row.iter().zip(&self.numbers).zip(&widths).map(cell).collect();
+            writeln!(f, "{}", cells.join("  ").trim_end())?;
+        }
+        Ok(())
+    }
 }
 
 /// Writes `text` to standard output.
@@ -166,7 +208,7 @@ mod tests {
     fn list() -> List {
         let row = |name: &str, state| vec![Cell::plain(name), Cell::lit("busy", state), Cell::maybe(None::<u64>)];
         let rows = vec![row("a", Light::Busy), row("länger", Light::Plain)];
-        List { headings: vec!["NAME", "STATE", "ID"], rows, json: serde_json::json!([]) }
+        List { headings: vec!["NAME", "STATE", "ID"], rows, json: serde_json::json!([]), remarks: vec![] }
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! Which ledger is asked, and why it can't be.
 
-use anyhow::{Result, anyhow, bail};
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result, anyhow, bail};
 use aws_sdk_dynamodb::Client;
 use clap::Args;
 use dayfly_contract::names;
 use dayfly_control::{
     aws,
-    ledger::{LedgerError, dynamo::DynamoLedger},
+    ledger::{Ledger, LedgerError, Meta, dynamo::DynamoLedger},
     report::Chain,
+    wake::sqs::SqsWake,
 };
 
 /// Which ledger. Region, credentials and endpoint are what the AWS SDK finds: `AWS_REGION`, `AWS_PROFILE` and so on.
@@ -47,6 +50,17 @@ impl Place {
         }
     }
 
+    /// The deployment, for a command that needs more of it than its table.
+    pub(crate) fn deployment(&self) -> Result<String> {
+        match &self.deployment {
+            Some(name) if names::is_name(name) => Ok(name.clone()),
+            Some(name) => {
+                bail!("--deployment: found \"{name}\", expected 1 to 40 of a-z, 0-9 and -, starting with a letter")
+            }
+            None => bail!("--deployment is needed: its functions are asked how they are set up"),
+        }
+    }
+
     /// Sets AWS up.
     pub(crate) async fn connect(&self) -> Result<Connected> {
         let table = self.table()?;
@@ -60,6 +74,36 @@ impl Place {
 }
 
 impl Connected {
+    /// The queue that wakes scale-up: that one, or the deployment's.
+    pub(crate) async fn wake(&self, url: Option<&str>, deployment: Option<&str>) -> Result<SqsWake> {
+        let client = aws_sdk_sqs::Client::new(&self.sdk);
+        let url = match (url, deployment) {
+            (Some(url), _) => url.to_owned(),
+            (None, None) => bail!("--deployment or --wake-queue-url is needed, to wake scale-up"),
+            (None, Some(deployment)) => {
+                let name = format!("dayfly-{deployment}-wake");
+                let answer = client.get_queue_url().queue_name(&name).send().await;
+                let url = answer.with_context(|| format!("finding the queue {name}"))?.queue_url;
+                url.with_context(|| format!("the queue {name} has no URL"))?
+            }
+        };
+        Ok(SqsWake::new(client, url))
+    }
+
+    /// What is counted of these fleets, each asked for once, and of `asked`, which may have nothing to list.
+    pub(crate) async fn metas<'a>(
+        &self,
+        fleets: impl Iterator<Item = &'a str>,
+        asked: Option<&'a str>,
+    ) -> Result<BTreeMap<String, Meta>> {
+        let names: BTreeSet<&str> = fleets.chain(asked).collect();
+        let mut metas = BTreeMap::new();
+        for name in names {
+            metas.insert(name.to_owned(), self.ledger.meta(name).await.map_err(|error| self.explained(error))?);
+        }
+        Ok(metas)
+    }
+
     /// An error of the ledger, for a person who may have named the wrong one.
     pub(crate) fn explained(&self, error: LedgerError) -> anyhow::Error {
         let chain = Chain(&error).to_string();

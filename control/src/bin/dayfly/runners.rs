@@ -1,5 +1,7 @@
 //! `dayfly runners`: the runners of the ledger.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use clap::Args;
 use dayfly_contract::names;
@@ -7,11 +9,12 @@ use dayfly_control::{
     clock::{Clock, Millis, SystemClock},
     decide::runners::RunnerState,
     fleets::Market,
-    ledger::Runner,
+    ledger::{Meta, Runner},
 };
 use serde_json::{Value, json};
 
 use crate::{
+    drain,
     output::{Cell, Light, List, Show, show, span},
     place::{Place, block},
 };
@@ -25,7 +28,7 @@ pub(crate) struct Runners {
     #[arg(long)]
     fleet: Option<String>,
     /// In this state alone.
-    #[arg(long, value_parser = ["launched", "registered", "busy", "spent", "gone"])]
+    #[arg(long, value_parser = RunnerState::ALL.map(RunnerState::name))]
     state: Option<String>,
     #[command(flatten)]
     show: Show,
@@ -38,24 +41,26 @@ pub(crate) fn run(runners: &Runners) -> Result<()> {
             let found = place.ledger.runners(runners.fleet.as_deref()).await;
             let mut found = found.map_err(|error| place.explained(error))?;
             found.retain(|it| runners.state.as_ref().is_none_or(|state| state == it.state.name()));
-            Ok(list(&found, SystemClock.now()))
+            let fleets = place.metas(found.iter().map(|it| it.fleet.as_str()), runners.fleet.as_deref()).await?;
+            Ok(list(&found, &fleets, SystemClock.now()))
         })
         .await
     })
 }
 
-fn list(runners: &[Runner], now: Millis) -> List {
+fn list(runners: &[Runner], fleets: &BTreeMap<String, Meta>, now: Millis) -> List {
     List {
-        headings: vec!["FLEET", "INSTANCE", "STATE", "AGE", "FOR", "LAST"],
+        headings: vec!["FLEET", "INSTANCE", "TYPE", "STATE", "AGE", "FOR", "LAST"],
         rows: runners.iter().map(|it| row(it, now)).collect(),
-        json: runners.iter().map(to_json).collect(),
+        json: runners.iter().map(|it| to_json(it, fleets.get(&it.fleet))).collect(),
+        remarks: fleets.iter().filter_map(|(name, meta)| drain::remark(name, meta)).collect(),
     }
 }
 
 fn row(it: &Runner, now: Millis) -> Vec<Cell> {
     let light = match it.state {
-        RunnerState::Launched => Light::Waiting,
-        RunnerState::Registered => Light::Plain,
+        RunnerState::Launched | RunnerState::Warming => Light::Waiting,
+        RunnerState::Registered | RunnerState::Standby => Light::Plain,
         RunnerState::Busy => Light::Busy,
         _ => Light::Over,
     };
@@ -63,6 +68,7 @@ fn row(it: &Runner, now: Millis) -> Vec<Cell> {
     vec![
         Cell::plain(&it.fleet),
         Cell::plain(&it.instance),
+        Cell::maybe(it.instance_type.as_ref()),
         Cell::lit(it.state.name(), light),
         Cell::plain(&span(it.launched_at, now)),
         Cell::maybe(it.scope.as_ref()),
@@ -70,7 +76,7 @@ fn row(it: &Runner, now: Millis) -> Vec<Cell> {
     ]
 }
 
-fn to_json(it: &Runner) -> Value {
+fn to_json(it: &Runner, fleet: Option<&Meta>) -> Value {
     let history = it.history.entries();
     json!({
         "fleet": it.fleet,
@@ -81,6 +87,8 @@ fn to_json(it: &Runner) -> Value {
         "scope": it.scope.as_ref().map(ToString::to_string),
         "reservation": it.reservation,
         "market": it.market.map(Market::name),
+        "instance_type": it.instance_type,
+        "fleet_drained_at": fleet.and_then(|meta| meta.drained_at),
         "asks": it.asks,
         "reusable": it.reuse.is_some(),
         "launched_at": it.launched_at,
@@ -91,40 +99,51 @@ fn to_json(it: &Runner) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
     use dayfly_control::{
         decide::runners::RunnerState,
-        ledger::{Runner, history::History},
+        ledger::{Meta, Runner, history::History},
     };
+    use serde_json::Value;
 
-    #[test]
-    fn a_runner_is_shown_with_its_age_and_what_happened_last() {
-        let mut history = History::default();
-        history.add(5_000, "busy", "job 7");
-        let it = Runner {
+    pub(crate) fn runner(state: RunnerState) -> Runner {
+        Runner {
             fleet: "linux-x64".into(),
             instance: "i-00000001".into(),
-            state: RunnerState::Busy,
+            state,
             reservation: "r1".into(),
             market: None,
+            instance_type: Some("c7i.large".into()),
             asks: vec![],
             scope: None,
             installation: None,
             runner_id: Some(23),
             reuse: None,
             trace: None,
-            history,
+            history: History::default(),
             launched_at: 1_000,
             boot_deadline: 2_000,
             lease_until: 0,
             untouched: false,
             expires: None,
             version: 1,
-        };
-        let list = super::list(&[it], 31_000);
+        }
+    }
+
+    #[test]
+    fn a_runner_is_shown_with_its_age_and_what_happened_last() {
+        let mut it = runner(RunnerState::Busy);
+        it.history.add(5_000, "busy", "job 7");
+        let drained = BTreeMap::from([("linux-x64".to_owned(), Meta { drained_at: Some(5), ..Meta::default() })]);
+        let list = super::list(&[it.clone()], &drained, 31_000);
         let row = format!("{:?}", list.rows[0]);
-        assert!(row.contains("\"30s\"") && row.contains("\"busy job 7\""), "{row}");
+        assert!(row.contains("\"30s\"") && row.contains("\"busy job 7\"") && row.contains("\"c7i.large\""), "{row}");
         assert_eq!(list.json[0]["history"][0]["detail"], "job 7");
         assert_eq!(list.json[0]["runner_name"], "linux-x64-i-00000001");
+        assert_eq!((&list.json[0]["fleet_drained_at"], list.remarks.len()), (&5.into(), 1));
+        let well = super::list(&[it], &BTreeMap::new(), 31_000);
+        assert_eq!((&well.json[0]["fleet_drained_at"], well.remarks.len()), (&Value::Null, 0));
     }
 }

@@ -26,6 +26,7 @@ pub(crate) fn event(state: JobState) -> JobEvent {
         installation: Some(77),
         runner_name: None,
         runner_id: None,
+        conclusion: None,
         waited_ms: None,
     }
 }

@@ -330,3 +330,50 @@ fn what_is_not_understood_is_supply_for_a_while_and_no_longer() {
     level.meta.alive = fleet.max;
     assert_eq!(count(&fleet, &level, NOW + 1), 0, "max is kept by what is counted");
 }
+
+#[test]
+fn a_drained_fleet_launches_nothing_whatever_is_wanted() {
+    let fleet = fleet("linux-x64");
+    let mut wanted = view(3, vec![], runners(&[RunnerState::Registered]));
+    wanted.manual.push(Manual {
+        fleet: "linux-x64".into(),
+        id: "m".into(),
+        count: 2,
+        repository: "octo-org/octo-repo".into(),
+        installation: None,
+        created_at: NOW,
+        expires: NOW,
+    });
+    assert!(count(&fleet, &wanted, NOW) > 0);
+    wanted.meta.drained_at = Some(NOW - 1);
+    let planned = plan(&fleet, &wanted, NOW);
+    assert_eq!((planned.launched(), planned.demand, planned.supply, planned.held_back), (0, 5, 1, 4));
+    let told = planned.told(&fleet, NOW);
+    assert_eq!((told.max, told.reason()), (0, "drained"));
+}
+
+#[test]
+fn jobs_that_make_up_for_interrupted_ones_have_on_demand_launched() {
+    use Market::{OnDemand, Spot};
+    let mut spot = fleet("linux-x64");
+    spot.launch.market = Spot;
+    let raised = |queued, raised: u64, runners: Vec<Runner>| {
+        let mut view = view(queued, vec![], runners);
+        view.queued.iter_mut().filter(|it| it.job <= raised).for_each(|it| it.on_demand = true);
+        view
+    };
+    let of = |fleet: &Fleet, view: &View| -> Vec<(Market, u32)> {
+        plan(fleet, view, NOW).launches.iter().map(|it| (it.market, it.count)).collect()
+    };
+    let with = |market| vec![Runner { market: Some(market), ..runners(&[RunnerState::Launched]).remove(0) }];
+    assert_eq!(of(&spot, &raised(3, 1, vec![])), [(OnDemand, 1), (Spot, 2)]);
+    assert_eq!(of(&spot, &raised(2, 2, with(Spot))), [(OnDemand, 1)], "one less is missing");
+    assert_eq!(of(&spot, &raised(2, 1, with(OnDemand))), [(Spot, 1)], "its own is on the way");
+    assert_eq!(of(&fleet("linux-x64"), &raised(2, 1, vec![])), [(OnDemand, 2)]);
+    let based = Fleet { launch: crate::fleets::Launch { on_demand_base: 2, ..spot.launch.clone() }, ..spot.clone() };
+    assert_eq!(of(&based, &raised(4, 1, vec![])), [(OnDemand, 2), (Spot, 2)], "it is part of the base");
+    let mut asking = raised(1, 1, vec![]);
+    asking.queued[0].asks = vec!["dayfly-market=spot".into()];
+    spot.steering.markets = vec![Spot];
+    assert_eq!(of(&spot, &asking), [(Spot, 1)], "the job's own word goes first");
+}

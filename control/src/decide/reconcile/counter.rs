@@ -7,6 +7,9 @@
 //! A view is no snapshot. Each change of the count is seen by the write's condition; a reservation that becomes runners
 //! while the query runs is counted by [`counted`] once; and what is left is seen at the next look, a minute later, as
 //! the same difference or not at all. Only the same twice is mended.
+//!
+//! An item that is not understood may be a runner's or a reservation's, whose instances `alive` counts as well: as long as
+//! there is one nothing is mended, or `max` would be exceeded.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +40,7 @@ pub fn counted(view: &View) -> u64 {
 #[must_use]
 pub fn mismatch(view: &View) -> Option<Mismatch> {
     let (alive, rev, counted) = (view.meta.alive, view.meta.rev, counted(view));
-    (alive != counted).then_some(Mismatch { alive, rev, counted })
+    (alive != counted && view.unread.is_empty()).then_some(Mismatch { alive, rev, counted })
 }
 
 /// What is to be mended: what was seen `before` as it is `now`.
@@ -52,7 +55,7 @@ mod tests {
     use crate::{
         decide::runners::RunnerState::{self, Busy, Gone, Launched, Registered, Spent},
         ledger::{
-            Meta, Reservation, Runner, View,
+            Meta, Reservation, Runner, Unread, View,
             tests::{reservation, runner},
         },
     };
@@ -104,5 +107,7 @@ mod tests {
         ] {
             assert_eq!(mend(Some(&other), Some(&wrong)), None, "something moved in between");
         }
+        let unread = vec![Unread { why: "a runner of a newer version".into(), supply: None }];
+        assert_eq!(mismatch(&View { unread, ..view(2, vec![], &[Busy]) }), None, "it is counted, and not seen");
     }
 }

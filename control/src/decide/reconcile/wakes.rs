@@ -6,7 +6,10 @@
 
 use crate::{
     clock::Millis,
-    decide::plan::{left_reservations, left_runners, plan},
+    decide::{
+        plan::{left_reservations, left_runners, plan},
+        pool::untold,
+    },
     fleets::Fleet,
     ledger::View,
 };
@@ -18,6 +21,8 @@ pub enum Why {
     LeftBehind,
     /// Instances are missing.
     Missing,
+    /// The pool has too many.
+    Surplus,
 }
 
 impl Why {
@@ -27,6 +32,7 @@ impl Why {
         match self {
             Self::LeftBehind => "left behind",
             Self::Missing => "missing",
+            Self::Surplus => "surplus",
         }
     }
 }
@@ -37,16 +43,23 @@ pub fn wake(fleet: &Fleet, view: &View, now: Millis) -> Option<Why> {
     if view.meta.paused_until > now {
         return None;
     }
-    if !left_reservations(view, now).is_empty() || !left_runners(view, now).is_empty() {
+    let left = !left_reservations(view, now).is_empty() || !left_runners(view, now).is_empty();
+    if left || !untold(view, now).is_empty() {
         return Some(Why::LeftBehind);
     }
-    (!plan(fleet, view, now).launches.is_empty()).then_some(Why::Missing)
+    let plan = plan(fleet, view, now);
+    match (plan.launches.is_empty() && plan.claims.is_empty(), plan.surplus.is_empty()) {
+        (false, _) => Some(Why::Missing),
+        (true, false) => Some(Why::Surplus),
+        (true, true) => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Why, wake};
     use crate::{
+        decide::runners::RunnerState,
         fleets::tests::fleet,
         ledger::{
             Meta, Reservation, Runner, View,
@@ -82,6 +95,16 @@ mod tests {
                 None,
             ),
         ];
+        let stands_by = |state, lease_until| {
+            let it = Runner { state, lease_until, ..runner("linux-x64", 1) };
+            View { runners: vec![it], meta: meta(1, 0), ..View::default() }
+        };
+        let cases = cases.into_iter().chain([
+            ("one of the pool that nobody wants", stands_by(RunnerState::Standby, 0), Some(Why::Surplus)),
+            ("and a job", View { queued: queued().queued, ..stands_by(RunnerState::Standby, 0) }, Some(Why::Missing)),
+            ("one that was not told to leave", stands_by(RunnerState::Withdrawn, NOW), Some(Why::LeftBehind)),
+            ("one that was just told", stands_by(RunnerState::Withdrawn, NOW + 1), None),
+        ]);
         for (what, view, expected) in cases {
             assert_eq!(wake(&fleet("linux-x64"), &view, NOW), expected, "{what}");
         }

@@ -29,6 +29,7 @@ fn event(id: u64, state: JobState) -> JobEvent {
         installation: None,
         runner_name: None,
         runner_id: Some(23),
+        conclusion: None,
         waited_ms: None,
     }
 }

@@ -35,6 +35,14 @@ fn requirements(fields: &Value) -> Value {
     launch([("instance_types", Value::Null), ("requirements", whole)])
 }
 
+/// A fleet with an owner and a pool.
+fn pooled(ephemeral: bool, level: &str, pool: Value) -> Value {
+    let mut document = with("pool", pool);
+    set(&mut document["fleets"][0], "ephemeral", json!(ephemeral));
+    set(&mut document["fleets"][0], "github", json!({"level": level, "owner": "octo"}));
+    document
+}
+
 fn long(text: &str, times: usize) -> Value {
     json!(text.repeat(times))
 }
@@ -61,7 +69,19 @@ fn good() -> Vec<Value> {
         with("steering", json!({"max_disk_gib": 0, "markets": ["spot"], "images": ["ami-*"], "pin": true})),
         with("ephemeral", json!(false)),
         with("cooldown_seconds", json!(900)),
+        with("interrupted", json!({})),
+        with("interrupted", json!({"rerun": 0, "on_demand": false})),
+        with("interrupted", json!({"rerun": 10})),
         with("handover", json!("s3")),
+        with("pool", json!({"kind": "standby", "repository": "o/r", "size": 0, "eviction": "newest"})),
+        with(
+            "pool",
+            json!({"kind": "standby", "repository": "o/r", "schedules": [
+                {"cron": "0 8 * * mon-fri", "timezone": "Europe/Berlin", "size": 3}, {"cron": "*/5 0-3 L * *", "size": 0}
+            ]}),
+        ),
+        pooled(false, "organization", json!({"kind": "idle", "size": 1})),
+        pooled(true, "enterprise", json!({"kind": "standby", "size": 1, "repository": "o/r"})),
         with("github", json!({"level": "repository"})),
         with("github", json!({"level": "repository", "owner": "octo-org/octo-repo", "runner_group_id": 1})),
         with("github", json!({"level": "enterprise", "owner": "octo", "runner_group": "big machines"})),
@@ -120,6 +140,7 @@ fn bad() -> Vec<Value> {
     ];
     bad.extend(IN_SPOT.iter().map(|(name, text)| spot(name, serde_json::from_str(text).unwrap())));
     bad.extend(IN_FLEET.iter().map(|(path, text)| with(path, serde_json::from_str(text).unwrap())));
+    bad.push(pooled(true, "organization", json!({"kind": "idle", "size": 1})));
     bad.push(with("labels", json!([long("x", 257)])));
     bad.push(with("launch/tags", json!({"x": long("x", 257)})));
     bad
@@ -140,7 +161,7 @@ const IN_SPOT: [(&str, &str); 10] = [
 ];
 
 /// What is refused in a fleet, as JSON; null takes the field away.
-const IN_FLEET: [(&str, &str); 76] = [
+const IN_FLEET: [(&str, &str); 96] = [
     ("name", "\"Linux\""),
     ("name", "\"\""),
     ("name", "\"1st\""),
@@ -177,7 +198,30 @@ const IN_FLEET: [(&str, &str); 76] = [
     ("delay_seconds", "901"),
     ("boot_seconds", "29"),
     ("cooldown_seconds", "901"),
+    ("interrupted", "1"),
+    ("interrupted", r#"{"rerun": 11}"#),
+    ("interrupted", r#"{"rerun": -1}"#),
+    ("interrupted", r#"{"rerun": true}"#),
+    ("interrupted", r#"{"on_demand": "yes"}"#),
     ("handover", "\"email\""),
+    ("pool", "[]"),
+    ("pool", r#"{"kind": "standby", "size": 1}"#),
+    ("pool", r#"{"size": 1, "repository": "o/r"}"#),
+    ("pool", r#"{"kind": "stopped", "size": 1, "repository": "o/r"}"#),
+    ("pool", r#"{"kind": "standby", "repository": "o/r"}"#),
+    ("pool", r#"{"kind": "standby", "size": -1, "repository": "o/r"}"#),
+    ("pool", r#"{"kind": "standby", "size": 10001, "repository": "o/r"}"#),
+    ("pool", r#"{"kind": "standby", "size": 1, "repository": "o"}"#),
+    ("pool", r#"{"kind": "standby", "size": 1, "repository": "o/r", "eviction": "any"}"#),
+    ("pool", r#"{"kind": "standby", "repository": "o/r", "schedules": []}"#),
+    ("pool", r#"{"kind": "standby", "repository": "o/r", "schedules": [{"size": 1}]}"#),
+    ("pool", r#"{"kind": "standby", "repository": "o/r", "schedules": [{"cron": "0 8 * *", "size": 1}]}"#),
+    ("pool", r#"{"kind": "standby", "repository": "o/r", "schedules": [{"cron": "0 8 * * *"}]}"#),
+    ("pool", r#"{"kind": "standby", "repository": "o/r", "size": 1, "schedules": [{"cron": "0 8 * * *", "size": 1}]}"#),
+    (
+        "pool",
+        r#"{"kind": "standby", "repository": "o/r", "schedules": [{"cron": "0 8 * * *", "timezone": "", "size": 1}]}"#,
+    ),
     ("github", r#"{"level": "enterprise"}"#),
     ("github", r#"{"level": "repository", "owner": "octo-org"}"#),
     ("github", r#"{"level": "repository", "owner": "octo-org/*"}"#),
@@ -238,7 +282,15 @@ fn what_only_the_reader_can_tell() {
     let mut twice = smallest();
     let fleet = twice["fleets"][0].clone();
     twice["fleets"].as_array_mut().unwrap().push(fleet);
+    let size = with("pool", json!({"kind": "standby", "repository": "o/r", "size": 6}));
+    let schedule = |cron: &str, zone: &str| {
+        let schedules = json!([{"cron": cron, "timezone": zone, "size": 1}]);
+        with("pool", json!({"kind": "standby", "repository": "o/r", "schedules": schedules}))
+    };
     for (document, field) in [
+        (size, "fleets[0].pool.size"),
+        (schedule("0 25 * * *", "UTC"), "fleets[0].pool.schedules[0].cron"),
+        (schedule("0 0 * * *", "Mars/Olympus"), "fleets[0].pool.schedules[0].timezone"),
         (pairs, "fleets[0].launch.instance_types"),
         (range, "fleets[0].launch.requirements.vcpus.max"),
         (twice, "fleets[1].name"),

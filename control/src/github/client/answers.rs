@@ -32,6 +32,8 @@ pub(super) struct ListedRunner {
     pub(super) id: u64,
     pub(super) name: String,
     pub(super) status: String,
+    #[serde(default)]
+    pub(super) busy: bool,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +45,14 @@ pub(super) struct GroupList {
 pub(super) struct RunAnswer {
     pub(super) event: String,
     pub(super) head_repository: Option<Named>,
+    pub(super) repository: Option<Own>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Own {
+    /// Also of one that is internal.
+    #[serde(default)]
+    pub(super) private: bool,
 }
 
 #[derive(Deserialize)]

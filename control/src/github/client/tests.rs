@@ -285,7 +285,10 @@ async fn runners_are_found_by_their_whole_name_and_deleted() {
     let answers = [token("t1"), ok(200, list), nothing, ok(404, json!({})), ok(422, json!({})), ok(500, json!({}))];
     let stage = stage("", answers).await;
     let (app, target) = (&stage.app, target(Some(77)));
-    assert_eq!(app.find_runner(&target, "linux-x64-i-1").await.unwrap(), Some(Found { id: 2, online: false }));
+    assert_eq!(
+        app.find_runner(&target, "linux-x64-i-1").await.unwrap(),
+        Some(Found { id: 2, online: false, busy: false })
+    );
     assert_eq!(app.delete_runner(&target, 2).await.unwrap(), Deletion::Gone);
     assert_eq!(app.delete_runner(&target, 2).await.unwrap(), Deletion::Gone);
     assert_eq!(app.delete_runner(&target, 2).await.unwrap(), Deletion::Busy);
@@ -424,7 +427,10 @@ async fn a_repository_has_the_default_group_and_an_enterprise_its_own() {
 async fn jobs_and_runs_are_looked_up() {
     let job = json!({"id": 7, "run_id": 5, "run_attempt": 2, "status": "in_progress", "conclusion": null,
                      "labels": ["self-hosted"], "runner_id": 1, "runner_name": "linux-x64-i-1"});
-    let run = |head: Value| ok(200, json!({"id": 5, "event": "pull_request", "head_repository": head}));
+    let run = |head: Value| {
+        let own = json!({"full_name": "octo-org/octo-repo", "private": head.is_null()});
+        ok(200, json!({"id": 5, "event": "pull_request", "head_repository": head, "repository": own}))
+    };
     let fork = json!({"full_name": "mallory/octo-repo"});
     let stage = stage(
         "",
@@ -434,8 +440,9 @@ async fn jobs_and_runs_are_looked_up() {
     let (app, at) = (&stage.app, target(Some(77)));
     let found = app.job(&at, "octo-org/octo-repo", 7).await.unwrap();
     assert_eq!((found.run_id, found.run_attempt, found.runner_name.as_deref()), (5, 2, Some("linux-x64-i-1")));
-    assert!(app.run(&at, "octo-org/octo-repo", 5).await.unwrap().is_of_fork("octo-org/octo-repo"));
-    assert_eq!(app.run(&at, "octo-org/octo-repo", 5).await.unwrap().head_repository, None);
+    assert!(app.run(&at, "octo-org/octo-repo", 5).await.unwrap().is_of_public_fork("octo-org/octo-repo"));
+    let private = app.run(&at, "octo-org/octo-repo", 5).await.unwrap();
+    assert_eq!((private.head_repository, private.private), (None, true));
     assert!(matches!(app.job(&at, "octo-org/octo-repo", 8).await, Err(GitHubError::Permanent(_))));
     assert_eq!(
         stage.asked()[1..3],
@@ -475,6 +482,11 @@ async fn repositories_of_one_installation_share_its_limit() {
     assert_eq!(stage.asked(), [TOKEN.to_owned(), ask("a"), TOKEN.to_owned()], "b's token, and no request with it");
     assert_eq!(stage.app.limited_at(&at("c", 77)).map(|wait| wait.as_secs()), Some(17), "known before it is asked");
     assert_eq!(stage.app.limited_at(&at("c", 78)), None);
+    // Whose the token was counts, and not what a webhook named.
+    for installation in [None, Some(78)] {
+        let b = Target { installation, ..at("b", 77) };
+        assert_eq!(stage.app.limited_at(&b).map(|wait| wait.as_secs()), Some(17), "{installation:?}");
+    }
     stage.app.jit_config(&at("c", 78), &runner()).await.unwrap();
     assert_eq!(stage.asked()[3..], ["POST /app/installations/78/access_tokens".to_owned(), ask("c")]);
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Client, Identity, runners};
 use crate::{
     clock::Clock,
-    decide::reconcile::{deaths::AtGitHub, deliveries::Failed as FailedDelivery, leftovers::Listed},
+    decide::reconcile::{deaths::AtGitHub, deliveries::Failed as FailedDelivery, gaps::Delivered, leftovers::Listed},
     fleets::Target,
     github::{
         GitHubError, Job,
@@ -153,6 +153,18 @@ impl<C: Clock, N: Notes> Watch for Client<C, N> {
         Ok(FailedPage { failed, next })
     }
 
+    async fn delivered(&self, hook: &Hook) -> Result<Delivered, GitHubError> {
+        let path = format!("{}?per_page={PAGE}", path(hook));
+        let answer = self.ask_hook(hook, Ask::get(&path)).await.and_then(|answer| answer.read::<Vec<Delivery>>());
+        let all = answer.map_err(|failed| failed.into_error(format!("listing the latest deliveries of {hook}")))?;
+        let of_jobs = || all.iter().filter(|it| matches!(it.event.as_str(), "workflow_job" | "check_run"));
+        let latest = |it: &Delivery| u64::try_from(it.delivered_at.as_millisecond()).ok();
+        Ok(Delivered {
+            any: of_jobs().filter_map(latest).max(),
+            good: of_jobs().filter(|it| !it.has_failed()).filter_map(latest).max(),
+        })
+    }
+
     async fn redeliver(&self, hook: &Hook, id: u64) -> Result<Redelivery, GitHubError> {
         let path = format!("{}/{id}/attempts", path(hook));
         match self.ask_hook(hook, Ask::post(&path, &json!({}))).await {
@@ -183,7 +195,7 @@ mod tests {
     use secrecy::SecretString;
     use serde_json::{Value, json};
 
-    use super::{AtGitHub, Client, FailedPage, Hook, Identity, Redelivery, Watch, next_cursor};
+    use super::{AtGitHub, Client, Delivered, FailedPage, Hook, Identity, Redelivery, Watch, next_cursor};
     use crate::github::{
         GitHubError,
         client::tests::{Answer, FixedClock, Noted, TOKEN, ok, stage, target, token},
@@ -288,6 +300,19 @@ mod tests {
             ]
         );
         assert!(stage.bearers().iter().all(|bearer| bearer.starts_with("Bearer eyJ")), "as the App");
+    }
+
+    #[tokio::test]
+    async fn the_latest_deliveries_about_jobs_tell_when_github_delivered() {
+        let mut other = delivery(9, 202);
+        (other["event"], other["delivered_at"]) = (json!("push"), json!("2026-11-18T11:09:40Z"));
+        let mut failed = delivery(8, 500);
+        failed["delivered_at"] = json!("2026-11-18T11:06:41Z");
+        let stage = stage("", [ok(200, json!([other, failed, delivery(7, 202)])), ok(200, json!([]))]).await;
+        let found = stage.app.delivered(&app()).await.unwrap();
+        assert_eq!((found.any, found.good), (Some(1_795_000_001_000), Some(1_795_000_000_000)));
+        assert_eq!(stage.app.delivered(&app()).await.unwrap(), Delivered::default());
+        assert_eq!(stage.asked()[0], "GET /app/hook/deliveries?per_page=100");
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ use crate::{
     github::{
         GitHub, GitHubError,
         jwt::tests::{PKCS1, PKCS8},
+        watch::Watch,
     },
     ledger::dynamo::DynamoLedger,
 };
@@ -117,6 +118,12 @@ async fn a_token_that_was_changed_is_read_again() {
     assert_eq!(counts(&outside), (2, 3), "refused once, then by the new one");
     register(&github).await.unwrap();
     assert_eq!(counts(&outside), (2, 4));
+    // And for those who only look.
+    change(&outside, "newer\n", Some("newer"));
+    age(&github).await;
+    let target = Target { scope: "orgs/octo-org".parse().unwrap(), installation: Some(77) };
+    assert!(github.runners(&target, 1).await.unwrap_err().to_string().contains("listing"));
+    assert_eq!(counts(&outside), (3, 6), "refused once, then by the newer one");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::Several;
 use crate::{
     clock::Clock,
-    decide::reconcile::{deaths::AtGitHub, leftovers::Listed},
+    decide::reconcile::{deaths::AtGitHub, gaps::Delivered, leftovers::Listed},
     fleets::Target,
     github::{
         GitHubError, Job,
@@ -50,6 +50,10 @@ impl<C: Clock, N: Notes> Watch for Several<C, N> {
 
     async fn failed(&self, hook: &Hook, cursor: Option<&str>) -> Result<FailedPage, GitHubError> {
         self.about(hook, async |client| client.failed(hook, cursor).await).await
+    }
+
+    async fn delivered(&self, hook: &Hook) -> Result<Delivered, GitHubError> {
+        self.about(hook, async |client| client.delivered(hook).await).await
     }
 
     async fn redeliver(&self, hook: &Hook, id: u64) -> Result<Redelivery, GitHubError> {

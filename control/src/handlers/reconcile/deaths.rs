@@ -11,6 +11,7 @@ use crate::{
     decide::{
         events,
         jobs::JobState,
+        lives,
         reconcile::deaths::{AtEc2, AtGitHub, ItsJob, Sighting, Verdict, is_dark, is_silent, jobs_of, verdict},
         runners::RunnerState,
     },
@@ -90,7 +91,8 @@ async fn sight<P: Ports>(run: &Run<'_, P>, runner: &Runner, ec2: AtEc2, memory: 
         return it;
     }
     if runner.state != RunnerState::Busy {
-        it.unclaimed = is_unclaimed(run, runner, memory).await;
+        // Where none was ever made, none was claimed.
+        it.unclaimed = runner.state.is_unregistered() || is_unclaimed(run, runner, memory).await;
     }
     // After the registration was taken away: who had claimed it by then is online, or will be.
     it.github = match &runner.scope {
@@ -200,7 +202,8 @@ async fn bury<P: Ports>(run: &Run<'_, P>, runner: Runner, verdict: Verdict) -> b
     }
     let registered = runner.scope.clone().map(|scope| Target { scope, installation: runner.installation });
     let registered = registered.zip(runner.runner_id);
-    match run.deps.ledger.commit(events::given_up(runner)).await {
+    let writes = lives::kept(events::given_up(runner.clone()), Some(&runner), run.now());
+    match run.deps.ledger.commit(writes).await {
         Ok(Committed::Yes) => {}
         // A webhook or a message has moved it: it is not as dead as it looked.
         Ok(Committed::Conflict) => return false,

@@ -2,9 +2,9 @@
 
 use tracing::{error, info, warn};
 
-use super::{Done, Ports, Run};
+use super::{Done, Ports, Run, gaps};
 use crate::{
-    decide::reconcile::deliveries::Memory,
+    decide::reconcile::{deliveries::Memory, gaps::is_unread},
     github::{
         GitHubError,
         watch::{Hook, Redelivery, Watch},
@@ -26,6 +26,9 @@ pub(super) async fn heal<P: Ports>(run: &Run<'_, P>) -> Done {
         }
         let key = format!("hook#{hook}");
         let before: Memory = run.recall(&key).await;
+        if is_unread(before.known_until, run.now()) {
+            gaps::lose(run, true).await;
+        }
         let mut memory = before.clone();
         let healed = one(run, hook, &mut memory).await;
         // Also what was done before a failure.
@@ -59,6 +62,7 @@ async fn one<P: Ports>(run: &Run<'_, P>, hook: &Hook, memory: &mut Memory) -> Re
     }
     let lost = memory.tidy(run.now());
     if lost > 0 {
+        gaps::lose(run, false).await;
         run.deps.metrics.refused("delivery_lost");
         error!(hook.name = %hook, deliveries.count = lost, "{lost} deliveries were never taken, and GitHub has them no more");
     }
@@ -73,6 +77,7 @@ async fn one<P: Ports>(run: &Run<'_, P>, hook: &Hook, memory: &mut Memory) -> Re
                 info!(hook.name = %hook, delivery.id = guid, "Delivery {guid} is sent again");
             }
             Redelivery::Gone => {
+                gaps::lose(run, false).await;
                 memory.forget(&guid);
                 run.deps.metrics.refused("delivery_lost");
                 warn!(hook.name = %hook, delivery.id = guid, "GitHub does not send delivery {guid} again");

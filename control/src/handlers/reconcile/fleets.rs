@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tracing::{error, info};
 
-use super::{Done, Ports, Run, deaths, memory::Memory};
+use super::{Done, Ports, Run, deaths, drained, memory::Memory};
 use crate::{
     decide::reconcile::{counter, wakes},
     ledger::{Census, Committed, LedgerError},
@@ -57,6 +57,7 @@ async fn one<P: Ports>(run: &Run<'_, P>, name: &str) -> Result<bool, LedgerError
     let view = run.levels.borrow().get(name).map(|level| level.view.clone()).unwrap_or_default();
     memory.learn(fleet, &view);
     let buried = deaths::look(run, name, &mut memory).await;
+    drained::look(run, name, &view).await;
     let mut mended = false;
     // Who was buried has changed the count just now; it is compared again in a minute.
     let mismatch = if buried > 0 { None } else { counter::mismatch(&view) };

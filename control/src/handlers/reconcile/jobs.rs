@@ -6,20 +6,23 @@ use dayfly_contract::names;
 use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
-use super::{Done, Ports, Run};
+use super::{Done, Ports, Run, gaps};
 use crate::{
     clock::Clock,
     decide::{
-        asks,
+        asks, doubt,
         events::{self, JobEvent},
         jobs::JobState,
         reconcile::jobs::{Memory, Open},
+        route,
     },
-    fleets::{Level, Scope, Target},
-    github::{self, GitHubError, watch::Watch},
-    ledger::{ATTEMPTS, Census, Committed, Job, Ledger, LedgerError},
+    fleets::{Level, Owner, Scope, Target},
+    github::{self, GitHub, GitHubError, watch::Watch},
+    handlers::raising,
+    ledger::{ATTEMPTS, Census, Committed, Job, Ledger, LedgerError, Write},
     metrics::Metric,
     report::{BoxError, Chain},
+    told,
     wake::Wake,
 };
 
@@ -51,8 +54,15 @@ pub(super) async fn ask<P: Ports>(run: &Run<'_, P>) -> Done {
         if !run.has_time() {
             break;
         }
-        if !one(run, &it, &mut note.asked).await? {
-            break;
+        match one(run, &it, &mut note.asked).await {
+            Ok(true) => {}
+            Ok(false) => break,
+            // It is asked about again later, and is in nobody's way until then.
+            Err(failed) => {
+                note.asked.ask(&it, run.now());
+                run.deps.metrics.refused("reconcile");
+                error!(job.id = it.id, error = %Chain(failed.as_ref()), "Job {} is not looked after", it.id);
+            }
         }
     }
     if note != before {
@@ -66,9 +76,14 @@ pub(super) async fn ask<P: Ports>(run: &Run<'_, P>) -> Done {
 async fn walk<P: Ports>(run: &Run<'_, P>, note: &mut Note) -> Result<Vec<Open>, LedgerError> {
     let mut open = Vec::new();
     for _ in 0..MOST_PAGES {
-        let (jobs, next) = run.deps.ledger.open_jobs(note.from.as_deref()).await?;
-        open.extend(jobs.iter().filter_map(Open::of_job));
-        note.from = next;
+        let page = run.deps.ledger.open_jobs(note.from.as_deref()).await?;
+        for why in &page.unread {
+            run.deps.metrics.refused("unread_item");
+            error!("Passed over in the ledger: {why}");
+        }
+        run.met.borrow_mut().extend(page.jobs.iter().map(|job| (job.repository.clone(), job.installation)));
+        open.extend(page.jobs.iter().filter_map(Open::of_job));
+        note.from = page.next;
         if note.from.is_none() || !run.has_time() {
             break;
         }
@@ -87,22 +102,72 @@ async fn one<P: Ports>(run: &Run<'_, P>, open: &Open, asked: &mut Memory) -> Res
     let target = target(run, &job);
     let answer = match run.deps.github.known_job(&target, &job.repository, open.id).await {
         Ok(answer) => answer,
-        Err(error @ (GitHubError::Limited { .. } | GitHubError::Transient(_))) => {
-            warn!(job.id = open.id, "{}", Chain(&error));
-            return Ok(false);
-        }
-        Err(error) => {
-            run.deps.metrics.refused("github");
-            error!(job.id = open.id, "{}", Chain(&error));
-            return Ok(true);
-        }
+        Err(error) => return Ok(may_go_on(run, open, &error)),
     };
-    if let Some(state) = asked.hear(open.id, answer.as_ref()) {
-        take(run, job, state, answer.as_ref()).await?;
-    } else {
+    let Some(state) = asked.hear(open.id, answer.as_ref()) else {
         info!(job.id = open.id, job.found = answer.is_some(), "GitHub tells nothing new of job {}", open.id);
+        return Ok(true);
+    };
+    if state > job.state {
+        gaps::miss(run, open.id).await;
+    }
+    let fleet = if (job.state, state) == (JobState::Waiting, JobState::Queued) {
+        match fleet_for(run, &job, &target).await {
+            Ok(fleet) => fleet,
+            Err(error) => return Ok(may_go_on(run, open, &error)),
+        }
+    } else {
+        Some(job.fleet.clone())
+    };
+    match fleet {
+        Some(fleet) => take(run, Job { fleet, ..job }, state, answer.as_ref()).await?,
+        None => refuse(run, job).await?,
     }
     Ok(true)
+}
+
+/// Whether GitHub, which did not answer about one job, is to be asked about others.
+fn may_go_on<P: Ports>(run: &Run<'_, P>, open: &Open, error: &GitHubError) -> bool {
+    let passes = matches!(error, GitHubError::Limited { .. } | GitHubError::Transient(_));
+    if passes {
+        warn!(job.id = open.id, "{}", Chain(error));
+    } else {
+        run.deps.metrics.refused("github");
+        error!(job.id = open.id, "{}", Chain(error));
+    }
+    !passes
+}
+
+/// The fleet of a job that was only noted as waiting and turns out to be queued; none where nobody takes it. It may have
+/// been noted when it was not known whose code it runs, or just because of that; and its fleet may be gone.
+async fn fleet_for<P: Ports>(run: &Run<'_, P>, job: &Job, target: &Target) -> Result<Option<String>, GitHubError> {
+    // Of its owner nothing is known here but the name, which it was routed by before.
+    let (fleets, owner) = (&run.deps.fleets, Owner::default());
+    let Job { id, ref labels, ref repository, .. } = *job;
+    let takes = |public_fork| {
+        let job = route::Job { id, labels, repository: Some(repository), owner: &owner, public_fork };
+        route::route(fleets, &job).fleet.map(|fleet| fleet.name.clone())
+    };
+    let own = fleets.get(&job.fleet).map(|fleet| fleet.name.clone()).or_else(|| takes(false));
+    let as_forks = takes(true);
+    if own == as_forks {
+        return Ok(own);
+    }
+    let is_forks = run.deps.github.run(target, repository, job.run_id).await?.is_of_public_fork(repository);
+    Ok(if is_forks { as_forks } else { own })
+}
+
+/// Notes, once, that no fleet takes a job.
+async fn refuse<P: Ports>(run: &Run<'_, P>, mut job: Job) -> Result<(), LedgerError> {
+    let id = job.id;
+    info!(job.id = id, fleet.name = job.fleet, "No fleet takes job {id}");
+    if !job.history.has(doubt::NO_FLEET) {
+        run.deps.metrics.refused("no_fleet");
+        job.history.add(run.now(), doubt::NO_FLEET, "GitHub has told what it is, and no fleet takes it");
+        // Where it has changed meanwhile, it is another matter.
+        let _: Committed = run.deps.ledger.commit(vec![Write::PutJob(job)]).await?;
+    }
+    Ok(())
 }
 
 /// Who has the token for a job's repository.
@@ -137,6 +202,7 @@ async fn take<P: Ports>(
         installation: job.installation,
         runner_name: told.and_then(|told| told.runner_name.clone()),
         runner_id: told.and_then(|told| told.runner_id),
+        conclusion: None,
         waited_ms: None,
     };
     let mut now_is = Some(job);
@@ -146,17 +212,24 @@ async fn take<P: Ports>(
             Some((fleet, instance)) => run.deps.ledger.runner(fleet, instance).await?,
             None => None,
         };
-        let follows = events::job_event(&event, now_is, &fleet, runner, run.now());
+        let mut follows = events::job_event(&event, now_is, &fleet, runner, run.now());
+        let ports = (&run.deps.ledger, &run.deps.fleets);
+        raising::raise(ports, &mut follows.writes, &event, &fleet, run.now()).await?;
         let changed = !follows.writes.is_empty();
         if changed && run.deps.ledger.commit(follows.writes).await? == Committed::Conflict {
             run.deps.clock.sleep(run.deps.clock.jitter(attempt)).await;
             now_is = run.deps.ledger.job(id).await?;
+            // Nothing was launched for one that waits still: it is the fleet's that was just decided upon.
+            if let Some(waiting) = now_is.as_mut().filter(|it| it.state == JobState::Waiting) {
+                waiting.fleet.clone_from(&fleet);
+            }
             continue;
         }
         for fleet in follows.wake.iter().collect::<BTreeSet<_>>() {
             run.deps.wake.wake(fleet, Duration::ZERO).await?;
         }
         if changed {
+            told::job(&event, &fleet, None, run.now());
             run.deps.metrics.mended("job");
             run.deps.metrics.add(Metric::Jobs, 1, &[("Fleet", &fleet), ("Action", state.name())]);
             warn!(

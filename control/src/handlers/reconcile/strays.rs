@@ -37,10 +37,14 @@ pub(super) async fn look<P: Ports>(run: &Run<'_, P>) -> Done {
     let Some(instances) = run.instances().await else { return Ok(()) };
     let before: Note = run.recall("strays").await;
     let mut note = before.clone();
-    let strays: Vec<&Seen> = instances.values().filter(|it| is_there(it) && !is_known(run, it)).collect();
+    let mut strays: Vec<&Seen> = instances.values().filter(|it| is_there(it) && !is_known(run, it)).collect();
     let is_stray = |id: &str| strays.iter().any(|it| it.id == id);
     note.since.retain(is_stray);
     note.unseen.retain(is_stray);
+    // Of many, others each minute: those that live would be in the way of those that don't.
+    let minute = usize::try_from(run.now() / 60_000).unwrap_or_default();
+    let turn = minute.wrapping_mul(MOST_AT_GITHUB) % strays.len().max(1);
+    strays.rotate_left(turn);
     let mut adopted = BTreeSet::new();
     let mut asked = 0;
     for seen in strays {
@@ -56,7 +60,10 @@ pub(super) async fn look<P: Ports>(run: &Run<'_, P>) -> Done {
         };
         if !it.reserved && it.grace_over && asked < MOST_AT_GITHUB {
             asked += 1;
-            sight(run, seen, &mut it, &mut note).await?;
+            if let Err(failed) = sight(run, seen, &mut it, &mut note).await {
+                not_looked_after(run, seen, failed.as_ref());
+                continue;
+            }
         }
         match fate(it) {
             Fate::Adopt => drop(adopted.insert(seen.fleet.clone())),
@@ -64,7 +71,11 @@ pub(super) async fn look<P: Ports>(run: &Run<'_, P>) -> Done {
             Fate::Keep => {
                 warn!(fleet.name = seen.fleet, instance.id = seen.id, sighting = ?it, "{} is none of the ledger's, and lives", seen.id);
             }
-            Fate::End => end(run, seen).await?,
+            Fate::End => {
+                if let Err(failed) = end(run, seen).await {
+                    not_looked_after(run, seen, failed.as_ref());
+                }
+            }
         }
     }
     for fleet in adopted {
@@ -74,6 +85,12 @@ pub(super) async fn look<P: Ports>(run: &Run<'_, P>) -> Done {
         run.remember("strays", &note).await;
     }
     Ok(())
+}
+
+/// Tells of one that is left to the next look: it is in no other's way.
+fn not_looked_after<P: Ports>(run: &Run<'_, P>, seen: &Seen, error: &(dyn std::error::Error + 'static)) {
+    run.deps.metrics.refused("reconcile");
+    error!(fleet.name = seen.fleet, instance.id = seen.id, error = %Chain(error), "{} is not looked after", seen.id);
 }
 
 /// Whether it can still cost something: EC2 lists what is ending, too.

@@ -15,7 +15,7 @@ use crate::{
     fleets::tests::{fleet, fleets},
     github,
     ledger::{
-        Job, Marker, Meta, Reservation, Runner,
+        Job, Marker, Meta, Reservation, Runner, Unread,
         tests::{instance, job, marker, reservation, runner},
     },
     metrics::Metrics,
@@ -26,15 +26,17 @@ use crate::{
 };
 
 mod deaths;
+mod drained;
+mod gaps;
 mod jobs;
 mod kills;
 mod others;
 mod rules;
 
-const MINUTE: Millis = 60_000;
-const FLEET: &str = "linux-x64";
+pub(crate) const MINUTE: Millis = 60_000;
+pub(crate) const FLEET: &str = "linux-x64";
 
-fn deps(port: &Port) -> Deps<Port> {
+pub(crate) fn deps(port: &Port) -> Deps<Port> {
     let p = || port.clone();
     Deps {
         deployment: "demo".into(),
@@ -51,11 +53,11 @@ fn deps(port: &Port) -> Deps<Port> {
     }
 }
 
-fn world() -> Port {
+pub(crate) fn world() -> Port {
     world::world(1)
 }
 
-fn now(port: &Port) -> Millis {
+pub(crate) fn now(port: &Port) -> Millis {
     port.0.now.get()
 }
 
@@ -77,7 +79,7 @@ fn minutes(port: &Port, count: u64) -> String {
 }
 
 /// An instance of ours, launched so long ago.
-fn instance_of(port: &Port, n: u64, state: AtEc2, ago: Millis) {
+pub(crate) fn instance_of(port: &Port, n: u64, state: AtEc2, ago: Millis) {
     let it = Seen {
         id: instance(n),
         fleet: FLEET.into(),
@@ -89,7 +91,7 @@ fn instance_of(port: &Port, n: u64, state: AtEc2, ago: Millis) {
 }
 
 /// A runner in the ledger, launched so long ago and counted.
-fn runner_of(port: &Port, n: u64, state: RunnerState, ago: Millis) {
+pub(crate) fn runner_of(port: &Port, n: u64, state: RunnerState, ago: Millis) {
     let launched_at = now(port) - ago;
     let it = Runner {
         state,
@@ -107,7 +109,7 @@ fn runner_of(port: &Port, n: u64, state: RunnerState, ago: Millis) {
     meta.alive += u64::from(state.is_alive());
 }
 
-fn at_github(port: &Port, n: u64, online: bool, busy: bool) {
+pub(crate) fn at_github(port: &Port, n: u64, online: bool, busy: bool) {
     let it = Registered { id: n, online, busy, labels: vec![] };
     port.0.runners.borrow_mut().insert(name(n), it);
 }
@@ -116,7 +118,7 @@ fn name(n: u64) -> String {
     format!("{FLEET}-{}", instance(n))
 }
 
-fn registration(port: &Port, n: u64) {
+pub(crate) fn registration(port: &Port, n: u64) {
     let it = Registration {
         version: VERSION,
         reservation: format!("r{n}"),
@@ -149,7 +151,7 @@ fn woken(port: &Port) -> usize {
 }
 
 /// A job in the ledger, in this state for so long.
-fn job_of(port: &Port, id: u64, state: JobState, ago: Millis) {
+pub(crate) fn job_of(port: &Port, id: u64, state: JobState, ago: Millis) {
     let since = now(port) - ago;
     let at = |of: JobState| (state >= of).then_some(since);
     let mut it =
@@ -163,7 +165,7 @@ fn job_of(port: &Port, id: u64, state: JobState, ago: Millis) {
     ledger.jobs.insert(id, it);
 }
 
-fn told(port: &Port, id: u64, status: &str, on: Option<u64>) {
+pub(crate) fn told(port: &Port, id: u64, status: &str, on: Option<u64>) {
     let it = github::Job {
         run_id: 5,
         run_attempt: 1,
@@ -179,7 +181,7 @@ fn job_state(port: &Port, id: u64) -> JobState {
     port.0.ledger.borrow().jobs[&id].state
 }
 
-fn failed(port: &Port, id: u64, guid: &str, ago: Millis) {
+pub(crate) fn failed(port: &Port, id: u64, guid: &str, ago: Millis) {
     let it = Failed { id, guid: guid.into(), at: now(port) - ago, event: "workflow_job".into(), status: 500 };
     port.0.census.failed.borrow_mut().push(it);
 }
@@ -218,6 +220,22 @@ fn a_wrong_count_is_mended_when_it_is_seen_twice() {
         assert_eq!((alive(&port), woken(&port)), (1, 1));
         assert_eq!(minutes(&port, 1), "");
     }
+}
+
+#[test]
+fn a_count_is_not_mended_while_an_item_is_not_understood() {
+    let port = world();
+    runner_of(&port, 1, RunnerState::Busy, 2 * MINUTE);
+    hear(&port, 1);
+    instance_of(&port, 1, AtEc2::Running, 2 * MINUTE);
+    // The runner of a newer version is among the two.
+    port.0.ledger.borrow_mut().metas.get_mut(FLEET).unwrap().alive = 2;
+    port.0.ledger.borrow_mut().unread = vec![Unread { why: "runner#i-2 has no good \"state\"".into(), supply: None }];
+    minutes(&port, 5);
+    assert_eq!(alive(&port), 2, "max would be exceeded");
+    port.0.ledger.borrow_mut().unread.clear();
+    minutes(&port, 2);
+    assert_eq!(alive(&port), 1);
 }
 
 #[test]

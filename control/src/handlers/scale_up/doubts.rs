@@ -18,10 +18,11 @@ use crate::{
     },
     fleets::{Fleet, Scope, Target},
     github::{GitHub, GitHubError},
-    handlers::{asking, forks},
+    handlers::{asking, forks, raising},
     ledger::{Committed, Doubt, Job, Ledger, Write},
     metrics::Metric,
     report::{BoxError, Chain},
+    told,
     wake::Wake,
 };
 
@@ -182,11 +183,14 @@ async fn release<P: Ports>(
     let job = Job { fleet: fleet.name.clone(), ..job };
     let asks = asks::asks(fleet, &job.labels);
     let event = JobEvent { asks, ..asking::again(job.clone(), JobState::Queued) };
-    let changes = events::job_event(&event, Some(job), &fleet.name, None, deps.clock.now());
+    let now = deps.clock.now();
+    let mut changes = events::job_event(&event, Some(job), &fleet.name, None, now);
+    raising::raise((&deps.ledger, &deps.fleets), &mut changes.writes, &event, &fleet.name, now).await?;
     if deps.ledger.commit(changes.writes).await? == Committed::Conflict {
         // An event has told more meanwhile; next time there is nothing left to ask.
         return Ok(Asked::Again(ask_at));
     }
+    told::job(&event, &fleet.name, None, now);
     deps.metrics.add(Metric::Jobs, 1, &[("Fleet", &fleet.name), ("Action", JobState::Queued.name())]);
     info!(fleet.name = fleet.name, job.id = doubt.job, doubt = doubt.why.name(), "Job {} is queued", doubt.job);
     wake(deps, &fleet.name).await?;

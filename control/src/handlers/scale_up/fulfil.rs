@@ -21,6 +21,7 @@ use crate::{
         errors::{Class, TOKEN_MISMATCH},
         events::{self, Terms},
         launch::{self, LaunchRequest},
+        lives,
         offers::{self, Choice, choose},
         runners::RunnerState,
         wishes::Wishes,
@@ -28,6 +29,7 @@ use crate::{
     ledger::{ATTEMPTS, Committed, Ledger, LedgerError, Offers, Reservation, Runner, Write},
     metrics::Metric,
     report::Chain,
+    told,
 };
 
 /// How long a fleet is left alone when EC2 gives less than was asked for and the reason may pass by itself.
@@ -87,12 +89,14 @@ async fn answered<P: Ports>(
         // They were looked for, and some are gone: what is missing is planned anew.
         outcome = Outcome::at(deps.clock.now());
     }
-    let Some(runners) = resolve(deps, task, reservation, &launched.instances, rest.as_ref()).await? else {
+    let Some(runners) = resolve(deps, task, reservation, &launched, rest.as_ref()).await? else {
         return Ok(Outcome::DONE);
     };
     if runners.len() < launched.instances.len() {
         outcome = outcome.and(Outcome::at(deps.clock.now()));
     }
+    // What stands by is registered when a job comes.
+    let runners: Vec<Runner> = runners.into_iter().filter(|it| it.state == RunnerState::Launched).collect();
     let turns = pace::registrations(deps, task, runners.len()).await;
     let registered = join_all(runners.into_iter().zip(turns).map(|(runner, turn)| register(deps, task, runner, turn)));
     let rest = async {
@@ -307,7 +311,7 @@ async fn resolve<P: Ports>(
     deps: &Deps<P>,
     task: &Task<'_>,
     reservation: &Reservation,
-    instances: &[String],
+    launched: &Launched,
     rest: Option<&Reservation>,
 ) -> Result<Option<Vec<Runner>>, LedgerError> {
     let mut gone = Vec::new();
@@ -318,13 +322,15 @@ async fn resolve<P: Ports>(
             reusable: !task.fleet.ephemeral,
             now: deps.clock.now(),
         };
-        let (mut writes, runners) = events::resolved_in_part(reservation, instances, &gone, terms, rest);
+        let came = events::resolved_in_part(reservation, &launched.instances, &gone, terms, rest);
+        let (mut writes, runners) = lives::typed(came, &launched.types);
         // Not where the meta item changes anyway: a transaction touches an item once. The next launch does it then.
         let free = writes.iter().any(|it| matches!(it, Write::Free { .. }));
-        if task.refusals.is_some() && !instances.is_empty() && !free {
+        if task.refusals.is_some() && !launched.instances.is_empty() && !free {
             writes.push(Write::Recover { fleet: reservation.fleet.clone() });
         }
         if deps.ledger.commit(writes).await? == Committed::Yes {
+            told::launched(&runners, deps.clock.now());
             return Ok(Some(runners));
         }
         let view = deps.ledger.view(&reservation.fleet).await?;

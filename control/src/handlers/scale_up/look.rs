@@ -13,7 +13,7 @@ use super::{
     Deps, Outcome, Ports, doubts,
     fulfil::fulfil,
     pace::{self, Turn},
-    refusals, register,
+    pool, refusals, register,
 };
 use crate::{
     clock::{Clock, Millis},
@@ -90,7 +90,8 @@ pub(super) async fn look<P: Ports>(deps: &Deps<P>, fleet: &Fleet, deadline: Mill
     let left = work.runners.into_iter().zip(turns);
     let registrations = join_all(left.map(|(it, turn)| register::register(deps, &task, it, turn)));
     let doubts = doubts::settle(deps, &task, redelivered, work.doubts);
-    let (of_launches, of_registrations, of_doubts) = futures::join!(launches, registrations, doubts);
+    let withdrawn = pool::tell(deps, &task, work.withdrawn);
+    let (of_launches, of_registrations, of_doubts, ()) = futures::join!(launches, registrations, doubts, withdrawn);
     let noted = refusals::note(deps, &task).await;
     of_launches
         .into_iter()
@@ -101,11 +102,13 @@ pub(super) async fn look<P: Ports>(deps: &Deps<P>, fleet: &Fleet, deadline: Mill
 
 /// What a look came to.
 #[derive(Default)]
-struct Work {
+pub(super) struct Work {
     /// What is to be launched, and when.
     reservations: Vec<(Reservation, Turn)>,
-    /// What a dead invocation left unregistered.
-    runners: Vec<Runner>,
+    /// What is to be registered: what a dead invocation left, and what the pool gives.
+    pub(super) runners: Vec<Runner>,
+    /// What the pool has no use for, and has to be told so.
+    pub(super) withdrawn: Vec<Runner>,
     /// Jobs that GitHub is to be asked about.
     doubts: Vec<Doubt>,
     /// Turns for launches that others were faster to reserve.
@@ -114,7 +117,7 @@ struct Work {
 }
 
 impl Work {
-    fn and(&mut self, outcome: Outcome) {
+    pub(super) fn and(&mut self, outcome: Outcome) {
         self.outcome = self.outcome.and(outcome);
     }
 }
@@ -140,7 +143,13 @@ async fn reserve_all<P: Ports>(deps: &Deps<P>, task: &mut Task<'_>, work: &mut W
             info!(fleet.name = fleet.name, pause_ms, "Fleet {} is left alone for now", fleet.name);
             work.and(Outcome::at(view.meta.paused_until + AFTER_PAUSE));
             tell(deps, fleet, &view, plan::paused(fleet, &view, now)).await;
-            return Ok(());
+            // What is ready is no launch.
+            let planned = Plan { launches: Vec::new(), surplus: Vec::new(), ..plan(fleet, &view, now) };
+            if planned.claims.is_empty() || pool::settle(deps, task, &view, &planned, work).await?.is_some() {
+                return Ok(());
+            }
+            deps.clock.sleep(deps.clock.jitter(attempt)).await;
+            continue;
         }
         let mut planned = plan(fleet, &view, now);
         if planned.jobs.len() > LARGEST_RESERVATION as usize {
@@ -158,6 +167,8 @@ async fn reserve_all<P: Ports>(deps: &Deps<P>, task: &mut Task<'_>, work: &mut W
             plan.supply = planned.supply,
             plan.launches = planned.launched(),
             plan.held_back = planned.held_back,
+            plan.claims = planned.claims.len(),
+            plan.surplus = planned.surplus.len(),
             fleet.alive = view.meta.alive,
             "Fleet {} wants {} and has {}",
             fleet.name,
@@ -165,13 +176,18 @@ async fn reserve_all<P: Ports>(deps: &Deps<P>, task: &mut Task<'_>, work: &mut W
             planned.supply
         );
         work.and(wait_for(deps, fleet, &planned, now));
+        // What is ready goes first: a job that gets it waits for no turn of a launch's.
+        let Some(rev) = pool::settle(deps, task, &view, &planned, work).await? else {
+            deps.clock.sleep(deps.clock.jitter(attempt)).await;
+            continue;
+        };
         let turns = pace_out(deps, task, &mut planned, work).await;
         let told = planned.told(fleet, now);
         if planned.launches.is_empty() {
             tell(deps, fleet, &view, told).await;
             return Ok(());
         }
-        if reserve(deps, task, &view, planned, turns, told, work).await? {
+        if reserve(deps, task, &view, rev, planned, turns, told, work).await? {
             return Ok(());
         }
         deps.clock.sleep(deps.clock.jitter(attempt)).await;
@@ -296,25 +312,27 @@ async fn take_over<P: Ports>(deps: &Deps<P>, task: &Task<'_>, view: &View, work:
             work.runners.push(it);
         }
     }
-    Ok(())
+    pool::take_over(deps, task, view, work).await
 }
 
 /// Reserves what is `planned`, one after the other, on the level that is `view`. Answers whether all was: otherwise
-/// somebody else reserved meanwhile, or a job has got its runner.
+/// somebody else reserved meanwhile, or a job has got its runner. `rev`: the fleet's, as it is by now.
+#[expect(clippy::too_many_arguments, reason = "the look's own parts, one after the other")]
 async fn reserve<P: Ports>(
     deps: &Deps<P>,
     task: &Task<'_>,
     view: &View,
+    mut rev: u64,
     planned: Plan,
     turns: Vec<Millis>,
     told: LastPlan,
     work: &mut Work,
 ) -> Result<bool, LedgerError> {
-    let (fleet, mut rev) = (task.fleet, view.meta.rev);
-    let checks = planned.jobs.iter().filter(|_| planned.jobs.len() <= LARGEST_RESERVATION as usize);
-    let checks: Vec<Write> = checks.map(|job| Write::StillQueued { fleet: fleet.name.clone(), job: *job }).collect();
+    let fleet = task.fleet;
+    let checks = still_queued(fleet, &planned);
     let mut refused: Vec<Scope> = Vec::new();
-    for (Wanted { target, asks, market, without, count }, turn) in planned.launches.into_iter().zip(turns) {
+    let mut reserved_at = view.meta.reserved_at;
+    for (Wanted { target, asks, market, without, standby, count }, turn) in planned.launches.into_iter().zip(turns) {
         if refused.contains(&target.scope) {
             continue;
         }
@@ -333,6 +351,7 @@ async fn reserve<P: Ports>(
             market: Some(market),
             without,
             asks,
+            standby,
             scope: target.scope,
             installation: target.installation,
             trace: trace::current().map(|trace| trace.to_string()),
@@ -340,8 +359,10 @@ async fn reserve<P: Ports>(
             lease_until: task.lease_until,
             version: 0,
         };
+        // No job waits for the cooldown of the pool's own launches.
+        reserved_at = if standby { reserved_at } else { at };
         let (name, max) = (fleet.name.clone(), fleet.max);
-        let counted = Write::Reserve { fleet: name, rev, count, max, at, plan: Some(told) };
+        let counted = Write::Reserve { fleet: name, rev, count, max, at: reserved_at, plan: Some(told) };
         let mut writes = vec![counted, Write::PutReservation(it.clone())];
         writes.extend(checks.iter().cloned());
         if deps.ledger.commit(writes).await? == Committed::Conflict {
@@ -355,8 +376,14 @@ async fn reserve<P: Ports>(
     Ok(true)
 }
 
+/// The checks that the jobs of `planned` wait still; none where there are too many, and the ledger was asked.
+pub(super) fn still_queued(fleet: &Fleet, planned: &Plan) -> Vec<Write> {
+    let checks = planned.jobs.iter().filter(|_| planned.jobs.len() <= LARGEST_RESERVATION as usize);
+    checks.map(|job| Write::StillQueued { fleet: fleet.name.clone(), job: *job }).collect()
+}
+
 /// Whether GitHub will register runners of `fleet` for `target`, as far as that can be known beforehand.
-async fn admit<P: Ports>(deps: &Deps<P>, fleet: &Fleet, target: &Target) -> Result<(), GitHubError> {
+pub(super) async fn admit<P: Ports>(deps: &Deps<P>, fleet: &Fleet, target: &Target) -> Result<(), GitHubError> {
     deps.github.authorize(target).await?;
     match &fleet.github.runner_group {
         RunnerGroup::Name(name) if fleet.ephemeral => deps.github.group(target, name).await.map(drop),

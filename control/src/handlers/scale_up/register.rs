@@ -16,7 +16,7 @@ use crate::{
     clock::{Clock, Millis},
     compute::Compute,
     decide::{
-        asks, events,
+        asks, events, lives, plan,
         refusals::{Said, What},
         runners::RunnerState,
     },
@@ -269,7 +269,14 @@ async fn note<P: Ports>(
             // It has a job: by this registration, or by an earlier one that a killed invocation handed over, and then
             // nobody claims this one.
             Some(RunnerState::Busy) => deps.handover.exists(task.fleet.handover, &instance).await?,
-            Some(RunnerState::Launched | RunnerState::Registered) => false,
+            Some(
+                RunnerState::Launched
+                | RunnerState::Registered
+                | RunnerState::Warming
+                | RunnerState::Standby
+                | RunnerState::Withdrawn
+                | RunnerState::Retiring,
+            ) => false,
         };
         if unwanted {
             warn!(fleet.name = fleet, instance.id = instance, "Took back a registration that {instance} does not need");
@@ -318,7 +325,8 @@ fn is_busy_reusable(runner: Option<&Runner>) -> bool {
 /// and where the runner has changed meanwhile, its instance is not ended.
 async fn end<P: Ports>(deps: &Deps<P>, runner: Runner) -> Result<(), LedgerError> {
     let (fleet, instance) = (runner.fleet.clone(), runner.instance.clone());
-    if deps.ledger.commit(events::given_up(runner)).await? == Committed::Conflict {
+    let writes = lives::kept(events::given_up(runner.clone()), Some(&runner), deps.clock.now());
+    if deps.ledger.commit(writes).await? == Committed::Conflict {
         return Ok(());
     }
     match deps.compute.terminate(std::slice::from_ref(&instance)).await {
@@ -376,7 +384,7 @@ async fn give_up<P: Ports>(
         }
         // SSM or S3 refuse it to every owner alike.
         (Failed::Handover(HandoverError::Permanent(_)), _) => {
-            task.refused.replace(Some(("Handover", Chain(failed).to_string())));
+            task.refused.replace(Some((plan::UNREGISTERED, Chain(failed).to_string())));
             Ok(Outcome::DONE)
         }
         (Failed::GitHub(error), Some(scope)) => Ok(refusals::hear(deps, task, &scope, &asks, error)),

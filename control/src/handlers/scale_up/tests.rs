@@ -1,6 +1,7 @@
 mod calls;
 mod offers;
 mod outcomes;
+mod pool;
 mod refusals;
 
 use std::time::Duration;
@@ -41,7 +42,7 @@ pub(super) fn deps(port: &Port) -> Deps<Port> {
 }
 
 /// With this fleet, and another.
-fn deps_of(port: &Port, of: Fleet) -> Deps<Port> {
+pub(super) fn deps_of(port: &Port, of: Fleet) -> Deps<Port> {
     let p = || port.clone();
     Deps {
         deployment: "demo".into(),
@@ -207,6 +208,7 @@ fn a_permanent_failure_is_released_told_and_repeated_ever_more_seldom() {
         assert_eq!((alive(&port), later(&port)), (0, vec![wait]));
         let error = told().unwrap();
         assert_eq!((error.code.as_str(), error.at), (code, port.0.now.get()));
+        assert!(!error.message.is_empty(), "in EC2's words");
         let asked = port.0.called("compute.launch");
         assert!(wake(&port).is_empty());
         assert_eq!((port.0.called("compute.launch"), later(&port)), (asked, vec![wait]), "not before");

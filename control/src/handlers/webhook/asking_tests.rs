@@ -227,6 +227,16 @@ fn github_is_asked_about_forks_only_where_it_matters() {
 }
 
 #[test]
+fn github_is_asked_about_no_check_run_that_no_fleet_can_take() {
+    let port = world::world(1);
+    let mut persons = check_run("created", "queued");
+    persons.as_object_mut().unwrap().remove("organization");
+    persons["repository"]["owner"] = json!({"login": "octo-org", "type": "User"});
+    assert_eq!(send(&port, &of("check_run", &persons)).0, 202);
+    assert_eq!((port.0.called("github.job"), state(&port)), (0, None));
+}
+
+#[test]
 fn what_fails_just_now_is_tried_again_and_a_note_is_not_needed() {
     let port = world::world(1);
     port.0.heads.borrow_mut().insert(5, "octo-org/octo-repo".to_owned());

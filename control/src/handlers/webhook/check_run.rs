@@ -101,6 +101,7 @@ pub(super) async fn job_event<P: Ports>(
                 installation: it.origin.target.installation,
                 runner_name: job.runner_name.filter(|name| !name.is_empty()),
                 runner_id: job.runner_id.filter(|id| *id > 0),
+                conclusion: None,
                 waited_ms: None,
                 public_fork: it.fork,
             };

@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, PoisonError, atomic::AtomicU64},
 };
 
 use serde_json::Value;
@@ -26,17 +26,21 @@ use crate::{
 /// Runs that a process remembers; all are forgotten when there are more.
 const MOST_RUNS: usize = 4096;
 
-/// Of which runs it is known whether they are forks', by repository and run.
+/// Of which runs it is known whether they are forks', by repository and run; and when it was last noted that a delivery
+/// was heard.
 #[derive(Debug, Default)]
-pub struct KnownRuns(Mutex<HashMap<String, bool>>);
+pub struct KnownRuns {
+    forks: Mutex<HashMap<String, bool>>,
+    pub(super) heard: AtomicU64,
+}
 
 impl KnownRuns {
     fn get(&self, key: &str) -> Option<bool> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+        self.forks.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
     }
 
     fn put(&self, key: String, is_fork: bool) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.forks.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_RUNS {
             known.clear();
         }

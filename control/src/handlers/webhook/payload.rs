@@ -65,6 +65,7 @@ pub(super) fn job_event(value: &Value) -> Result<JobEvent, BadPayload> {
     let runner_name = runner_name.map(str::to_owned);
     let runner_id = job.get("runner_id").and_then(Value::as_u64).filter(|id| *id > 0);
     let waited_ms = (action == "in_progress").then(|| waited_ms(&job)).flatten();
+    let conclusion = job.get("conclusion").and_then(Value::as_str).map(str::to_owned);
     problems.or(()).map_err(BadPayload::BadFields)?;
     let state = JobState::of_action(&action).ok_or(BadPayload::UnknownAction(action))?;
     Ok(JobEvent {
@@ -79,6 +80,7 @@ pub(super) fn job_event(value: &Value) -> Result<JobEvent, BadPayload> {
         installation,
         runner_name,
         runner_id,
+        conclusion,
         waited_ms,
     })
 }

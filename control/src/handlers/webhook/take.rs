@@ -5,7 +5,6 @@ use std::time::Duration;
 use dayfly_contract::names;
 use tracing::info;
 
-use super::{Deps, Failed, Ports};
 use crate::{
     clock::{Clock, Millis},
     decide::{
@@ -13,36 +12,53 @@ use crate::{
         doubt::{self, Why},
         events::{self, JobEvent},
         jobs::JobState,
+        rerun,
         route::{self, Decision, route},
         waiting::queue_ms,
     },
     fleets::{Fleets, Owner},
-    ledger::{ATTEMPTS, Committed, Doubt, Job, Ledger, LedgerError, Runner, Write},
+    handlers::raising,
+    ledger::{ATTEMPTS, Committed, Doubt, Job, Ledger, LedgerError, Reruns, Runner, Write},
     metrics::{Metric, Metrics},
     report::BoxError,
-    wake::Wake,
+    told,
+    wake::{Look, Wake, WakeUp},
 };
 
-pub(super) enum Taken {
+/// What it takes to take a job in: by a webhook, or by whoever finds one that no webhook told of.
+pub(in crate::handlers) struct Door<'a, L, W, C> {
+    /// The fleets.
+    pub(in crate::handlers) fleets: &'a Fleets,
+    /// The ledger.
+    pub(in crate::handlers) ledger: &'a L,
+    /// The queue.
+    pub(in crate::handlers) wake: &'a W,
+    /// What is measured.
+    pub(in crate::handlers) metrics: &'a Metrics,
+    /// Time and chance.
+    pub(in crate::handlers) clock: &'a C,
+}
+
+pub(in crate::handlers) enum Taken {
     Noted,
     NotOurs,
 }
 
 /// Takes `event`, of a repository of `owner`'s, into the ledger and wakes who is to be woken. `doubt`: it is noted as
 /// waiting, and GitHub has to be asked again about it.
-pub(super) async fn take<P: Ports>(
-    deps: &Deps<P>,
+pub(in crate::handlers) async fn take<L: Ledger + Reruns, W: Wake, C: Clock>(
+    deps: &Door<'_, L, W, C>,
     delivery: &str,
     event: &JobEvent,
     owner: &Owner,
     doubt: Option<Why>,
-) -> Result<Taken, Failed> {
-    let decision = route(&deps.fleets, &route::Job::of(event, owner));
+) -> Result<Taken, BoxError> {
+    let decision = route(deps.fleets, &route::Job::of(event, owner));
     let routed = decision.fleet;
     for attempt in 1..=ATTEMPTS {
         let (job, runner) = read(deps, event, routed.is_some()).await?;
         // GitHub may give a runner of ours a job that no fleet of ours would take: then it is noted with the runner's.
-        let known = job.as_ref().filter(|job| stays(&deps.fleets, job, event)).map(|job| job.fleet.clone());
+        let known = job.as_ref().filter(|job| stays(deps.fleets, job, event)).map(|job| job.fleet.clone());
         let fleet = known.or(routed.map(|fleet| fleet.name.clone())).or(runner.as_ref().map(|it| it.fleet.clone()));
         let Some(fleet) = fleet else {
             deps.metrics.refused("no_fleet");
@@ -55,7 +71,10 @@ pub(super) async fn take<P: Ports>(
         let now = deps.clock.now();
         let waited = queue_ms(job.as_ref(), event, now);
         let (job, left) = moved(job, &fleet);
+        let interrupted =
+            event.state == JobState::Done && job.as_ref().is_some_and(|it| it.history.has(rerun::INTERRUPTED));
         let mut follows = events::job_event(event, job.clone(), &fleet, runner, now);
+        raising::raise((deps.ledger, deps.fleets), &mut follows.writes, event, &fleet, now).await?;
         if before.is_none() {
             note_passed_over(&mut follows.writes, &decision, now);
         }
@@ -75,13 +94,21 @@ pub(super) async fn take<P: Ports>(
             tell_routed(delivery, event, &decision);
         }
         for fleet in &follows.wake {
-            deps.wake.wake(fleet, delay(&deps.fleets, fleet, event.state)).await.map_err(BoxError::from)?;
+            deps.wake.wake(fleet, delay(deps.fleets, fleet, event.state)).await.map_err(BoxError::from)?;
         }
         if let Some(ask_at) = doubt {
             let wait = Duration::from_millis(ask_at.saturating_sub(deps.clock.now()));
             deps.wake.wake(&fleet, wait).await.map_err(BoxError::from)?;
         }
-        measure(&deps.metrics, event, &fleet, changed, waited);
+        if interrupted {
+            // Its run may have completed with it.
+            let look = WakeUp { run: Some(Look { id: event.run_id, at: 0 }), ..WakeUp::new(&fleet) };
+            deps.wake.send(&look, Duration::from_millis(rerun::AFTER_JOB)).await.map_err(BoxError::from)?;
+        }
+        if changed {
+            told::job(event, &fleet, waited, now);
+        }
+        measure(deps.metrics, event, &fleet, changed, waited);
         info!(
             delivery.id = delivery,
             job.id = event.id,
@@ -98,7 +125,7 @@ pub(super) async fn take<P: Ports>(
         );
         return Ok(Taken::Noted);
     }
-    Err(Failed::Passing(format!("the ledger changed under {ATTEMPTS} attempts").into()))
+    Err(format!("the ledger changed under {ATTEMPTS} attempts").into())
 }
 
 /// Whether `job`, which is known, stays with its fleet whatever the fleets document says by now. While it only waits,
@@ -197,8 +224,8 @@ fn measure(metrics: &Metrics, event: &JobEvent, fleet: &str, changed: bool, wait
 
 /// The job, and the runner it names where that is one of ours. A job that no fleet takes is looked up only once it
 /// runs or has ended: it may have been taken when the fleets were others, and its marker must go.
-async fn read<P: Ports>(
-    deps: &Deps<P>,
+async fn read<L: Ledger, W, C>(
+    deps: &Door<'_, L, W, C>,
     event: &JobEvent,
     routed: bool,
 ) -> Result<(Option<Job>, Option<Runner>), LedgerError> {

@@ -218,7 +218,8 @@ fn a_persons_job_is_not_taken_for_an_organizations_runners() {
     let lines = logged("info", || assert_eq!(tell(&port, &personal), 202));
     let said = lines[0]["route.candidates"].as_str().unwrap();
     assert!(said.starts_with("linux-x64: admission: its runners are for organizations, and the "), "{said}");
-    assert!(untouched(&port));
+    let calls: Vec<&str> = port.0.calls.borrow().keys().copied().collect();
+    assert_eq!(calls, ["notes.remember"], "nothing but that it was heard");
     personal["repository"]["owner"]["type"] = json!("Organization");
     assert_eq!(tell(&port, &personal), 202);
     assert_eq!(woken(&port), [("linux-x64".to_owned(), 0)]);

@@ -23,13 +23,15 @@ fn every_record_comes_back_with_its_next_version() {
     let bare = Job { installation: None, queued_at: None, labels: vec![], ..job(7, "linux-x64") };
     assert_eq!(to_job(&from_job(&bare)).unwrap(), Job { version: 1, ..bare });
     assert_eq!(to_marker(&from_marker(&marker("linux-x64", 7))).unwrap(), marker("linux-x64", 7));
-    let asking = Marker { asks: vec!["dayfly-cpu=8".into(), "gpu".into()], ..marker("linux-x64", 7) };
+    let asks = vec!["dayfly-cpu=8".into(), "gpu".into()];
+    let asking = Marker { asks, on_demand: true, ..marker("linux-x64", 7) };
     assert_eq!(to_marker(&from_marker(&asking)).unwrap(), asking);
     for why in [Why::Held, Why::Fork { otherwise: None }, Why::Fork { otherwise: Some("open".into()) }] {
         let it = Doubt { fleet: "linux-x64".into(), job: 7, why, since: 1, ask_at: 2, expires: 3 };
         assert_eq!(to_doubt(&from_doubt(&it)).unwrap(), it);
     }
     let it = Reservation {
+        standby: true,
         group: 1,
         market: Some(Market::Spot),
         without: vec!["spot/subnet-1/c7i.large".into()],
@@ -38,7 +40,7 @@ fn every_record_comes_back_with_its_next_version() {
         ..reservation("linux-x64", "r1", 3)
     };
     assert_eq!(to_reservation(&from_reservation(&it)).unwrap(), Reservation { version: 5, ..it });
-    let it = Runner { market: Some(Market::Spot), asks: vec!["gpu".into()], ..runner("linux-x64", 1) };
+    let it = Runner { market: Some(Market::Spot), asks: vec!["gpu".into()], untouched: true, ..runner("linux-x64", 1) };
     assert_eq!(to_runner(&from_runner(&it)).unwrap(), Runner { version: 1, ..it });
     let it = Runner { scope: None, runner_id: Some(3), expires: Some(9), ..runner("linux-x64", 1) };
     assert_eq!(to_runner(&from_runner(&it)).unwrap(), Runner { version: 1, ..it });
@@ -78,7 +80,8 @@ fn histories_traces_plans_and_what_people_ask_for_come_back() {
     history.add(4, "done", "");
     let it = Job { history: history.clone(), ..job(7, "linux-x64") };
     assert_eq!(to_job(&from_job(&it)).unwrap(), Job { version: 1, ..it });
-    let it = Runner { history, trace: Some("1-x".into()), ..runner("linux-x64", 1) };
+    let instance_type = Some("c7i.large".to_owned());
+    let it = Runner { history, trace: Some("1-x".into()), instance_type, ..runner("linux-x64", 1) };
     assert_eq!(to_runner(&from_runner(&it)).unwrap(), Runner { version: 1, ..it });
     let it = Reservation { trace: Some("1-x".into()), ..reservation("linux-x64", "r1", 3) };
     assert_eq!(to_reservation(&from_reservation(&it)).unwrap(), Reservation { version: 1, ..it });
@@ -87,6 +90,9 @@ fn histories_traces_plans_and_what_people_ask_for_come_back() {
     assert_eq!(to_meta(&meta).last_plan, None);
     meta.insert("last_plan".into(), from_last_plan(&plan));
     assert_eq!(to_meta(&meta).last_plan, Some(plan));
+    assert_eq!(to_meta(&meta).drained_at, None, "as an older version wrote it");
+    meta.insert("drained_at".into(), super::number(8_u64));
+    assert_eq!(to_meta(&meta).drained_at, Some(8));
     let it = Manual {
         fleet: "linux-x64".into(),
         id: "m".into(),

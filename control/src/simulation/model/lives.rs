@@ -23,12 +23,39 @@ pub(super) struct Job {
 }
 
 pub(super) enum Life {
-    Booting { until: u64 },
-    Claiming { since: u64 },
-    Starting { until: u64, claim: Claim },
-    Listening { since: u64, claim: Claim },
-    Running { until: u64, heartbeat: u64, job: u64, claim: Claim },
-    Retiring { until: u64, claim: Claim },
+    Booting {
+        until: u64,
+    },
+    Claiming {
+        since: u64,
+    },
+    /// It waits for a registration until its lifetime is over, and says so now and then.
+    StandingBy {
+        until: u64,
+        heartbeat: u64,
+    },
+    /// It has asked whether it may go.
+    Leaving {
+        until: u64,
+    },
+    Starting {
+        until: u64,
+        claim: Claim,
+    },
+    Listening {
+        since: u64,
+        claim: Claim,
+    },
+    Running {
+        until: u64,
+        heartbeat: u64,
+        job: u64,
+        claim: Claim,
+    },
+    Retiring {
+        until: u64,
+        claim: Claim,
+    },
 }
 
 /// What an instance claimed.
@@ -49,6 +76,7 @@ impl Claim {
         let reusable = match it.grant {
             Grant::Jit { .. } => None,
             Grant::Token { labels, .. } => Some(labels),
+            Grant::Leave { .. } => unreachable!("it is not claimed"),
         };
         Self { reservation: it.reservation, id, reusable, last: None }
     }
@@ -88,12 +116,18 @@ impl Model {
         let now = self.now();
         let ids: Vec<String> = self.instances.keys().cloned().collect();
         for id in ids {
+            let stands_by = self.stands_by_now(&id);
             let instance = self.instances.get_mut(&id).unwrap();
             let name = names::runner_name(&instance.fleet, &id);
             let id_at_github = self.port.0.runners.borrow().get(&name).map(|it| it.id);
             let is_known = |claim: &Claim| id_at_github == Some(claim.id);
             match &instance.life {
                 Life::Booting { until } if *until <= now => instance.life = Life::Claiming { since: *until },
+                Life::Claiming { .. } | Life::StandingBy { .. } | Life::Leaving { .. } if stands_by => {
+                    if !self.stand_by(&id) {
+                        continue;
+                    }
+                }
                 Life::Claiming { since } => {
                     let claimed = self.port.0.parameters.borrow_mut().remove(&id);
                     if let Some(it) = claimed {
@@ -150,6 +184,43 @@ impl Model {
             return true;
         }
         false
+    }
+
+    fn stands_by_now(&self, id: &str) -> bool {
+        self.stands_by(&self.instances[id].fleet)
+    }
+
+    /// The next step of an instance that may stand by; whether there was one.
+    fn stand_by(&mut self, id: &str) -> bool {
+        let now = self.now();
+        let claimed = self.port.0.parameters.borrow_mut().remove(id);
+        match claimed.map(|it| (matches!(it.grant, Grant::Leave { .. }), it)) {
+            Some((true, _)) => self.end(id, Kind::Finished, Reason::Idle, None),
+            Some((false, it)) => self.live(id, Life::Starting { until: now + 3000, claim: Claim::of(it) }),
+            None => match self.instances[id].life {
+                Life::Claiming { .. } => {
+                    self.tell_of_standby(id, Kind::Standby);
+                    let until = now + self.random.range(60_000, 1_200_000);
+                    self.live(id, Life::StandingBy { until, heartbeat: now + HEARTBEAT });
+                }
+                Life::StandingBy { until, .. } if until <= now => {
+                    self.tell_of_standby(id, Kind::Retire);
+                    self.live(id, Life::Leaving { until: now + RETIRE });
+                }
+                Life::StandingBy { until, heartbeat } if heartbeat <= now => {
+                    self.tell_of_standby(id, Kind::Heartbeat);
+                    self.live(id, Life::StandingBy { until, heartbeat: now + HEARTBEAT });
+                }
+                Life::Leaving { until } if until <= now => self.end(id, Kind::Finished, Reason::MaxLifetime, None),
+                _ => return false,
+            },
+        }
+        true
+    }
+
+    fn tell_of_standby(&mut self, id: &str, kind: Kind) {
+        let it = Lifecycle::new(kind, id, &self.instances[id].fleet);
+        self.send(it, None);
     }
 
     fn live(&mut self, id: &str, life: Life) {

@@ -1,7 +1,7 @@
 //! The ports that reconcile has beside the others'.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
 };
 
@@ -15,6 +15,7 @@ use crate::{
             deaths::AtEc2,
             deaths::AtGitHub,
             deliveries::Failed,
+            gaps::Delivered,
             leftovers::{Listed, Registration},
         },
     },
@@ -36,14 +37,20 @@ const PAGE: usize = 2;
 pub(crate) struct Known {
     pub(crate) heard: RefCell<BTreeMap<(String, String), Millis>>,
     pub(crate) texts: RefCell<BTreeMap<String, String>>,
-    /// Our instances. Those that were ended are in [`super::World::dead`].
+    /// Instances. Those that were ended are in [`super::World::dead`].
     pub(crate) instances: RefCell<BTreeMap<String, Seen>>,
+    /// Those of them that are another deployment's.
+    pub(crate) others: RefCell<BTreeSet<String>>,
     /// When registrations were put.
     pub(crate) put_at: RefCell<BTreeMap<String, Millis>>,
     /// What failed, in any order.
     pub(crate) failed: RefCell<Vec<Failed>>,
+    /// When GitHub delivered last.
+    pub(crate) delivered: Cell<Delivered>,
     /// What was sent again.
     pub(crate) redelivered: RefCell<Vec<u64>>,
+    /// Jobs that are not understood.
+    pub(crate) unread_jobs: RefCell<Vec<String>>,
     /// Deliveries that GitHub has forgotten.
     pub(crate) forgotten: RefCell<BTreeSet<u64>>,
 }
@@ -92,7 +99,8 @@ impl Census for Port {
         let ledger = self.0.ledger.borrow();
         let page: Vec<_> = ledger.jobs.range(from + 1..).take(PAGE).map(|(_, job)| job.clone()).collect();
         let next = page.last().filter(|_| page.len() == PAGE).map(|job| job.id.to_string());
-        Ok((page.into_iter().filter(|job| job.state != JobState::Done).collect(), next))
+        let jobs = page.into_iter().filter(|job| job.state != JobState::Done).collect();
+        Ok(JobPage { jobs, unread: self.0.census.unread_jobs.borrow().clone(), next })
     }
 
     async fn mend(&self, fleet: &str, seen: u64, rev: u64, alive: u64) -> Result<Committed, LedgerError> {
@@ -133,7 +141,9 @@ impl Instances for Port {
         describe_fault(self.0.call("compute.ours").await.as_ref())?;
         let from = from.unwrap_or_default();
         let all = self.0.census.instances.borrow();
-        let there = all.values().filter(|it| it.id.as_str() > from && self.ec2(&it.id) != AtEc2::Gone);
+        let others = self.0.census.others.borrow();
+        let ours = all.values().filter(|it| it.id.as_str() > from && !others.contains(&it.id));
+        let there = ours.filter(|it| self.ec2(&it.id) != AtEc2::Gone);
         let page: Vec<Seen> = there.take(PAGE).cloned().collect();
         let next = page.last().filter(|_| page.len() == PAGE).map(|it| it.id.clone());
         Ok((page, next))
@@ -187,6 +197,11 @@ impl Watch for Port {
         let failed: Vec<Failed> = all[from..].iter().take(PAGE).cloned().collect();
         let next = failed.last().filter(|_| from + failed.len() < all.len()).map(|it| it.id.to_string());
         Ok(FailedPage { failed, next })
+    }
+
+    async fn delivered(&self, _: &Hook) -> Result<Delivered, GitHubError> {
+        github_fault(self.0.call("github.delivered").await.as_ref())?;
+        Ok(self.0.census.delivered.get())
     }
 
     async fn redeliver(&self, _: &Hook, id: u64) -> Result<Redelivery, GitHubError> {

@@ -59,7 +59,8 @@ impl World {
         let instances: Vec<String> = (0..count).map(|_| instance(self.below(u64::MAX >> 12))).collect();
         self.born.borrow_mut().extend(instances.iter().map(|id| (id.clone(), fleet.to_owned())));
         self.launched.borrow_mut().insert(request.token.clone(), instances.clone());
-        Launched { instances, pools: vec![pool(from)], shortfalls }
+        let types = instances.iter().map(|id| (id.clone(), "c7i.large".to_owned())).collect();
+        Launched { instances, types, pools: vec![pool(from)], shortfalls }
     }
 }
 

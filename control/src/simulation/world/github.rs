@@ -66,7 +66,7 @@ impl GitHub for Port {
     async fn run(&self, _: &Target, _: &str, id: u64) -> Result<github::Run, GitHubError> {
         github_fault(self.0.call("github.run").await.as_ref())?;
         let head_repository = self.0.heads.borrow().get(&id).cloned();
-        Ok(github::Run { event: "pull_request".into(), head_repository })
+        Ok(github::Run { event: "pull_request".into(), head_repository, private: false })
     }
 
     fn remaining(&self) -> Option<u64> {
@@ -75,7 +75,7 @@ impl GitHub for Port {
 
     async fn find_runner(&self, _: &Target, name: &str) -> Result<Option<Found>, GitHubError> {
         github_fault(self.0.call("github.find_runner").await.as_ref())?;
-        Ok(self.0.runners.borrow().get(name).map(|it| Found { id: it.id, online: it.online }))
+        Ok(self.0.runners.borrow().get(name).map(|it| Found { id: it.id, online: it.online, busy: it.busy }))
     }
 
     async fn delete_runner(&self, _: &Target, id: u64) -> Result<Deletion, GitHubError> {

@@ -7,11 +7,11 @@ use anyhow::{Context as _, Result, ensure};
 use dayfly_contract::{Kind, Reason};
 use jiff::Timestamp;
 use laptop_ec2::Maintenance;
-use laptop_github::{Conclusion, Fault};
+use laptop_github::{Conclusion, Fault, Job};
 
 use super::steps::{LIMIT, gone_for, idle, ran_on, retired, running, says, shell, told};
 use super::{ended, queue};
-use crate::cloud::{Cloud, FLEETING, LABELS, SPOT, job};
+use crate::cloud::{Cloud, FLEETING, LABELS, SPOT, SPOT_AGAIN, job, wait_for};
 use crate::life;
 
 /// The first key: control deletes the runner. The second: its listener exits, and there is no job.
@@ -102,6 +102,32 @@ pub(super) async fn a_spot_notice_interrupts_a_job(cloud: Arc<Cloud>) -> Result<
     ensure!((facts.repository, facts.run_id, facts.run_attempt) == expected, "{word:?}");
     // And now and then a sign of life.
     told(&machine, Kind::Heartbeat).await.map(drop)
+}
+
+/// Taken away with its spot instance, the job is run again once, on an instance that nobody takes away.
+pub(super) async fn an_interrupted_job_runs_again_on_demand(cloud: Arc<Cloud>) -> Result<()> {
+    let script = "if [ \"$GITHUB_RUN_ATTEMPT\" = 1 ]; then for i in $(seq 600); do sleep 0.1; done; fi; echo ran again";
+    let jobs = queue(&cloud, [job("taken away", &SPOT_AGAIN, script)])?;
+    let machine = running(&cloud, jobs[0]).await?;
+    ensure!(machine.facts().lifecycle == "spot", "{}", machine.facts().lifecycle);
+    told(&machine, Kind::JobStarted).await?;
+    cloud.ec2.imds().notice_spot(machine.id(), Timestamp::now() + Duration::from_secs(15))?;
+    gone_for(&machine, Reason::SpotInterruption).await?;
+    told(&machine, Kind::Interrupted).await?;
+    let lost = ended(&cloud, &jobs, LIMIT).await?.remove(0);
+    ensure!(lost.conclusion != Some(Conclusion::Success), "{:?}", lost.conclusion);
+    let of_run = || -> Vec<Job> { cloud.github.jobs().into_iter().filter(|job| job.run_id == lost.run_id).collect() };
+    let again = wait_for("the job again", LIMIT, || {
+        of_run().into_iter().find(|job| job.run_attempt == 2).ok_or_else(|| "not yet".to_owned())
+    })
+    .await?;
+    let second = running(&cloud, again.id).await?;
+    ensure!(second.facts().lifecycle == "on-demand", "{}", second.facts().lifecycle);
+    let done = ran_on(&cloud, again.id, &second).await?;
+    ensure!(done.log.contains("ran again"), "{}", done.log);
+    gone_for(&second, Reason::JobDone).await?;
+    ensure!(of_run().len() == 2, "{} attempts", of_run().len());
+    Ok(())
 }
 
 /// A listener that is stopped hears no SIGINT: it is killed, and the instance ends in time.

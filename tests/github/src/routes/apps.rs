@@ -53,6 +53,17 @@ pub(crate) async fn installation(State(shared): State<Arc<Shared>>, ask: Ask) ->
     Ok(ok(&shown(&shared)))
 }
 
+/// How the App's webhook is set up. Its secret is never shown.
+pub(crate) async fn hook_config(State(shared): State<Arc<Shared>>, ask: Ask) -> Answered {
+    ask.by_app()?;
+    let mut config = json!({ "content_type": "json", "insecure_ssl": "0" });
+    if let Some(webhook) = shared.deliverer.webhook() {
+        config["url"] = json!(webhook.url);
+        config["secret"] = json!("********");
+    }
+    Ok(ok(&config))
+}
+
 /// The installation that covers an organization or repository.
 pub(crate) async fn installation_of(State(shared): State<Arc<Shared>>, ask: Ask) -> Answered {
     ask.by_app()?;

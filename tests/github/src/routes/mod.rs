@@ -28,6 +28,7 @@ use crate::shared::Shared;
 pub(crate) fn all() -> Router<Arc<Shared>> {
     let app = Router::new()
         .route("/app", get(apps::app))
+        .route("/app/hook/config", get(apps::hook_config))
         .route("/app/installations", get(apps::installations))
         .route("/app/installations/{installation_id}", get(apps::installation))
         .route("/app/installations/{installation_id}/access_tokens", post(apps::access_token))

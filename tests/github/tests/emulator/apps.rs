@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use laptop_github::{Clock, Quirks};
+use laptop_github::{Clock, Quirks, Webhook};
 use serde_json::{Value, json};
 
 use crate::support::{As, Lab, ORG, REPO, sign};
@@ -149,4 +149,15 @@ async fn requests_are_counted_for_each_caller_and_refused_when_used_up() {
     let fresh = As::Shown(format!("Bearer {}", secrecy::ExposeSecret::expose_secret(&lab.github.installation_token())));
     let reply = lab.call("GET", &path, fresh, None).await.unwrap();
     assert_eq!((reply.status, reply.header("x-ratelimit-used")), (200, "1"));
+}
+
+#[tokio::test]
+async fn the_app_shows_where_its_webhook_goes_and_not_its_secret() {
+    let lab = Lab::start().await.unwrap();
+    let before = lab.call("GET", "/app/hook/config", As::App, None).await.unwrap();
+    lab.github.set_webhook(Webhook { url: "http://127.0.0.1:9/webhook".into(), secret: "hush-hush".into() });
+    let after = lab.call("GET", "/app/hook/config", As::App, None).await.unwrap();
+    assert_eq!((before.status, after.status), (200, 200));
+    assert_eq!((&after.body["url"], &after.body["secret"]), (&json!("http://127.0.0.1:9/webhook"), &json!("********")));
+    assert_eq!(lab.call("GET", "/app/hook/config", As::Installation, None).await.unwrap().status, 401);
 }

@@ -265,3 +265,21 @@ async fn without_a_receiver_nothing_is_sent() {
     assert!(!lab.github.ping());
     assert_eq!((lab.github.deliveries_pending(), lab.github.deliveries().len()), (0, 0));
 }
+
+#[tokio::test]
+async fn a_job_that_is_run_again_is_told_as_queued_in_the_next_attempt() {
+    let lab = Lab::start().await.unwrap();
+    let receiver = Receiver::of(&lab.github).await.unwrap();
+    let job = lab.queue(&["a"]).unwrap();
+    let mut runner = lab.jit("r", &["a"]).await.unwrap();
+    runner.connect().await.unwrap();
+    runner.job().await.unwrap().unwrap();
+    runner.complete(job, "Failed").await.unwrap();
+    receiver.wait(&lab.github, 3).await.unwrap();
+    let again = lab.post(&format!("/repos/{REPO}/actions/jobs/{job}/rerun"), Some(json!({}))).await.unwrap();
+    assert_eq!(again.status, 201);
+    let arrived = receiver.wait(&lab.github, 4).await.unwrap();
+    let told = arrived.iter().map(|it| &it.body).find(|it| it["workflow_job"]["run_attempt"] == 2).unwrap();
+    assert_eq!(told["action"], "queued");
+    assert_ne!(told["workflow_job"]["id"], job, "under an id of its own");
+}

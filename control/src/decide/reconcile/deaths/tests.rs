@@ -53,7 +53,15 @@ struct Row {
 }
 
 const ANY: Row = Row {
-    states: &[Launched, Registered, Busy],
+    states: &[
+        Launched,
+        Registered,
+        Busy,
+        RunnerState::Warming,
+        RunnerState::Standby,
+        RunnerState::Withdrawn,
+        RunnerState::Retiring,
+    ],
     silent: Some(true),
     ec2: &EC2,
     github: &GITHUB,
@@ -62,7 +70,8 @@ const ANY: Row = Row {
     job: None,
     verdict: Keep,
 };
-const IDLE: &[RunnerState] = &[Launched, Registered];
+const IDLE: &[RunnerState] =
+    &[Launched, Registered, RunnerState::Warming, RunnerState::Standby, RunnerState::Withdrawn, RunnerState::Retiring];
 const SEEN: &[AtGitHub] = &[AtGitHub::Online, AtGitHub::Busy, AtGitHub::Unasked];
 const UNSEEN: &[AtGitHub] = &[AtGitHub::Offline, AtGitHub::Absent];
 
@@ -105,7 +114,7 @@ impl Row {
 
 #[test]
 fn every_combination_is_in_one_row_of_the_table_and_judged_by_it() {
-    assert_eq!(all().count(), 5 * 5 * 5 * 16);
+    assert_eq!(all().count(), 9 * 5 * 5 * 16);
     for it in all() {
         let rows: Vec<&Row> = TABLE.iter().filter(|row| row.holds(it)).collect();
         assert_eq!(rows.len(), 1, "{it:?} is in one row");

@@ -50,6 +50,7 @@ fn one_that_fails_again_waits_longer_each_time_and_is_given_up_at_last() {
     while let Some(next) = memory.waiting["a"].due {
         waits.push((next - at) / MINUTE);
         assert!(due(&memory, next - 1).is_empty() || next == at);
+        assert!(waits.len() <= MOST_ATTEMPTS as usize, "for ever");
         memory.sent("a");
         (at, id) = (next + 1000, id + 1);
         look(&mut memory, &[failed(id, "a", at)], at, 100, 5);

@@ -5,10 +5,15 @@ use dayfly_contract::{Kind, Lifecycle, Reason};
 use super::{alive, finished, handled, message, state, tell, woken, world};
 use crate::{decide::runners::RunnerState, ledger::tests::instance, logging::tests::logged, simulation::world::Fault};
 
+fn retire() -> Lifecycle {
+    let reservation = Some("r1".into());
+    Lifecycle { reason: Some(Reason::Idle), reservation, ..Lifecycle::new(Kind::Retire, &instance(1), "linux-x64") }
+}
+
 #[test]
 fn a_retiring_runner_is_deleted_at_github_and_stays_in_the_ledger() {
     let port = world(RunnerState::Registered);
-    let retire = Lifecycle { reason: Some(Reason::Idle), ..Lifecycle::new(Kind::Retire, &instance(1), "linux-x64") };
+    let retire = retire();
     assert_eq!(tell(&port, &retire), 0);
     assert_eq!(port.0.called("github.delete_runner"), 1);
     assert_eq!((state(&port), alive(&port), woken(&port)), (Some(RunnerState::Registered), 1, 0));
@@ -25,7 +30,7 @@ fn a_retiring_runner_is_deleted_at_github_and_stays_in_the_ledger() {
 
 #[test]
 fn a_retire_that_is_older_than_its_agents_patience_is_none() {
-    let retire = Lifecycle { reason: Some(Reason::Idle), ..Lifecycle::new(Kind::Retire, &instance(1), "linux-x64") };
+    let retire = retire();
     for (age_s, deleted) in [(0, 1), (60, 1), (61, 0), (600, 0)] {
         let port = world(RunnerState::Registered);
         let mut message = message(&serde_json::to_value(&retire).unwrap(), &format!("AROAX:{}", instance(1)), 1);
@@ -68,7 +73,7 @@ fn a_job_that_no_webhook_tells_of_is_known_by_its_agent() {
 #[test]
 fn what_is_on_the_way_changes_nothing() {
     let port = world(RunnerState::Busy);
-    for kind in [Kind::Listening, Kind::JobStarted, Kind::JobCompleted, Kind::Heartbeat, Kind::Interrupted] {
+    for kind in [Kind::Listening, Kind::JobStarted, Kind::JobCompleted, Kind::Heartbeat] {
         assert_eq!(tell(&port, &Lifecycle::new(kind, &instance(1), "linux-x64")), 0);
     }
     assert_eq!((state(&port), alive(&port), woken(&port)), (Some(RunnerState::Busy), 1, 0));

@@ -89,6 +89,20 @@ fn one_that_hangs_after_its_claim_is_ended_when_github_has_not_seen_it_for_long(
 }
 
 #[test]
+fn one_that_is_heard_of_in_between_has_all_its_time_again() {
+    let port = world();
+    runner_of(&port, 1, RunnerState::Registered, 30 * MINUTE);
+    instance_of(&port, 1, AtEc2::Running, 30 * MINUTE);
+    at_github(&port, 1, false, false);
+    minutes(&port, 25);
+    hear(&port, 1);
+    minutes(&port, 39);
+    assert!(!is_ended(&port, 1), "silent for 30 minutes, and GitHub has to miss it for as long");
+    minutes(&port, 1);
+    assert!(is_ended(&port, 1));
+}
+
+#[test]
 fn a_busy_runner_that_is_dead_is_ended_once_its_job_is_over() {
     let busy = |over: &dyn Fn(&Port)| {
         let port = world();
@@ -138,4 +152,33 @@ fn a_runner_that_moves_while_it_is_looked_at_is_not_ended() {
         });
     };
     assert!(!meanwhile(webhook), "its job's webhook comes");
+}
+
+#[test]
+fn one_that_stands_by_and_dies_in_silence_frees_its_place() {
+    for state_before in [RunnerState::Warming, RunnerState::Standby, RunnerState::Withdrawn] {
+        let port = world();
+        runner_of(&port, 1, state_before, 30 * MINUTE);
+        hear(&port, 1);
+        minutes(&port, 9);
+        assert_eq!((state(&port, 1), alive(&port)), (Some(state_before), 1));
+        woken(&port);
+        minutes(&port, 1);
+        assert_eq!((state(&port, 1), alive(&port)), (None, 0));
+        assert!(woken(&port) > 0 && !is_ended(&port, 1), "there is nothing to end");
+    }
+}
+
+#[test]
+fn one_that_stands_by_and_hangs_is_ended_since_it_never_had_a_registration() {
+    for state_before in [RunnerState::Warming, RunnerState::Standby, RunnerState::Withdrawn] {
+        let port = world();
+        runner_of(&port, 1, state_before, 30 * MINUTE);
+        instance_of(&port, 1, AtEc2::Running, 30 * MINUTE);
+        hear(&port, 1);
+        minutes(&port, 9);
+        assert!(!is_ended(&port, 1), "it was heard of");
+        minutes(&port, 1);
+        assert_eq!((state(&port, 1), alive(&port), is_ended(&port, 1)), (None, 0, true), "{state_before:?}");
+    }
 }

@@ -1,6 +1,11 @@
 //! Strays, failed deliveries and leftovers.
 
 use super::*;
+use crate::{
+    decide::reconcile::deliveries::{Memory, Waiting},
+    github::watch::Hook,
+    simulation::runtime::step,
+};
 
 #[test]
 fn a_stray_whose_reservation_is_known_is_adopted() {
@@ -51,6 +56,145 @@ fn a_stray_of_nobody_knows_whom_is_kept() {
 }
 
 #[test]
+fn a_stray_that_cant_be_looked_after_is_in_no_others_way() {
+    for call in ["ledger.heard", "ledger.runner", "compute.terminate"] {
+        let port = world();
+        for n in [1, 2, 3] {
+            instance_of(&port, n, AtEc2::Running, 0);
+        }
+        // Whose their runners are is known from this one.
+        runner_of(&port, 2, RunnerState::Busy, 0);
+        let mut told = String::new();
+        for _ in 0..60 {
+            hear(&port, 2);
+            port.0.faults.borrow_mut().clear();
+            port.0.fault(call, Fault::Ledger);
+            // The fleet's own look comes first.
+            port.0.skip.set(u32::from(call == "ledger.heard"));
+            told += &minutes(&port, 1);
+        }
+        assert_eq!((is_ended(&port, 1), is_ended(&port, 3)), (false, true), "{call}");
+        assert_eq!(told.contains("\"Reason\":\"reconcile\""), call != "compute.terminate");
+    }
+}
+
+/// A stray, as dead as one can be; whose its runner was is known from another.
+fn stray() -> Port {
+    let port = world();
+    instance_of(&port, 1, AtEc2::Running, 0);
+    runner_of(&port, 2, RunnerState::Busy, 0);
+    instance_of(&port, 2, AtEc2::Running, 0);
+    port
+}
+
+/// So many minutes, in which the other one is well.
+fn pass(port: &Port, count: u64) {
+    for _ in 0..count {
+        hear(port, 2);
+        minutes(port, 1);
+    }
+}
+
+#[test]
+fn a_stray_that_is_heard_of_in_between_has_all_its_time_again() {
+    let port = stray();
+    pass(&port, 35);
+    hear(&port, 1);
+    pass(&port, 35);
+    assert!(!is_ended(&port, 1), "silent for 25 minutes, and GitHub has to miss it for 30");
+    pass(&port, 6);
+    assert!(is_ended(&port, 1));
+    // As with what GitHub says.
+    let port = stray();
+    pass(&port, 35);
+    at_github(&port, 1, true, false);
+    pass(&port, 1);
+    at_github(&port, 1, false, false);
+    pass(&port, 30);
+    assert!(!is_ended(&port, 1), "seen half an hour ago");
+    pass(&port, 1);
+    assert!(is_ended(&port, 1));
+}
+
+#[test]
+fn what_ends_already_is_no_stray() {
+    let port = stray();
+    port.0.census.instances.borrow_mut().get_mut(&instance(1)).unwrap().state = AtEc2::Ending;
+    pass(&port, 60);
+    assert_eq!((port.0.called("compute.terminate"), port.0.called("github.standing")), (0, 0));
+}
+
+#[test]
+fn an_instance_whose_runner_has_ended_by_the_ledger_is_a_stray() {
+    for state_before in [RunnerState::Gone, RunnerState::Spent] {
+        let port = stray();
+        runner_of(&port, 1, state_before, 0);
+        pass(&port, 45);
+        assert!(is_ended(&port, 1), "{state_before:?}");
+    }
+}
+
+#[test]
+fn a_stray_that_the_ledger_comes_to_know_is_not_ended() {
+    let port = stray();
+    let mut asked = 0;
+    while !is_ended(&port, 1) && asked < 60 {
+        hear(&port, 2);
+        port.0.now.set(now(&port) + MINUTE);
+        let (deps, before) = (deps(&port), port.0.called("github.standing"));
+        port.0.concurrent.set(true);
+        let mut look = Box::pin(handle(&deps, now(&port) + MINUTE));
+        let mut known = false;
+        for _ in 0..10_000 {
+            if step(look.as_mut()).is_ready() {
+                break;
+            }
+            if port.0.called("github.standing") > before && !known {
+                // Scale-up has written it down.
+                runner_of(&port, 1, RunnerState::Launched, 0);
+                known = true;
+            }
+        }
+        drop(look);
+        port.0.concurrent.set(false);
+        port.0.ledger.borrow_mut().runners.retain(|(_, it), _| *it == instance(2));
+        port.0.ledger.borrow_mut().metas.get_mut(FLEET).unwrap().alive = 1;
+        asked += 1;
+    }
+    assert!(!is_ended(&port, 1) && port.0.called("github.standing") > 30);
+}
+
+#[test]
+fn of_many_strays_github_is_asked_about_a_few_at_a_time() {
+    let port = stray();
+    (3..=17).for_each(|n| instance_of(&port, n, AtEc2::Running, 0));
+    pass(&port, 12);
+    assert_eq!(port.0.called("github.standing"), 2 * 10);
+}
+
+#[test]
+fn strays_that_live_are_in_no_others_way() {
+    let port = stray();
+    for n in 3..=17 {
+        instance_of(&port, n, AtEc2::Running, 0);
+        at_github(&port, n, n != 17, false);
+    }
+    at_github(&port, 1, true, false);
+    pass(&port, 90);
+    let ended: Vec<u64> = (1..=17).filter(|n| is_ended(&port, *n)).collect();
+    assert_eq!(ended, [17]);
+}
+
+#[test]
+fn where_there_are_more_instances_than_are_listed_nothing_is_left_behind() {
+    let port = world();
+    (1..=45).for_each(|n| instance_of(&port, n, AtEc2::Running, 0));
+    registration(&port, 45);
+    minutes(&port, 20);
+    assert_eq!(port.0.parameters.borrow().len(), 1, "it is not known whether its instance is there");
+}
+
+#[test]
 fn failed_deliveries_are_sent_again_once_until_one_succeeds() {
     let port = world();
     for id in 1..=5 {
@@ -82,6 +226,72 @@ fn many_failed_deliveries_are_sent_again_a_few_at_a_time() {
     let mut sent = port.0.census.redelivered.borrow().clone();
     sent.sort_unstable();
     assert_eq!(sent, (1..=100).collect::<Vec<u64>>());
+}
+
+#[test]
+fn no_run_sends_more_than_a_few_again_however_many_are_known() {
+    let port = world();
+    let mut memory = Memory::default();
+    for id in 1..=100 {
+        let it = Waiting { id, at: now(&port) - MINUTE, attempts: 0, due: Some(0), lost: false };
+        memory.waiting.insert(format!("g{id}"), it);
+    }
+    let text = serde_json::to_string(&memory).unwrap();
+    port.0.census.texts.borrow_mut().insert(format!("reconcile#hook#{}", Hook::App("4711".into())), text);
+    look(&port);
+    assert_eq!(port.0.census.redelivered.borrow().len(), 20);
+}
+
+#[test]
+fn what_was_sent_again_before_a_failure_is_not_sent_twice() {
+    let port = world();
+    for id in 1..=3 {
+        failed(&port, id, &format!("g{id}"), 10 * MINUTE - id);
+    }
+    port.0.skip.set(1);
+    port.0.fault("github.redeliver", Fault::GitHubTransient);
+    look(&port);
+    assert_eq!(*port.0.census.redelivered.borrow(), [1]);
+    minutes(&port, 5);
+    assert_eq!(*port.0.census.redelivered.borrow(), [1, 2, 3]);
+}
+
+#[test]
+fn what_only_the_ledger_or_only_ec2_knows_is_not_left_behind() {
+    let port = world();
+    // EC2 does not list it yet.
+    runner_of(&port, 1, RunnerState::Launched, 0);
+    // Another deployment of the account has it, under the same name.
+    instance_of(&port, 2, AtEc2::Running, 0);
+    port.0.census.others.borrow_mut().insert(instance(2));
+    at_github(&port, 2, false, false);
+    registration(&port, 1);
+    for _ in 0..90 {
+        hear(&port, 1);
+        minutes(&port, 1);
+    }
+    assert_eq!((port.0.parameters.borrow().len(), port.0.runners.borrow().len()), (1, 1));
+    port.0.dead.borrow_mut().insert(instance(2));
+    hear(&port, 1);
+    minutes(&port, 1);
+    assert_eq!((port.0.parameters.borrow().len(), port.0.runners.borrow().len()), (1, 0));
+}
+
+#[test]
+fn a_runner_that_was_seen_in_between_has_another_hour() {
+    let port = world();
+    // Whose its runners are is known from another one.
+    runner_of(&port, 2, RunnerState::Busy, 0);
+    instance_of(&port, 2, AtEc2::Running, 0);
+    for minute in 0..120 {
+        hear(&port, 2);
+        at_github(&port, 1, minute == 50, false);
+        minutes(&port, 1);
+        assert_eq!(port.0.runners.borrow().contains_key(&name(1)), minute < 111, "{minute}");
+        if minute >= 111 {
+            break;
+        }
+    }
 }
 
 #[test]

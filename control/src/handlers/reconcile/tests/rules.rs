@@ -67,8 +67,40 @@ fn a_busy_one_is_kept_for_each_job_that_may_run() {
         assert_eq!(is_ended(&port, 1), over, "{status}");
     }
     let port = dead();
+    port.0.ledger.borrow_mut().runners.values_mut().for_each(|it| {
+        it.state = RunnerState::Busy;
+        it.history.add(1, "busy", "job 41");
+    });
+    job_of(&port, 41, JobState::Running, MINUTE);
+    told(&port, 41, "completed", Some(1));
+    for _ in 0..25 {
+        (0..9).for_each(|_| port.0.fault("github.known_job", Fault::GitHubTransient));
+        minutes(&port, 1);
+    }
+    assert!(!is_ended(&port, 1), "GitHub does not tell of its job");
+    port.0.faults.borrow_mut().clear();
+    minutes(&port, 1);
+    assert!(is_ended(&port, 1));
+    let port = dead();
     port.0.ledger.borrow_mut().runners.values_mut().for_each(|it| it.state = RunnerState::Busy);
     minutes(&port, 90);
     assert!(!is_ended(&port, 1), "no job is known, so none is known to be over");
     assert_eq!(port.0.ledger.borrow().view(FLEET).meta.alive, 1);
+}
+
+#[test]
+fn of_many_silent_ones_github_is_asked_about_a_few_each_minute_and_about_all_in_turn() {
+    let port = world();
+    for n in 1..=30 {
+        runner_of(&port, n, RunnerState::Registered, 120 * MINUTE);
+        instance_of(&port, n, AtEc2::Running, 120 * MINUTE);
+        at_github(&port, n, true, false);
+    }
+    for minute in 1..=3 {
+        minutes(&port, 1);
+        assert_eq!(port.0.called("github.standing"), 10 * minute);
+    }
+    (1..=30).for_each(|n| at_github(&port, n, false, false));
+    minutes(&port, 45);
+    assert!((1..=30).all(|n| is_ended(&port, n)));
 }

@@ -1,8 +1,13 @@
 //! What a burst costs, by kind of call.
 
-use super::{Deps, Fleet, Owed, batch, deps_of, fleet, handle, later, pass, run, runners, wake_up, world};
+use super::{
+    Deps, Fleet, Marker, Owed, batch, deps_of, fleet, handle, later, marker, pass, run, runners, wake_up, world,
+};
 use crate::{
-    decide::{bucket::Limits, runners::RunnerState},
+    decide::{
+        bucket::{Bucket, Limits},
+        runners::RunnerState,
+    },
     simulation::world::Port,
 };
 
@@ -65,4 +70,34 @@ fn who_owes_pays_with_the_next_turns() {
     assert_eq!((port.0.called("ledger.take"), port.0.ledger.borrow().buckets.len()), (0, 0));
     let (aws, ..) = calls(1, deps.owed);
     assert_eq!(aws.iter().sum::<u64>(), 7, "every other single launch asks");
+}
+
+#[test]
+fn what_is_owed_is_paid_once_and_whole() {
+    let port: Port = world(0);
+    let limits = Limits { ec2: 20, ssm: 0, github: 170 };
+    let deps = Deps { limits, ..deps_of(&port, fleet("linux-x64")) };
+    let now = port.0.now.get();
+    // Each second look pays for two.
+    for (job, calls, paid) in [(1, 0, 0), (2, 1, 2), (3, 1, 2), (4, 2, 4)] {
+        let it = Marker { queued_at: now, expires: now / 1000 + 3600, ..marker("linux-x64", job) };
+        port.0.ledger.borrow_mut().markers.insert(("linux-x64".into(), job), it);
+        run(handle(&deps, &batch(&[wake_up("linux-x64")]), now + 30_000));
+        assert_eq!((runners(&port, RunnerState::Registered) as u64, port.0.called("ledger.take")), (job, calls));
+        let taken = |bucket, share: u64| {
+            let full = port.0.ledger.borrow().buckets.get(&bucket).copied().unwrap_or(now * 1000);
+            (full - now * 1000).div_ceil(share)
+        };
+        assert_eq!((taken(Bucket::Ec2, 50_000), taken(Bucket::GitHub, 352_942)), (paid, paid), "job {job}");
+    }
+    // And beside the registrations of a burst.
+    for job in 5..=15 {
+        let it = Marker { queued_at: now, expires: now / 1000 + 3600, ..marker("linux-x64", job) };
+        port.0.ledger.borrow_mut().markers.insert(("linux-x64".into(), job), it);
+        if matches!(job, 5 | 15) {
+            run(handle(&deps, &batch(&[wake_up("linux-x64")]), now + 30_000));
+        }
+    }
+    let full = port.0.ledger.borrow().buckets[&Bucket::GitHub];
+    assert_eq!((full - now * 1000).div_ceil(352_942), 15, "one for each runner");
 }

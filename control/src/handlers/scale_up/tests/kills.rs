@@ -2,7 +2,7 @@
 
 use dayfly_contract::Grant;
 
-use super::{Fleet, alive, batch, deps_of, fleet, handle, pass, run, wake_up, world};
+use super::{Fleet, alive, batch, deps, deps_of, fleet, handle, pass, run, runners, wake_up, world};
 use crate::{
     decide::runners::RunnerState,
     fleets::Handover,
@@ -55,6 +55,7 @@ fn claim(port: &Port) -> bool {
     let mut runners = port.0.runners.borrow_mut();
     match it.grant {
         Grant::Jit { .. } => runners.get_mut(&it.runner_name).unwrap().online = true,
+        Grant::Leave { .. } => return false,
         Grant::Token { labels, .. } => {
             runners.insert(it.runner_name, Registered { id: 7, online: true, busy: false, labels });
         }
@@ -124,5 +125,26 @@ fn an_instance_that_cant_be_registered_is_in_the_ledger_or_ended_wherever_its_in
             }
             assert!(ended > 0 && registered > 0, "{call}: both ways were gone: {ended}, {registered}");
         }
+    }
+}
+
+#[test]
+fn a_job_that_meets_its_runner_during_the_look_is_not_launched_for() {
+    // By the reservation's own conditions, or by another look at the queued where they are too many for those.
+    for jobs in [1, 26] {
+        let port = world(jobs);
+        port.0.concurrent.set(true);
+        let (deps, batch) = (deps(&port), batch(&[wake_up("linux-x64")]));
+        let mut future = Box::pin(handle(&deps, &batch, port.0.now.get() + 30_000));
+        while port.0.called("ledger.view") == 0 {
+            assert!(step(future.as_mut()).is_pending());
+        }
+        port.0.ledger.borrow_mut().markers.remove(&("linux-x64".into(), 1));
+        let polls = (0..10_000).find(|_| {
+            port.0.now.set(port.0.now.get() + 1);
+            step(future.as_mut()).is_ready()
+        });
+        assert!(polls.is_some());
+        assert_eq!((alive(&port), runners(&port, RunnerState::Registered) as u64), (jobs - 1, jobs - 1));
     }
 }

@@ -235,6 +235,24 @@ fn a_launch_that_gives_nothing_takes_none_of_githubs_turns() {
 }
 
 #[test]
+fn no_look_comes_back_at_once() {
+    // GitHub's next turn is half a second old when the invocation has no time to wait for one.
+    let (fleet, port) = (spot(), world(10));
+    let full = port.0.now.get() + 59_500;
+    port.0.ledger.borrow_mut().buckets.insert(Bucket::GitHub, full * 1000);
+    paced_for(&port, &fleet, Limits { github: 60, ..Limits::NONE }, 4000);
+    assert_eq!((alive(&port), later(&port)), (0, vec![1]));
+    // EC2 gives less than was asked for, and one of two offers has none.
+    let port = world(3);
+    dry(&port, &[C_SPOT]);
+    port.0.fault("compute.launch", Fault::Fewer(1));
+    wake(&port, &fleet);
+    assert_eq!((alive(&port), later(&port)), (1, vec![1]), "the other is asked alone");
+    wake(&port, &fleet);
+    assert_eq!(alive(&port), 3);
+}
+
+#[test]
 fn a_fleet_that_has_just_launched_lets_jobs_gather() {
     let (fleet, port) = (Fleet { cooldown_seconds: 30, ..spot() }, world(1));
     wake(&port, &fleet);

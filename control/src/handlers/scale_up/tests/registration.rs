@@ -1,11 +1,11 @@
 //! Runners get their registrations: JIT configs and tokens, by SSM and by S3.
 
-use dayfly_contract::Grant;
-use secrecy::ExposeSecret;
+use dayfly_contract::{Grant, Registration, VERSION};
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Fleet, SqsEvent, alive, batch, deps_of, fleet, handle, instance, later, left, message, pass, run, runners, wake,
-    wake_up, world,
+    Deps, Fleet, Limits, SqsEvent, alive, batch, deps_of, fleet, handle, instance, later, left, message, pass, run,
+    runners, wake, wake_up, world,
 };
 use crate::{
     decide::runners::RunnerState,
@@ -159,6 +159,47 @@ fn an_instance_that_a_killed_invocation_began_with_is_not_ended() {
     assert_eq!((port.0.called("compute.terminate"), alive(&port)), (0, 1), "it may have a job");
     let leases: Vec<u64> = port.0.ledger.borrow().runners.values().map(|it| it.lease_until).collect();
     assert_eq!(leases, [boot_deadline], "and nobody tries again");
+}
+
+#[test]
+fn an_instance_that_github_was_asked_for_is_not_ended_later() {
+    let port = world(1);
+    port.0.fault("github.jit_config", Fault::GitHubTransient);
+    assert_eq!(wake(&port).len(), 1);
+    // GitHub may have carried it out, and its answer may have been lost.
+    port.0.fault("github.jit_config", Fault::GitHubPermanent);
+    assert!(wake(&port).is_empty());
+    assert_eq!((port.0.called("compute.terminate"), alive(&port)), (0, 1), "it may have a job");
+}
+
+#[test]
+fn a_registration_whose_first_answer_got_lost_is_left_where_it_is() {
+    let port = world(1);
+    port.0.concurrent.set(true);
+    port.0.fault("handover.put", Fault::HandoverTransient);
+    let (deps, batch) = (deps_of(&port, fleet("linux-x64")), batch(&[wake_up("linux-x64")]));
+    let deps = Deps { limits: Limits::default(), ..deps };
+    let mut future = Box::pin(handle(&deps, &batch, port.0.now.get() + 30_000));
+    while port.0.called("handover.put") == 0 {
+        assert!(step(future.as_mut()).is_pending());
+    }
+    let instance = port.0.ledger.borrow().runners.values().next().unwrap().instance.clone();
+    let it = Registration {
+        version: VERSION,
+        reservation: "r1".into(),
+        runner_name: String::new(),
+        trace: None,
+        grant: Grant::Jit { runner_id: 1, jit_config: SecretString::from("x") },
+    };
+    port.0.parameters.borrow_mut().insert(instance, it);
+    let polls = (0..10_000).find(|_| {
+        port.0.now.set(port.0.now.get() + 1);
+        step(future.as_mut()).is_ready()
+    });
+    assert!(polls.is_some());
+    // Its instance may have claimed it by now.
+    assert_eq!((port.0.called("handover.put"), port.0.called("handover.delete")), (2, 0));
+    assert_eq!(runners(&port, RunnerState::Registered), 1);
 }
 
 #[test]
