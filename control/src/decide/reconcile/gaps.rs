@@ -205,6 +205,9 @@ pub enum Question {
     },
 }
 
+/// So often one question may fail, a minute each.
+pub const MOST_FAILURES: u32 = 30;
+
 /// A look through all known repositories, and how far it has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scan {
@@ -222,11 +225,14 @@ pub struct Scan {
     pub runs: Vec<Open>,
     /// Jobs that were found.
     pub found: u64,
+    /// How often the next question has failed.
+    #[serde(default)]
+    pub failures: u32,
 }
 
 impl Scan {
     fn default_of(why: Gap) -> Self {
-        Self { why, began_at: 0, todo: vec![], status: 0, page: 1, runs: vec![], found: 0 }
+        Self { why, began_at: 0, todo: vec![], status: 0, page: 1, runs: vec![], found: 0, failures: 0 }
     }
 
     /// What is asked next; nothing where it is over.
@@ -266,6 +272,21 @@ impl Scan {
         self.go_on();
     }
 
+    /// The next question failed, or a job that it found could not be taken. Whether it is passed over now: it may fail for
+    /// ever, and all others wait behind it.
+    pub fn failed(&mut self) -> bool {
+        self.failures += 1;
+        if self.failures < MOST_FAILURES {
+            return false;
+        }
+        if self.runs.is_empty() {
+            self.skip();
+        } else {
+            self.looked(0);
+        }
+        true
+    }
+
     /// The repository under way can't be looked through.
     pub fn skip(&mut self) {
         self.runs.clear();
@@ -274,6 +295,7 @@ impl Scan {
     }
 
     fn go_on(&mut self) {
+        self.failures = 0;
         if self.runs.is_empty() && self.status >= STATUSES.len() && !self.todo.is_empty() {
             self.todo.remove(0);
             (self.status, self.page) = (0, 1);

@@ -77,7 +77,7 @@ pub(super) async fn look<P: Ports>(run: &Run<'_, P>) -> Done {
         run.remember(NOTE, &memory).await;
     }
     let Some(mut scan) = memory.scan.take() else { return Ok(()) };
-    let done = go_on(run, &mut scan, &repositories).await;
+    go_on(run, &mut scan, &repositories).await;
     memory.scan = Some(scan).filter(|scan| {
         let more = scan.next().is_some();
         if !more {
@@ -86,7 +86,7 @@ pub(super) async fn look<P: Ports>(run: &Run<'_, P>) -> Done {
         more
     });
     run.remember(NOTE, &memory).await;
-    done
+    Ok(())
 }
 
 /// The known repositories, and those that this run has met.
@@ -140,7 +140,7 @@ async fn delivered<P: Ports>(run: &Run<'_, P>) -> Option<Delivered> {
 
 /// Asks on where the scan has come to, within this run's calls. What was found is noted after it was taken: to take it
 /// again changes nothing.
-async fn go_on<P: Ports>(run: &Run<'_, P>, scan: &mut Scan, repositories: &Repositories) -> Done {
+async fn go_on<P: Ports>(run: &Run<'_, P>, scan: &mut Scan, repositories: &Repositories) {
     for _ in 0..MOST_CALLS {
         let Some(question) = scan.next().filter(|_| run.has_time()) else { break };
         let (Question::Runs { repository, .. } | Question::Jobs { repository, .. }) = &question;
@@ -157,11 +157,21 @@ async fn go_on<P: Ports>(run: &Run<'_, P>, scan: &mut Scan, repositories: &Repos
         };
         match (answer, &question) {
             (Ok(Some(jobs)), Question::Jobs { repository, run: it }) => {
-                let mut found = 0;
+                let (mut found, mut failed) = (0, false);
                 for job in &jobs {
-                    found += u64::from(enter(run, &target, repository, it, job).await?);
+                    match enter(run, &target, repository, it, job).await {
+                        Ok(entered) => found += u64::from(entered),
+                        Err(error) => {
+                            failed = true;
+                            error!(job.id = job.id, error = %Chain(error.as_ref()), "Job {} can't be taken now", job.id);
+                        }
+                    }
                 }
-                scan.looked(found);
+                if !failed {
+                    scan.looked(found);
+                } else if !is_passed_over(run, scan, repository) {
+                    break;
+                }
             }
             // What was listed is in the scan.
             (Ok(_), _) => {}
@@ -173,11 +183,22 @@ async fn go_on<P: Ports>(run: &Run<'_, P>, scan: &mut Scan, repositories: &Repos
             }
             (Err(error), _) => {
                 warn!(repository.name = repository, error = %Chain(&error), "The next run looks on");
-                break;
+                if matches!(error, GitHubError::Limited { .. }) || !is_passed_over(run, scan, repository) {
+                    break;
+                }
             }
         }
     }
-    Ok(())
+}
+
+/// Whether what fails in `repository` has failed for so long that it is passed over.
+fn is_passed_over<P: Ports>(run: &Run<'_, P>, scan: &mut Scan, repository: &str) -> bool {
+    let over = scan.failed();
+    if over {
+        run.deps.metrics.refused("gap_repository");
+        error!(repository.name = repository, "Passed over in {repository} what fails again and again");
+    }
+    over
 }
 
 /// The queued jobs of the run `id`.

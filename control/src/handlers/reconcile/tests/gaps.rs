@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::{
     decide::{
-        reconcile::gaps::{Delivered, Memory},
+        reconcile::gaps::{Delivered, MOST_FAILURES, Memory},
         rerun::tests::ended,
     },
     github::runs::{OpenRun, RunJob, RunState},
@@ -159,6 +159,24 @@ fn what_github_does_not_answer_is_asked_again_and_what_it_refuses_is_left() {
     let metrics = minutes(&port, 10);
     assert!(metrics.contains("gap_repository"), "{metrics}");
     assert_eq!(note(&port).scan, None);
+}
+
+#[test]
+fn what_fails_for_ever_is_passed_over_in_the_end() {
+    for call in ["github.run_jobs", "github.open_runs"] {
+        let port = gap();
+        (0..MOST_FAILURES).for_each(|_| port.0.fault(call, Fault::GitHubTransient));
+        let mut metrics = String::new();
+        while port.0.called(call) < u64::from(MOST_FAILURES) {
+            assert!(jobs(&port).len() == 1 && !metrics.contains("gap_repository"), "{call}: {metrics}");
+            metrics = minutes(&port, 1);
+        }
+        metrics += &minutes(&port, 5);
+        assert!(metrics.contains("gap_repository"), "{call}: {metrics}");
+        assert_eq!(note(&port).scan, None, "{call}");
+        // What was behind it; and the repository in the next look, which the gap is a reason for still.
+        assert_eq!(jobs(&port).len(), 3, "{call}");
+    }
 }
 
 #[test]
