@@ -15,8 +15,12 @@
 //! that goes well. A fleet that a person has drained has room for none. For jobs that make up for those of interrupted
 //! spot instances on-demand ones are launched: which runner gets which job is for GitHub to say.
 
+mod needs;
+
+pub(super) use needs::is_reserved;
+
 use crate::{
-    clock::{Millis, seconds},
+    clock::Millis,
     decide::{
         offers::{self, Choice, choose},
         pool::Ready,
@@ -24,9 +28,10 @@ use crate::{
         runners::RunnerState,
         wishes::{Unwished, Wishes},
     },
-    fleets::{Fleet, Market, PoolKind, Scope, Target},
-    ledger::{LastPlan, Manual, Marker, Reservation, Runner, View},
+    fleets::{Fleet, Market, PoolKind, Target},
+    ledger::{LastPlan, Reservation, Runner, View},
 };
+use needs::{Need, needs, pool_need, spare};
 
 /// The most instances of one reservation. Its resolution puts an item for each in one transaction, and DynamoDB takes
 /// 100 in one; a fourth of that also keeps what one crash leaves behind small.
@@ -36,9 +41,6 @@ pub const UNREGISTERED: &str = "Handover";
 
 /// How long one instance is given to show that what was refused is allowed by now, before the others are looked after.
 const TRIAL: Millis = 5000;
-
-/// The wake-up of a delayed job may run by a clock that is a little behind the one that wrote its time.
-const CLOCK_TOLERANCE: Millis = 1000;
 
 /// What is missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -155,6 +157,7 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
     let spare = spare(fleet, &needs);
     // The pool is last: what it lacks is known when the jobs have theirs.
     for need in needs.into_iter().chain([pool_need(fleet)]) {
+        let wishes = Wishes::read(need.asks.iter().map(String::as_str), &fleet.steering);
         let mut missing = need.demand.saturating_sub(need.supply);
         if need.pool.is_some() {
             let (lacks, surplus) = ready.compare(fleet, plan.held_back, spare, now);
@@ -163,8 +166,10 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
         } else {
             plan.demand += need.demand;
             plan.supply += need.supply;
-            let most = if drained { 0 } else { missing.saturating_sub(for_on_demand(fleet, &need)).min(claimable) };
-            let claims = claims(fleet, view, &need, most, &mut ready, now);
+            // Wishes that the fleet does not allow are told below.
+            let spot = wishes.as_ref().map_or(0, |wishes| missing.saturating_sub(for_on_demand(fleet, &need, wishes)));
+            let most = if drained { 0 } else { spot.min(claimable) };
+            let claims = claims(view, &need, most, &mut ready, now);
             if !claims.is_empty() {
                 missing -= claims.len() as u64;
                 claimable = claimable.saturating_sub(claims.len() as u64);
@@ -179,7 +184,7 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
             plan.cooling_until = Some(cool);
             continue;
         }
-        let wishes = match Wishes::read(need.asks.iter().map(String::as_str), &fleet.steering) {
+        let wishes = match wishes {
             Ok(wishes) => wishes,
             Err(unwished) => {
                 plan.unwished.push(unwished);
@@ -251,42 +256,22 @@ fn claimable(view: &View, trials: u64) -> u64 {
 }
 
 /// How many of what is missing are to be launched on-demand though something stands by: what does is spot.
-fn for_on_demand(fleet: &Fleet, need: &Need) -> u64 {
-    let wishes = Wishes::read(need.asks.iter().map(String::as_str), &fleet.steering);
-    let free = wishes.is_ok_and(|wishes| wishes.market.is_none());
-    if fleet.launch.market == Market::Spot && free { need.on_demand() } else { 0 }
+fn for_on_demand(fleet: &Fleet, need: &Need, wishes: &Wishes) -> u64 {
+    let free = fleet.launch.market == Market::Spot && wishes.market.is_none();
+    if free { need.on_demand() } else { 0 }
 }
 
 /// Which instances of the pool the jobs of `need` get, `most` of them. None where GitHub gives its owner no runners, and
 /// one where that is to be tried out.
-fn claims(fleet: &Fleet, view: &View, need: &Need, most: u64, ready: &mut Ready<'_>, now: Millis) -> Vec<Claim> {
+fn claims(view: &View, need: &Need, most: u64, ready: &mut Ready<'_>, now: Millis) -> Vec<Claim> {
     let (scope, breakers) = (&need.target.scope, &view.offers.breakers);
-    let allowed = Wishes::read(need.asks.iter().map(String::as_str), &fleet.steering).is_ok();
-    if !allowed || refusals::open(breakers, scope, &need.asks, now).is_some() {
+    if refusals::open(breakers, scope, &need.asks, now).is_some() {
         return Vec::new();
     }
     let trial = refusals::is_due(breakers, scope, &need.asks, now);
     let most = if trial { most.min(u64::from(!need.on_the_way)) } else { most };
     let claim = |runner| Claim { runner, target: need.target.clone(), asks: need.asks.clone() };
     ready.take(most, &need.asks).into_iter().map(claim).collect()
-}
-
-/// Idle runners, or such as are on the way, of the pool's owner beyond what its jobs need.
-fn spare(fleet: &Fleet, needs: &[Need]) -> u64 {
-    let scope = fleet.pool.as_ref().map(|pool| fleet.pool_scope(pool));
-    let own = needs.iter().filter(|need| need.asks.is_empty() && Some(&need.target.scope) == scope.as_ref());
-    own.map(|need| need.supply.saturating_sub(need.demand)).sum()
-}
-
-/// The pool's own, for what no job needs. Without a pool there may be instances of one that was.
-fn pool_need(fleet: &Fleet) -> Need {
-    let (scope, kind) = match &fleet.pool {
-        Some(pool) => (fleet.pool_scope(pool), pool.kind),
-        None => (fleet.scope_for(""), PoolKind::Standby),
-    };
-    let target = fleet.target(scope, None);
-    let (asks, jobs) = (vec![], vec![]);
-    Need { target, asks, jobs, demand: 0, supply: 0, on_the_way: false, raised: (0, 0), pool: Some(kind) }
 }
 
 /// What to ask EC2 for; nothing where it has refused for good what these jobs ask.
@@ -307,129 +292,6 @@ fn missing_base(fleet: &Fleet, view: &View) -> u64 {
     let reserved: u64 = view.reservations.iter().filter(|it| on_demand(it.market)).map(|it| u64::from(it.count)).sum();
     let alive = view.runners.iter().filter(|it| it.state.is_alive() && on_demand(it.market) && !is_reserved(view, it));
     fleet.launch.on_demand_base.saturating_sub(reserved).saturating_sub(alive.count() as u64)
-}
-
-/// Whether a runner is counted by its reservation: the query may have met that and then the runners it was resolved to
-/// meanwhile.
-fn is_reserved(view: &View, runner: &Runner) -> bool {
-    view.reservations.iter().any(|it| it.token() == runner.reservation)
-}
-
-/// One owner's part of the level, for jobs that ask for the same.
-struct Need {
-    target: Target,
-    asks: Vec<String>,
-    /// The jobs of the demand.
-    jobs: Vec<u64>,
-    demand: u64,
-    supply: u64,
-    /// Whether some of the supply is not registered yet.
-    on_the_way: bool,
-    /// Of the demand, jobs that make up for interrupted ones; and what of the supply is on-demand.
-    raised: (u64, u64),
-    /// What is to be ready, where it is for no job.
-    pool: Option<PoolKind>,
-}
-
-impl Need {
-    /// How many of what is missing are to be on-demand, for jobs that make up for interrupted ones.
-    fn on_demand(&self) -> u64 {
-        let (raised, there) = self.raised;
-        raised.saturating_sub(there)
-    }
-
-    /// Counts what of its supply is on-demand.
-    fn met_by(&mut self, market: Option<Market>, count: u64) {
-        self.raised.1 += if market == Some(Market::OnDemand) { count } else { 0 };
-    }
-}
-
-/// All needs, those with the oldest job first.
-fn needs(fleet: &Fleet, view: &View, now: Millis) -> Vec<Need> {
-    let mut needs: Vec<Need> = Vec::new();
-    let mut queued: Vec<&Marker> = view.queued.iter().filter(|it| is_due(fleet, it, now)).collect();
-    queued.sort_by_key(|it| (it.queued_at, it.job));
-    for marker in queued {
-        let need = need_of(&mut needs, fleet, &fleet.scope_for(&marker.repository), &marker.asks);
-        need.demand += 1;
-        need.raised.0 += u64::from(marker.on_demand);
-        need.jobs.push(marker.job);
-        // The latest webhook knows best.
-        need.target = fleet.target(need.target.scope.clone(), marker.installation.or(need.target.installation));
-    }
-    // After the jobs, which wait. A runner that has listened for longer than a boot takes is not relied upon for a job,
-    // but it is what a person asked for; else a long wish would launch again and again.
-    let mut spare: Vec<&Runner> = view.runners.iter().filter(|it| is_idle(it, now)).collect();
-    for manual in view.manual.iter().filter(|it| is_wanted(it, now)) {
-        let scope = fleet.scope_for(&manual.repository);
-        let mut missing = manual.count;
-        spare.retain(|runner| {
-            let meets = missing > 0 && runner.asks.is_empty() && runner.scope.as_ref() == Some(&scope);
-            missing -= u32::from(meets);
-            !meets
-        });
-        let need = need_of(&mut needs, fleet, &scope, &[]);
-        need.demand += u64::from(missing);
-        need.target = fleet.target(need.target.scope.clone(), need.target.installation.or(manual.installation));
-    }
-    // What is launched for the pool may be claimed once it is there; no job relies upon it before.
-    for reservation in view.reservations.iter().filter(|it| !it.standby) {
-        let need = need_of(&mut needs, fleet, &reservation.scope, &reservation.asks);
-        (need.supply, need.on_the_way) = (need.supply + u64::from(reservation.count), true);
-        need.met_by(reservation.market, u64::from(reservation.count));
-    }
-    for runner in &view.runners {
-        if let (false, true, Some(scope)) = (is_reserved(view, runner), is_supply(runner, now), &runner.scope) {
-            let need = need_of(&mut needs, fleet, scope, &runner.asks);
-            (need.supply, need.on_the_way) =
-                (need.supply + 1, need.on_the_way || runner.state == RunnerState::Launched);
-            need.met_by(runner.market, 1);
-        }
-    }
-    // What is not understood may be about to take a job all the same.
-    for unread in view.unread.iter().filter_map(|it| it.supply.as_ref()).filter(|it| it.until > now) {
-        need_of(&mut needs, fleet, &unread.scope, &unread.asks).supply += u64::from(unread.count);
-    }
-    needs
-}
-
-fn need_of<'a>(needs: &'a mut Vec<Need>, fleet: &Fleet, scope: &Scope, asks: &[String]) -> &'a mut Need {
-    let at = needs.iter().position(|need| need.target.scope == *scope && need.asks == asks).unwrap_or_else(|| {
-        let target = fleet.target(scope.clone(), None);
-        let (asks, jobs) = (asks.to_vec(), Vec::new());
-        needs.push(Need { target, asks, jobs, demand: 0, supply: 0, on_the_way: false, raised: (0, 0), pool: None });
-        needs.len() - 1
-    });
-    &mut needs[at]
-}
-
-fn is_due(fleet: &Fleet, marker: &Marker, now: Millis) -> bool {
-    let due = marker.queued_at + fleet.delay_seconds * 1000;
-    due <= now + CLOCK_TOLERANCE && marker.expires > seconds(now)
-}
-
-/// Whether it listens still, and counts as supply no longer. A reusable one that does not count has not been heard of
-/// for too long.
-fn is_idle(runner: &Runner, now: Millis) -> bool {
-    runner.state == RunnerState::Registered && runner.boot_deadline <= now && runner.reuse.is_none()
-}
-
-/// DynamoDB takes its time with what has expired.
-fn is_wanted(manual: &Manual, now: Millis) -> bool {
-    manual.expires > seconds(now)
-}
-
-fn is_supply(runner: &Runner, now: Millis) -> bool {
-    match runner.state {
-        RunnerState::Launched | RunnerState::Registered => runner.boot_deadline > now,
-        RunnerState::Spent => runner.expires.is_none_or(|expires| expires > seconds(now)),
-        RunnerState::Busy
-        | RunnerState::Gone
-        | RunnerState::Warming
-        | RunnerState::Standby
-        | RunnerState::Withdrawn
-        | RunnerState::Retiring => false,
-    }
 }
 
 /// `count` in parts of at most [`LARGEST_RESERVATION`].

@@ -19,7 +19,7 @@ use dayfly_contract::{Kind, Lifecycle};
 
 use super::{
     offers,
-    plan::plan,
+    plan::{is_reserved, plan},
     reusable::LISTENING,
     runners::{self, RunnerEvent, RunnerNext, RunnerState},
 };
@@ -48,11 +48,10 @@ pub(super) struct Ready<'a> {
 impl<'a> Ready<'a> {
     /// Those of `view`. One that was not heard of in its time is not counted: it may be dead.
     pub(super) fn of(view: &'a View, now: Millis) -> Self {
-        let is_reserved = |it: &Runner| view.reservations.iter().any(|reserved| reserved.token() == it.reservation);
         let is_free = |it: &&Runner| {
             matches!(it.state, RunnerState::Warming | RunnerState::Standby)
                 && it.boot_deadline > now
-                && !is_reserved(it)
+                && !is_reserved(view, it)
         };
         let mut free: Vec<&Runner> = view.runners.iter().filter(is_free).collect();
         free.sort_by_key(|it| (it.state != RunnerState::Standby, it.launched_at, it.instance.clone()));

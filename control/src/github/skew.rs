@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use http::{HeaderMap, header};
 
 /// Less than this is no reason for a refusal: the token is backdated by more, and an answer tells whole seconds.
-const NO_REASON_SECONDS: i64 = 20;
+const NO_REASON_SECONDS: u64 = 20;
 
 /// Seconds by which GitHub's clock is ahead of ours, as far as is known.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ impl Skew {
         let (Ok(theirs), Ok(now)) = (i64::try_from(theirs), i64::try_from(now)) else { return false };
         let ahead = theirs - now;
         let before = self.0.load(Ordering::Relaxed);
-        let is_reason = ahead.abs_diff(before) >= NO_REASON_SECONDS.unsigned_abs();
+        let is_reason = ahead.abs_diff(before) >= NO_REASON_SECONDS;
         if is_reason {
             self.0.store(ahead, Ordering::Relaxed);
         }

@@ -24,7 +24,9 @@ use crate::ui::Ui;
 
 /// Name of the deployment.
 pub(crate) const DEPLOYMENT: &str = "laptop";
-/// Labels of the jobs that the fleet `linux-x64` takes.
+/// The fleet that most jobs are for.
+pub(crate) const FLEET: &str = "linux-x64";
+/// Labels of the jobs that it takes.
 pub const LABELS: [&str; 3] = ["self-hosted", "linux", "x64"];
 /// Labels of the jobs that the fleet `impatient` takes, whose agents wait for a registration for three seconds only, and
 /// let jobs ask the metadata service.
@@ -327,6 +329,24 @@ fn port(host: Ipv4Addr, usual: u16) -> Result<u16> {
     let listener = TcpListener::bind((host, usual)).or_else(|_| TcpListener::bind((host, 0)));
     let listener = listener.with_context(|| format!("looking for a free port at {host}"))?;
     Ok(listener.local_addr()?.port())
+}
+
+/// Looks again and again, `pause` apart, until `look` finds what is waited for, for at most `limit`; else says what it found
+/// last. For what takes a call or a process to find out; [`wait_for`] for all else.
+pub(crate) async fn poll<T, F: Future<Output = Result<Result<T, String>>>>(
+    what: &str,
+    limit: Duration,
+    pause: Duration,
+    mut look: impl FnMut() -> F,
+) -> Result<T> {
+    let end = Instant::now() + limit;
+    loop {
+        match look().await? {
+            Ok(value) => return Ok(value),
+            Err(last) if Instant::now() > end => anyhow::bail!("{what}: not after {} s: {last}", limit.as_secs()),
+            Err(_) => tokio::time::sleep(pause).await,
+        }
+    }
 }
 
 /// Waits until `done` says so, for at most `limit`; else says what it said last.

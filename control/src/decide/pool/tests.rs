@@ -92,9 +92,12 @@ fn a_claim_is_for_its_jobs_owner_and_labels() {
     let claim = &planned.claims[0];
     assert_eq!((claim.target.scope.to_string().as_str(), &claim.asks), ("orgs/friends", &view.queued[0].asks));
     assert_eq!(planned.launches[0].target.scope.to_string(), "orgs/octo-org", "the pool's own stays");
-    let it = claimed(claim.runner.clone(), &claim.target, &claim.asks, Some("1-x".into()), 300, 1_040_000, NOW);
+    // It was given to another before, who never got it registered in time.
+    let before = Runner { runner_id: Some(23), ..claim.runner.clone() };
+    let it = claimed(before, &claim.target, &claim.asks, Some("1-x".into()), 300, 1_040_000, NOW);
     assert_eq!((it.state, it.lease_until, it.boot_deadline), (Launched, 1_040_000, NOW + 300_000));
     assert_eq!(it.scope.as_ref().map(ToString::to_string).as_deref(), Some("orgs/friends"));
+    assert_eq!(it.runner_id, None, "that is another owner's");
     assert_eq!((it.asks, it.trace.as_deref(), it.version), (claim.asks.clone(), Some("1-x"), claim.runner.version));
     // What EC2 would have to be asked for is launched.
     view.queued[0].asks = vec!["dayfly-cpu=4".into()];

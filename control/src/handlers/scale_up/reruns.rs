@@ -72,8 +72,8 @@ async fn one<P: Ports>(deps: &Deps<P>, note: Note, deadline: Millis) -> Result<O
     let now = deps.clock.now();
     let mut note = note.looked_at(now);
     if note.is_late(now) {
-        note.leave_all(Why::Late);
-        return close(deps, note, &[]).await;
+        let left = note.leave_all(Why::Late);
+        return close(deps, note, &left).await;
     }
     // Of several looks the one that notes the time of the next goes on.
     let Some(mut note) = put(deps, note).await? else { return Ok(None) };

@@ -91,7 +91,7 @@ fn text(answer: &Value, field: &str) -> Result<SecretString> {
     answer[field].as_str().map(SecretString::from).with_context(|| format!("GitHub's answer has no {field}"))
 }
 
-/// Puts the stand-in's tarball into S3 as `sync-runner` will, and answers the `runner.source` that leads to it.
+/// Puts the stand-in's tarball into S3 as `sync-runner` does, and answers the `runner.source` that leads to it.
 pub(super) async fn release(cloud: &Cloud) -> Result<Value> {
     let file = cloud.folder.join("runner.tar.gz");
     let output = Command::new(paths::program("standin-runner")?).args(["pack", "--to"]).arg(&file).output().await?;

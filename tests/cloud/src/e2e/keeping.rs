@@ -4,7 +4,7 @@
 //! [`Aws::age`]: crate::aws::Aws::age
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use dayfly_contract::names;
@@ -16,12 +16,10 @@ use serde_json::json;
 use super::by_hand::github;
 use super::steps::{LIMIT, running};
 use super::{ended, plain_jobs, queue, run_all};
-use crate::cloud::{Cloud, FLEETING, LABELS, job, wait_for};
+use crate::cloud::{Cloud, FLEET, FLEETING, LABELS, job, poll, wait_for};
 use crate::leftovers;
 use crate::life;
 
-/// The fleet of `LABELS`.
-const FLEET: &str = "linux-x64";
 /// The call by which agents tell control.
 const TELL: &str = "sqs.SendMessage";
 /// An instance that there never was.
@@ -29,16 +27,12 @@ const NOBODY: &str = "i-0123456789abcdef0";
 
 /// Has reconcile look at everything once.
 pub(super) async fn reconcile(cloud: &Cloud) -> Result<()> {
-    let end = Instant::now() + LIMIT;
-    loop {
-        let answer = cloud.lambda.invoke(&cloud.outputs.functions["reconcile"], &json!({})).await?;
-        if answer.outcome == Outcome::Success {
-            return Ok(());
-        }
-        // Its own schedule has it run at the moment, and one at a time is all that it may.
-        ensure!(Instant::now() < end, "reconcile fails: {answer:?}");
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+    let function = &cloud.outputs.functions["reconcile"];
+    poll("reconcile", LIMIT, Duration::from_millis(500), || async move {
+        let answer = cloud.lambda.invoke(function, &json!({})).await?;
+        Ok(if answer.outcome == Outcome::Success { Ok(()) } else { Err(format!("{answer:?}")) })
+    })
+    .await
 }
 
 /// Lets so many minutes pass, and has reconcile look. What functions are writing is written first, or it would be new.
@@ -69,14 +63,11 @@ async fn alive(cloud: &Cloud) -> Result<Vec<String>> {
 
 /// The one instance that lives, once there is one.
 async fn the_instance(cloud: &Cloud) -> Result<String> {
-    let end = Instant::now() + LIMIT;
-    loop {
-        if let [one] = alive(cloud).await?.as_slice() {
-            return Ok(one.clone());
-        }
-        ensure!(Instant::now() < end, "no instance is launched");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    poll("one instance", LIMIT, Duration::from_millis(100), || async move {
+        let alive = alive(cloud).await?;
+        Ok(if let [one] = alive.as_slice() { Ok(one.clone()) } else { Err(format!("{} live", alive.len())) })
+    })
+    .await
 }
 
 /// EC2 takes instances back before their agents say a word, three times in a row: the job gets its runner all the same.

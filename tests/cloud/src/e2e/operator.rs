@@ -2,7 +2,7 @@
 
 use std::process::Output;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use dayfly_contract::Reason;
@@ -11,11 +11,8 @@ use tokio::process::Command;
 
 use super::steps::{LIMIT, gone_for, idle};
 use super::{ended, plain_jobs, queue, run_all};
-use crate::cloud::{Cloud, LABELS};
+use crate::cloud::{Cloud, FLEET, LABELS, poll};
 use crate::{life, paths};
-
-/// The fleet of [`LABELS`].
-const FLEET: &str = "linux-x64";
 
 /// Runs `dayfly` with these arguments on the deployment.
 async fn dayfly(cloud: &Cloud, arguments: &[&str]) -> Result<Output> {
@@ -37,17 +34,13 @@ async fn until<T>(
     cloud: &Cloud,
     arguments: &[&str],
     what: &str,
-    check: impl Fn(&Output) -> Result<T> + Send,
+    check: impl Fn(&Output) -> Result<T> + Send + Sync,
 ) -> Result<T> {
-    let end = Instant::now() + LIMIT;
-    loop {
-        let output = dayfly(cloud, arguments).await?;
-        match check(&output) {
-            Ok(answer) => return Ok(answer),
-            Err(last) if Instant::now() > end => return Err(last.context(format!("{what}: not in time"))),
-            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
-        }
-    }
+    let check = &check;
+    poll(what, LIMIT, Duration::from_millis(200), || async move {
+        Ok(check(&dayfly(cloud, arguments).await?).map_err(|last| format!("{last:#}")))
+    })
+    .await
 }
 
 /// What Terraform deployed is well, as far as this cloud has it: moto has no quotas of EC2's.

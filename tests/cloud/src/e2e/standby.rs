@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::steps::LIMIT;
 use super::{ended, queue};
-use crate::cloud::{Cloud, STANDBY, job};
+use crate::cloud::{Cloud, STANDBY, job, poll};
 use crate::life;
 use crate::ui::Ui;
 
@@ -66,17 +66,13 @@ async fn resize(cloud: &Cloud, size: u64) -> Result<()> {
 /// Waits until the ledger has so many of the fleet's runners in each state, and no others.
 async fn reached(cloud: &Cloud, wanted: &[(&str, usize)]) -> Result<()> {
     let wanted: BTreeMap<String, usize> = wanted.iter().map(|(state, count)| ((*state).to_owned(), *count)).collect();
-    let end = Instant::now() + LIMIT;
-    loop {
+    let wanted = &wanted;
+    poll(&format!("a pool of {wanted:?}"), LIMIT, Duration::from_millis(100), || async move {
         let states = states(cloud).await?;
-        if states == wanted {
-            return Ok(());
-        }
-        if Instant::now() > end {
-            bail!("the pool is {states:?}, not {wanted:?}; {}", cloud.machines_left().join(", "));
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+        let found = states == *wanted;
+        Ok(if found { Ok(()) } else { Err(format!("{states:?}; {}", cloud.machines_left().join(", "))) })
+    })
+    .await
 }
 
 /// The states of the fleet's runners, by the ledger.

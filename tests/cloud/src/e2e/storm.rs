@@ -85,7 +85,7 @@ fn specs() -> impl Iterator<Item = JobSpec> {
 }
 
 struct Watch {
-    /// Asks for lost webhooks again, as `reconcile` will.
+    /// Asks for lost webhooks again, as `reconcile` does too, a minute after it has seen them fail.
     again: Redeliveries,
     /// The most instances of each fleet that EC2 had at a time.
     most: BTreeMap<String, u64>,

@@ -166,6 +166,12 @@ fn a_run_is_waited_for_a_day_and_no_longer() {
     let waited = (port.0.now.get() - begin) / 3_600_000;
     assert_eq!((fate(&port), waited, again(&port).len()), (Fate::Left(Why::Late), 24, 0));
     assert!(port.0.called("github.run_state") < 150, "{}", port.0.called("github.run_state"));
+    let port = scene();
+    put(&port, note([Interrupted { at: begin, id: Some(7), ..interrupted(1, "build") }]));
+    port.0.now.set(begin + 25 * 3_600_000);
+    let metrics = look(&port, 0).1;
+    assert!(metrics.contains("\"Action\":\"late\""), "{metrics}");
+    assert!(port.0.ledger.borrow().jobs[&7].history.has("not re-run"), "and its job's history tells why");
 }
 
 #[test]
