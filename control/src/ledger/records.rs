@@ -143,7 +143,7 @@ pub struct LastPlan {
     pub held_back: u64,
     /// The fleet's limit at that time; 0 where it was drained.
     pub max: u64,
-    /// Until when the fleet was paused; 0 if it was not.
+    /// Until when the fleet was paused, or cooled down from a launch; 0 if it did neither.
     pub paused_until: Millis,
 }
 
@@ -162,7 +162,7 @@ impl LastPlan {
             // No fleet has such a limit of its own.
             Self { held_back: 1.., max: 0, .. } => "drained",
             Self { held_back: 1.., .. } => "max",
-            // EC2 has none at present, the fleet has just launched, or it does not allow what a job asks for.
+            // EC2 has none at present, or the fleet does not allow what a job asks for.
             Self { demand, supply, launched, .. } if *demand > supply + launched => "later",
             _ => "met",
         }
