@@ -6,6 +6,8 @@ resource "aws_dynamodb_table" "ledger" {
   range_key    = "sk"
   tags         = local.tags
 
+  deletion_protection_enabled = var.ledger.deletion_protection
+
   attribute {
     name = "pk"
     type = "S"
@@ -22,6 +24,15 @@ resource "aws_dynamodb_table" "ledger" {
   }
 
   point_in_time_recovery {
-    enabled = true
+    enabled = var.ledger.point_in_time_recovery
+  }
+
+  # Without it the key is DynamoDB's own.
+  dynamic "server_side_encryption" {
+    for_each = local.has_key ? [true] : []
+    content {
+      enabled     = true
+      kms_key_arn = local.key_arn
+    }
   }
 }

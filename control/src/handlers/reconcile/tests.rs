@@ -28,6 +28,7 @@ use crate::{
 mod deaths;
 mod drained;
 mod gaps;
+mod gauges;
 mod jobs;
 mod kills;
 mod others;
