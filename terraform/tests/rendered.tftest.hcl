@@ -60,6 +60,8 @@ run "everything" {
     kms_key          = { create = true }
     create_event_bus = true
     function_network = { subnets = ["subnet-2"], security_groups = ["sg-2"] }
+    alarms           = {}
+    dashboard        = { prices = { by-ssm = 0.1 } }
     runner_versions  = { token_parameter = "/mine/token" }
     housekeeping     = { dry_run = false, image_tags = { "dayfly:image" = "*" }, parameters = ["/images/"] }
 
