@@ -56,6 +56,8 @@ locals {
 }
 
 resource "aws_lambda_function" "control" {
+  # checkov:skip=CKV_AWS_272: Signing needs a profile and a signed zip of the user's; the zip comes from where Terraform runs, into a bucket that only it writes.
+  # checkov:skip=CKV_AWS_50: The webhook's trace id leads through every log line; segments would cost a call more for each job.
   for_each         = local.functions
   function_name    = "${local.prefix}-${each.key}"
   role             = local.function_roles[each.key]
@@ -112,6 +114,7 @@ resource "aws_s3_object" "control" {
 }
 
 resource "aws_cloudwatch_log_group" "control" {
+  # checkov:skip=CKV_AWS_338: As the API's.
   for_each          = local.functions
   name              = "/aws/lambda/${local.prefix}-${each.key}"
   retention_in_days = var.log_retention_days

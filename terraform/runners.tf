@@ -1,6 +1,7 @@
 # What instances are launched from, and what they may do.
 
 resource "aws_security_group" "runner" {
+  # checkov:skip=CKV_AWS_382: Jobs fetch from wherever their workflows say. Who wants less filters in the subnets, where it holds for all ports.
   name        = "${local.prefix}-runner"
   description = "Dayfly runners of ${var.deployment}: nothing comes in"
   vpc_id      = var.vpc_id
@@ -123,14 +124,14 @@ locals {
 
   # JSON is YAML, so cloud-init reads it on a stock image, and the agent reads it itself.
   user_data_of = { for stage, texts in { planned = local.agent_config_planned, real = local.agent_config_text } : stage => {
-    for name, text in texts : name => "#cloud-config\n${jsonencode({
+    for name, text in texts : name => join("\n", ["#cloud-config", jsonencode({
       write_files = concat(
         [{ path = "/etc/dayfly/agent.json", permissions = "0644", content = text }],
         var.agent_endpoint_url == null ? [] : [
           { path = "/etc/dayfly/agent.env", permissions = "0644", content = "AWS_ENDPOINT_URL=${var.agent_endpoint_url}\n" }
         ],
       )
-    })}\n"
+    }), ""])
   } }
   user_data = local.user_data_of.real
 
