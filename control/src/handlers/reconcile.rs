@@ -20,6 +20,7 @@ mod deliveries;
 mod drained;
 mod fleets;
 mod gaps;
+mod gauges;
 mod jobs;
 mod leftovers;
 mod memory;

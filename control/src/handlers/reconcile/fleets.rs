@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tracing::{error, info};
 
-use super::{Done, Ports, Run, deaths, drained, memory::Memory};
+use super::{Done, Ports, Run, deaths, drained, gauges, memory::Memory};
 use crate::{
     decide::reconcile::{counter, wakes},
     ledger::{Census, Committed, LedgerError},
@@ -55,6 +55,7 @@ async fn one<P: Ports>(run: &Run<'_, P>, name: &str) -> Result<bool, LedgerError
     let before: Memory = run.recall(&key).await;
     let mut memory = before.clone();
     let view = run.levels.borrow().get(name).map(|level| level.view.clone()).unwrap_or_default();
+    gauges::tell(&run.deps.metrics, name, &view, run.now());
     memory.learn(fleet, &view);
     let buried = deaths::look(run, name, &mut memory).await;
     drained::look(run, name, &view).await;
