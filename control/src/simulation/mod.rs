@@ -13,6 +13,7 @@
     clippy::must_use_candidate,
     clippy::new_without_default,
     clippy::panic,
+    clippy::should_implement_trait,
     clippy::unwrap_used,
     reason = "what only tests and the simulation use"
 )]

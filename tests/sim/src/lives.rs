@@ -68,6 +68,8 @@ enum Doom {
     CutOff(u64),
     /// Its agent dies, and its runner goes on.
     LosesAgent,
+    /// Its agent gives up.
+    Fails,
 }
 
 #[derive(Clone, Debug)]
@@ -107,9 +109,11 @@ impl Model {
             };
             if self.has_faults() && self.random.chance(self.setting.faults.boots) {
                 self.count("instances that did not boot");
-                match self.random.below(2) {
+                match self.random.below(3) {
                     0 => it.doom = Some((now + self.random.below(30 * SECOND), Doom::Vanishes)),
-                    _ => it.mute = true,
+                    1 => it.mute = true,
+                    // It can't install its runner, and says so: perhaps before the ledger has heard of it.
+                    _ => it.doom = Some((now + self.random.below(5 * SECOND), Doom::Fails)),
                 }
             }
             if let Some((at, _)) = it.doom {
@@ -190,6 +194,7 @@ impl Model {
         match life {
             // Its agent never comes up.
             Life::Booting | Life::Hung if it.mute => {
+                it.doom = None;
                 self.note(|| format!("{id} hangs"));
                 Some((Life::Hung, never))
             }
@@ -273,6 +278,7 @@ impl Model {
                 // Without its agent it listens on, and takes others.
                 self.set_online(&it.name, false);
             }
+            it.doom = None;
             self.note(|| format!("{id} has no agent that would end it"));
             return Some((Life::Hung, u64::MAX - now));
         }
@@ -320,9 +326,18 @@ impl Model {
             (Doom::LosesAgent, _) => {
                 self.count("agents lost");
                 (it.mute, it.heartbeat) = (true, u64::MAX);
+                // Long after control has missed it, GitHub misses its runner too, for a moment.
+                if self.random.chance(60) {
+                    let at = now + self.random.range(10 * MINUTE, 14 * MINUTE);
+                    it.doom = Some((at, Doom::CutOff(self.random.range(2 * MINUTE, 8 * MINUTE))));
+                }
                 true
             }
             (Doom::Interrupted, _) => true,
+            (Doom::Fails, _) => {
+                self.end(id, it, Kind::Failed, Reason::InstallFailed, None);
+                false
+            }
         }
     }
 

@@ -101,7 +101,7 @@ impl Setting {
             }
             _ => {}
         }
-        it.longest_job = random.range(1, 20) * MINUTE;
+        it.longest_job = if random.chance(70) { random.range(1, 20) } else { 60 } * MINUTE;
         it.fleets = fleets(&[of_kind(&mut random, max)]);
         if random.chance(25) {
             let big = with(of_kind(&mut random, max), "labels", json!(["self-hosted", "linux", "big"]));

@@ -2,7 +2,7 @@
 
 use dayfly_control::{decide::bucket::Limits, fleets::Fleets};
 use dayfly_sim::{
-    Model, Setting, Summary,
+    Faults, Model, Setting, Summary,
     documents::{fleet, fleets, pooled, spot, with},
     play,
 };
@@ -79,6 +79,13 @@ fn pinned_jobs_and_plain_ones_side_by_side() {
         labels: vec![vec!["self-hosted", "linux"], pinned("dayfly-pin=a"), pinned("dayfly-pin=b")],
         ..Setting::calm(100, 1 + seed % 10, 60_000)
     });
+}
+
+#[test]
+fn a_delivery_is_made_again_once_though_github_lists_it_for_days() {
+    let faults = Faults { until: 3_600_000, failed: 50, ..Faults::default() };
+    let sum = all(2, |_| Setting { spread: 13 * 3_600_000, faults: faults.clone(), ..Setting::calm(9, 30, 1000) });
+    assert!(sum.injected["webhooks made again"] > 0 && sum.lasted > 2 * 11 * 3_600_000, "{sum}");
 }
 
 fn reusable(max: u64) -> Fleets {

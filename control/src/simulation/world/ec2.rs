@@ -103,7 +103,10 @@ impl Compute for Port {
             let source = "a fault".into();
             Err(LaunchError { token: request.token.clone(), class, code: Some(code.to_owned()), source })
         };
+        let is_known = self.0.answers.borrow().contains_key(&request.token);
         let (count, more) = match fault {
+            // What EC2 has launched under this token it answers again, whatever it has now.
+            Some(Fault::Ec2(Class::Capacity, _)) if is_known => (0, Vec::new()),
             Some(Fault::Ec2(class, code)) => return failed(class, code),
             Some(Fault::Short(count, class)) => {
                 let (code, reason) = ("Short".into(), "Short: short".into());
