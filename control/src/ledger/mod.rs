@@ -19,8 +19,8 @@ mod heard;
 pub mod history;
 mod items;
 mod life;
-#[cfg(test)]
-pub(crate) mod memory;
+#[cfg(any(test, feature = "simulation"))]
+pub mod memory;
 mod notes;
 mod records;
 mod reruns;

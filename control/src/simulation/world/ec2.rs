@@ -1,17 +1,42 @@
 //! EC2, which has no more than it is given, and remembers what it answered.
 
-use super::{Fault, Port, World};
+use dayfly_contract::names;
+
+use super::{Fault, Port, STALE, World};
 use crate::{
-    compute::{Compute, LaunchError, Launched, Shortfall, TerminateError},
+    clock::Millis,
+    compute::{Compute, LaunchError, Launched, Shortfall, TerminateError, instances::Seen},
     decide::{
         errors::{Class, TOKEN_MISMATCH},
         launch::LaunchRequest,
         offers::{Kind, Offer, Pool},
+        reconcile::deaths::AtEc2,
     },
-    ledger::{Write, tests::instance},
+    ledger::Write,
 };
 
 impl World {
+    /// An instance is gone.
+    pub fn end(&self, id: &str) {
+        if self.dead.borrow_mut().insert(id.to_owned()) {
+            self.census.ended_at.borrow_mut().insert(id.to_owned(), self.now.get());
+        }
+    }
+
+    fn is_recent(&self, at: Millis) -> bool {
+        self.stale.get() && at + STALE > self.now.get()
+    }
+
+    /// Whether EC2 does not tell of it yet.
+    pub(super) fn is_new(&self, id: &str) -> bool {
+        self.census.instances.borrow().get(id).is_some_and(|it| self.is_recent(it.launched_at))
+    }
+
+    /// Whether it has ended and EC2 tells of it still.
+    pub(super) fn lingers(&self, id: &str) -> bool {
+        self.census.ended_at.borrow().get(id).is_some_and(|at| self.is_recent(*at))
+    }
+
     /// When each breaker was opened.
     pub(super) fn note_opened(&self, write: &Write) {
         let Write::PutOffers(it) = write else { return };
@@ -56,9 +81,16 @@ impl World {
         let Some(from) = request.offers.iter().find(|offer| !is_dry(offer)) else {
             return Launched { shortfalls, ..Launched::default() };
         };
-        let instances: Vec<String> = (0..count).map(|_| instance(self.below(u64::MAX >> 12))).collect();
+        let tagged = request.tags.iter().find(|(key, _)| key == names::TAG_RESERVATION);
+        let tag = tagged.map_or_else(|| request.token.clone(), |(_, value)| value.clone());
+        let instances: Vec<String> = (0..count).map(|_| format!("i-{:017x}", self.below(u64::MAX >> 12))).collect();
+        for id in &instances {
+            let (id, fleet, reservation) = (id.clone(), fleet.to_owned(), tag.clone());
+            let seen = Seen { id: id.clone(), fleet, reservation, state: AtEc2::Running, launched_at: now };
+            self.census.instances.borrow_mut().insert(id, seen);
+        }
         self.born.borrow_mut().extend(instances.iter().map(|id| (id.clone(), fleet.to_owned())));
-        self.launched.borrow_mut().insert(request.token.clone(), instances.clone());
+        self.launched.borrow_mut().entry(tag).or_default().extend(instances.iter().cloned());
         let types = instances.iter().map(|id| (id.clone(), "c7i.large".to_owned())).collect();
         Launched { instances, types, pools: vec![pool(from)], shortfalls }
     }
@@ -71,7 +103,10 @@ impl Compute for Port {
             let source = "a fault".into();
             Err(LaunchError { token: request.token.clone(), class, code: Some(code.to_owned()), source })
         };
+        let is_known = self.0.answers.borrow().contains_key(&request.token);
         let (count, more) = match fault {
+            // What EC2 has launched under this token it answers again, whatever it has now.
+            Some(Fault::Ec2(Class::Capacity, _)) if is_known => (0, Vec::new()),
             Some(Fault::Ec2(class, code)) => return failed(class, code),
             Some(Fault::Short(count, class)) => {
                 let (code, reason) = ("Short".into(), "Short: short".into());
@@ -88,27 +123,43 @@ impl Compute for Port {
                 let fleet = request.tags.iter().find(|(key, _)| key == "dayfly:fleet").unwrap().1.clone();
                 let mut answer = self.0.give(request, &fleet, count);
                 answer.shortfalls.extend(more);
-                self.0.note(format_args!("{} gives {} of {}", request.token, answer.instances.len(), request.count));
+                self.0.note(format_args!(
+                    "EC2: launches {} of {} for reservation {}: {}",
+                    answer.instances.len(),
+                    request.count,
+                    request.token,
+                    answer.instances.join(", ")
+                ));
                 self.0.answers.borrow_mut().insert(request.token.clone(), (request.clone(), answer.clone()));
                 answer
             }
         };
         self.0.answered().await;
+        if matches!(fault, Some(Fault::Lost)) {
+            return failed(Class::Transient, "RequestTimeout");
+        }
         Ok(launched)
     }
 
     async fn find(&self, id: &str) -> Result<Vec<String>, LaunchError> {
-        self.0.call("compute.find").await;
+        if self.0.call("compute.find").await.is_some() {
+            let (token, code) = (id.to_owned(), Some("RequestLimitExceeded".to_owned()));
+            return Err(LaunchError { token, class: Class::Transient, code, source: "a fault".into() });
+        }
         let all = self.0.launched.borrow().get(id).cloned().unwrap_or_default();
-        Ok(all.into_iter().filter(|id| !self.0.dead.borrow().contains(id)).collect())
+        let is_listed = |id: &String| !self.0.dead.borrow().contains(id) && !self.0.is_new(id);
+        Ok(all.into_iter().filter(is_listed).collect())
     }
 
     async fn terminate(&self, instances: &[String]) -> Result<(), TerminateError> {
         if self.0.call("compute.terminate").await.is_some() {
             return Err(TerminateError { instances: instances.to_vec(), source: "a fault".into() });
         }
-        self.0.note(format_args!("terminated {}", instances.join(", ")));
-        self.0.dead.borrow_mut().extend(instances.iter().cloned());
+        self.0.note(format_args!("EC2: ends {}, as control asks", instances.join(", ")));
+        self.0.terminated.borrow_mut().extend(instances.iter().cloned());
+        for id in instances {
+            self.0.end(id);
+        }
         self.0.answered().await;
         Ok(())
     }
