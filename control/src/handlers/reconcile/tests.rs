@@ -31,6 +31,7 @@ mod gaps;
 mod jobs;
 mod kills;
 mod others;
+mod removed;
 mod rules;
 
 pub(crate) const MINUTE: Millis = 60_000;
