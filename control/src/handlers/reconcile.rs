@@ -5,7 +5,7 @@
 //! [`crate::decide::reconcile`]; here it is asked for and done:
 //!
 //! - [`fleets`]: each fleet's level. Runners whose agents are silent ([`deaths`]), the count, a wake-up where instances
-//!   are missing. The plan itself stays scale-up's.
+//!   are missing. The plan itself stays scale-up's. What a fleet that is in no document any more has left ([`removed`]).
 //! - [`jobs`]: what GitHub says of jobs that have been in one state for long.
 //! - [`strays`]: instances that the ledger does not know.
 //! - [`deliveries`]: webhooks that failed.
@@ -24,6 +24,7 @@ mod gauges;
 mod jobs;
 mod leftovers;
 mod memory;
+mod removed;
 mod strays;
 
 use std::{

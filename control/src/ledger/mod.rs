@@ -26,6 +26,7 @@ mod records;
 mod reruns;
 pub mod survey;
 mod transactions;
+mod writes;
 
 pub use census::{Census, JobPage};
 pub use heard::Heard;
@@ -33,9 +34,10 @@ pub use life::Life;
 pub use notes::Notes;
 pub use records::{
     Doubt, Failure, Job, LastError, LastPlan, Manual, Marker, Meta, Offers, Reservation, Reuse, Runner, Unread,
-    UnreadSupply, View, Write,
+    UnreadSupply, View,
 };
 pub use reruns::Reruns;
+pub use writes::Write;
 
 use crate::{
     clock::Millis,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tracing::{error, info};
 
-use super::{Done, Ports, Run, deaths, drained, gauges, memory::Memory};
+use super::{Done, Ports, Run, deaths, drained, gauges, memory::Memory, removed};
 use crate::{
     decide::reconcile::{counter, wakes},
     ledger::{Census, Committed, LedgerError},
@@ -59,6 +59,9 @@ async fn one<P: Ports>(run: &Run<'_, P>, name: &str) -> Result<bool, LedgerError
     memory.learn(fleet, &view);
     let buried = deaths::look(run, name, &mut memory).await;
     drained::look(run, name, &view).await;
+    if fleet.is_none() {
+        removed::look(run, name, &view).await;
+    }
     let mut mended = false;
     // Who was buried has changed the count just now; it is compared again in a minute.
     let mismatch = if buried > 0 { None } else { counter::mismatch(&view) };
@@ -91,5 +94,5 @@ async fn one<P: Ports>(run: &Run<'_, P>, name: &str) -> Result<bool, LedgerError
     if memory != before {
         run.remember(&key, &memory).await;
     }
-    Ok(!view.runners.is_empty() || !view.reservations.is_empty())
+    Ok(!view.runners.is_empty() || !view.reservations.is_empty() || !view.queued.is_empty())
 }

@@ -32,6 +32,7 @@ mod gauges;
 mod jobs;
 mod kills;
 mod others;
+mod removed;
 mod rules;
 
 pub(crate) const MINUTE: Millis = 60_000;
