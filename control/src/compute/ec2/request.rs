@@ -5,7 +5,7 @@ use aws_sdk_ec2::types::{
     FleetLaunchTemplateConfigRequest, FleetLaunchTemplateOverridesRequest, FleetLaunchTemplateSpecificationRequest,
     FleetOnDemandAllocationStrategy, InstanceRequirementsRequest, InstanceType, MemoryMiBRequest,
     OnDemandOptionsRequest, ResourceType, SpotAllocationStrategy, SpotOptionsRequest, Tag, TagSpecification,
-    TargetCapacitySpecificationRequest, VCpuCountRangeRequest,
+    TargetCapacitySpecificationRequest, VCpuCountRangeRequest, VolumeType,
 };
 
 use crate::{
@@ -44,8 +44,13 @@ fn to_override(request: &LaunchRequest, offer: &Offer, image: &Resolved) -> Flee
     .build()
 }
 
+/// The root volume of a job that asks for a size. It replaces the template's mapping whole, and so says all of it again.
 fn root(request: &LaunchRequest, image: &Resolved) -> Option<FleetBlockDeviceMappingRequest> {
-    let ebs = FleetEbsBlockDeviceRequest::builder().volume_size(number(request.disk_gib?)).delete_on_termination(true);
+    let ebs = FleetEbsBlockDeviceRequest::builder()
+        .volume_size(number(request.disk_gib?))
+        .volume_type(VolumeType::Gp3)
+        .encrypted(true)
+        .delete_on_termination(true);
     Some(FleetBlockDeviceMappingRequest::builder().device_name(image.root.clone()?).ebs(ebs.build()).build())
 }
 
@@ -135,7 +140,9 @@ mod tests {
         assert_eq!(second.image_id(), Some("resolve:ssm:/images/ci"));
         let root = &second.block_device_mappings()[0];
         assert_eq!(root.device_name(), Some("/dev/sda1"));
-        assert_eq!(root.ebs().map(|it| (it.volume_size(), it.delete_on_termination())), Some((Some(80), Some(true))));
+        let ebs = root.ebs().unwrap();
+        assert_eq!((ebs.volume_size(), ebs.volume_type()), (Some(80), Some(&VolumeType::Gp3)));
+        assert_eq!((ebs.encrypted(), ebs.delete_on_termination()), (Some(true), Some(true)));
     }
 
     #[test]
