@@ -75,11 +75,11 @@ class Calls:
             self._counts[name, by] += 1
 
     def counts(self, by: str | None = None) -> dict[str, int]:
-        """All counts, or those of one access key, by name."""
+        """All counts, or those of the access keys that begin so, by name."""
         counts: collections.Counter[str] = collections.Counter()
         with self._lock:
             for (name, key), count in self._counts.items():
-                if by is None or key == by:
+                if by is None or key.startswith(by):
                     counts[name] += count
         return dict(sorted(counts.items()))
 

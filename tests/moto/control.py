@@ -10,7 +10,7 @@
     POST /_laptop/cut                       {"operation": "s3.GetObject", "bytes": 1000, "times": 3}: so many answers to
                                             instances break off after so many bytes
     POST /_laptop/delay                     {"operation": "ssm.*", "millis": 12}: of anybody; 0 for none
-    GET  /_laptop/calls                     {"ec2.CreateFleet": 3, ...}; `?by=KEY` for those of one access key
+    GET  /_laptop/calls                     {"ec2.CreateFleet": 3, ...}; `?by=KEY` for those of access keys that begin so
     POST /_laptop/calls/reset
     POST /_laptop/age                       {"seconds": 1800}: all that AWS has noted of the time is so much older
     POST /_laptop/recording/stop            ends what `--record` began

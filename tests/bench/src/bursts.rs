@@ -36,6 +36,8 @@ struct Burst {
     /// From the first reservation to the last registration, in s.
     launching: f64,
     aws: BTreeMap<String, u64>,
+    /// Those of scale-up alone, which is what the peer's figures are of.
+    scale_up: BTreeMap<String, u64>,
     github: BTreeMap<String, u64>,
     cpu: Duration,
 }
@@ -57,6 +59,7 @@ pub(crate) async fn measure(cloud: &Cloud) -> Result<String> {
         "peer, s",
         "ratio",
         "AWS calls each",
+        "scale-up's",
         "GitHub calls each",
         "peer's calls each",
         "CPU each, ms",
@@ -74,6 +77,7 @@ fn row(handover: &str, jobs: usize, peer: f64, peer_calls: u64, burst: &Burst) -
         format!("{peer:.1}"),
         format!("{:.1}", peer / burst.whole),
         each(&burst.aws),
+        each(&burst.scale_up),
         each(&burst.github),
         format!("{:.1}", peer_calls as f64 / jobs as f64),
         format!("{:.1}", burst.cpu.as_secs_f64() * 1000.0 / jobs as f64),
@@ -101,6 +105,7 @@ async fn one(cloud: &Cloud, fleet: &str, label: &str, jobs: usize) -> Result<Bur
         whole: seconds(u64::try_from(begun.as_millisecond())?, last(&histories, "registered")),
         launching: seconds(first(&histories, "reserved"), last(&histories, "registered")),
         aws: cloud.aws.calls_of_functions().await?,
+        scale_up: cloud.aws.calls_of(&cloud.outputs.functions["scale-up"]).await?,
         github: cloud.github.calls(),
         cpu: Cpu::of(&cloud.lambda.processes()).since(&cpu),
     };

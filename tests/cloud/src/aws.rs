@@ -119,6 +119,11 @@ impl Aws {
         self.control(&format!("calls?by={}", laptop_lambda::ACCESS_KEY)).await
     }
 
+    /// The calls of one function since the start or the last reset, by name.
+    pub async fn calls_of(&self, function: &str) -> Result<BTreeMap<String, u64>> {
+        self.control(&format!("calls?by={}-{function}", laptop_lambda::ACCESS_KEY)).await
+    }
+
     /// Begins to count anew.
     pub async fn reset_calls(&self) -> Result<()> {
         let url = format!("{}/_laptop/calls/reset", self.endpoint);

@@ -166,14 +166,16 @@ struct Measured {
     max_memory: u64,
 }
 
-/// The access key of all functions, by which their calls are told from those of others.
+/// What the access keys of all functions begin with, by which their calls are told from those of others. A dash and the
+/// function's name follow.
 pub const ACCESS_KEY: &str = "FUNCTION";
 
 /// All variables of a process. Source: Lambda developer guide, "Defined runtime environment variables".
 fn environment(function: &Function, folder: &Path, api: &str, ground: &Ground) -> BTreeMap<String, String> {
     let region = arn_part(&function.arn, 3);
+    let access_key = format!("{ACCESS_KEY}-{}", function.name);
     let fixed = [
-        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+        ("AWS_ACCESS_KEY_ID", access_key.as_str()),
         ("AWS_DEFAULT_REGION", region),
         ("AWS_LAMBDA_FUNCTION_NAME", &function.name),
         ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),

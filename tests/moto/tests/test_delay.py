@@ -29,9 +29,10 @@ def test_mistakes_are_named(laptop):
 
 def test_calls_are_told_apart_by_who_made_them(laptop):
     laptop.ask("calls/reset", {})
-    laptop.aws("ec2", access_key="FUNCTION").describe_vpcs()
+    laptop.aws("ec2", access_key="FUNCTION-f").describe_vpcs()
     for _ in range(2):
         laptop.aws("ec2").describe_vpcs()
     assert laptop.ask("calls")[1]["ec2.DescribeVpcs"] == 3
     assert laptop.ask("calls?by=FUNCTION") == (200, {"ec2.DescribeVpcs": 1})
+    assert laptop.ask("calls?by=FUNCTION-g") == (200, {})
     assert laptop.ask("calls?by=nobody") == (200, {})

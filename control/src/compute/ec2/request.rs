@@ -116,7 +116,7 @@ fn number(number: u64) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Resolved, SpotAllocation, config};
+    use super::{Resolved, SpotAllocation, VolumeType, config};
     use crate::{
         decide::{launch::request, wishes::Wishes},
         fleets::{Instances, Market, Range, Requirements, tests::fleet},

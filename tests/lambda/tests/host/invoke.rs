@@ -36,7 +36,7 @@ async fn a_process_gets_lambdas_environment_and_nothing_of_the_hosts() {
         ("OWN", "1"),
         ("SHARED", "own"),
         ("AWS_REGION", "eu-west-1"),
-        ("AWS_ACCESS_KEY_ID", laptop_lambda::ACCESS_KEY),
+        ("AWS_ACCESS_KEY_ID", "FUNCTION-f"),
         ("AWS_LAMBDA_FUNCTION_NAME", "f"),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
         ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/f"),
