@@ -66,6 +66,62 @@ resource "aws_cloudwatch_metric_alarm" "errors" {
   tags               = local.tags
 }
 
+# What a function can't do it answers, or leaves to its next run: Lambda counts no error then.
+resource "aws_cloudwatch_metric_alarm" "webhook_5xx" {
+  count               = local.watched ? 1 : 0
+  alarm_name          = "${local.prefix}-webhook-5xx"
+  alarm_description   = "GitHub was answered with an error ${var.alarms.errors} times in five minutes: its webhooks are not taken. See the webhook's log."
+  namespace           = "AWS/ApiGateway"
+  metric_name         = "5xx"
+  dimensions          = { ApiId = aws_apigatewayv2_api.webhook.id }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = var.alarms.errors
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.alarm_actions
+  ok_actions          = local.alarm_actions
+  tags                = local.tags
+}
+
+resource "aws_cloudwatch_metric_alarm" "reconcile_refused" {
+  count               = local.watched ? 1 : 0
+  alarm_name          = "${local.prefix}-reconcile-refused"
+  alarm_description   = "Reconcile could not look after something ${var.alarms.errors} times in five minutes: see its log."
+  namespace           = "Dayfly"
+  metric_name         = "Refused"
+  dimensions          = { Deployment = var.deployment, Function = "reconcile", Reason = "reconcile" }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = var.alarms.errors
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.alarm_actions
+  ok_actions          = local.alarm_actions
+  tags                = local.tags
+}
+
+# It runs each minute and tells how long it took. Whoever looks after all the others must not be missed in silence.
+resource "aws_cloudwatch_metric_alarm" "reconcile_silent" {
+  count               = local.watched ? 1 : 0
+  alarm_name          = "${local.prefix}-reconcile-silent"
+  alarm_description   = "Reconcile has not run for ten minutes: is its schedule on, and what does its log say?"
+  namespace           = "Dayfly"
+  metric_name         = "Duration"
+  dimensions          = { Deployment = var.deployment, Function = "reconcile" }
+  statistic           = "SampleCount"
+  period              = 300
+  evaluation_periods  = 2
+  comparison_operator = "LessThanThreshold"
+  threshold           = 1
+  treat_missing_data  = "breaching"
+  alarm_actions       = local.alarm_actions
+  ok_actions          = local.alarm_actions
+  tags                = local.tags
+}
+
 resource "aws_cloudwatch_metric_alarm" "no_runner" {
   for_each            = local.watched ? toset(keys(var.fleets)) : []
   alarm_name          = "${local.prefix}-${each.key}-no-runner"

@@ -53,10 +53,13 @@ resource "aws_apigatewayv2_stage" "webhook" {
   }
 }
 
+# Below /aws/vendedlogs: API Gateway writes each other log group that it may write to into one policy of the account, and a
+# stage can't be made once that is too long.
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-and-resource-policy.html
 resource "aws_cloudwatch_log_group" "api" {
   # checkov:skip=CKV_AWS_338: How long logs are kept is a variable, and a month is enough to look into a job.
   count             = var.api.access_log ? 1 : 0
-  name              = "/aws/apigateway/${local.prefix}-webhook"
+  name              = "/aws/vendedlogs/${local.prefix}-webhook"
   retention_in_days = var.log_retention_days
   kms_key_id        = local.key_arn
   tags              = local.tags

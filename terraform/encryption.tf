@@ -84,7 +84,7 @@ resource "aws_kms_key" "dayfly" {
         Resource  = "*"
         Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = [
           "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws/lambda/${local.prefix}-*",
-          "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws/apigateway/${local.prefix}-*",
+          "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws/vendedlogs/${local.prefix}-*",
         ] } }
       },
     ]

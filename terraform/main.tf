@@ -15,7 +15,7 @@ locals {
   account   = data.aws_caller_identity.current.account_id
   tags      = merge(var.tags, { "dayfly:deployment" = var.deployment })
 
-  # SSM paths; see runners.tf for who may read a registration.
+  # SSM paths; see runner_role.tf for who may read a registration.
   registration_prefix = "/dayfly/${var.deployment}/registrations"
   parameter_arn       = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter"
 }

@@ -19,7 +19,7 @@ locals {
     local.has_registration_key ? { DAYFLY_REGISTRATION_KMS_KEY = local.registration_key } : {},
   )
 
-  # What the policies of roles.tf and runners.tf have beside SSM: of no bucket, nothing.
+  # What the policies of roles.tf and runner_role.tf have beside SSM: of no bucket, nothing.
   may_hand_over_by_s3 = concat(
     [for arn in aws_s3_bucket.registrations[*].arn : {
       Sid      = "HandOverByS3"

@@ -4,7 +4,7 @@ variable "alarms" {
   description = <<-EOT
     CloudWatch alarms, and what they tell: `actions` are ARNs, such as of an SNS topic. `{}` makes alarms that tell nobody; without
     it there are none. They are about messages in dead-letter queues, messages that wait for `queue_age_seconds`, functions that
-    fail `errors` times in five minutes, a job that has been queued for `no_runner_seconds`, fewer than `github_remaining` requests
+    fail, are answered with errors, or leave work undone `errors` times in five minutes, a reconcile that does not run, a job that has been queued for `no_runner_seconds`, fewer than `github_remaining` requests
     left at GitHub, and `capacity_errors` in fifteen minutes, each an offer (instance type and zone) that EC2 had none of.
   EOT
   type = object({

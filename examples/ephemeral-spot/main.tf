@@ -14,9 +14,6 @@ module "dayfly" {
     webhook_secret = var.github_app.webhook_secret
   }
 
-  # For accounts that never had a spot instance, and where roles may not make it.
-  create_spot_role = true
-
   fleets = {
     linux-x64 = {
       labels             = ["self-hosted", "linux", "x64"]

@@ -1,5 +1,6 @@
-# Nothing leaves for the internet by itself: AWS is reached by endpoints, GitHub by the network's own way (a proxy, or a GitHub
-# Enterprise Server in it). What needs which endpoint: instances SSM, SQS, EC2 and S3; functions all of them.
+# Instances in a network from which nothing leaves for the internet by itself: they reach AWS by endpoints (SSM, SQS, EC2, S3), GitHub by
+# a proxy. Functions know no proxy: here they stay outside of the VPC. In it (function_network, as in ../ghes) they need a NAT
+# gateway or a GitHub Enterprise Server in reach, and endpoints for DynamoDB, Logs and KMS too.
 
 module "dayfly" {
   source      = "../../terraform"
@@ -14,8 +15,6 @@ module "dayfly" {
     webhook_secret = var.github_app.webhook_secret
   }
 
-  # The functions, too, are in the VPC.
-  function_network       = { subnets = var.subnets, security_groups = [aws_security_group.functions.id] }
   runner_security_groups = [aws_security_group.endpoint_users.id]
 
   fleets = {
@@ -29,20 +28,6 @@ module "dayfly" {
   }
 }
 
-resource "aws_security_group" "functions" {
-  name        = "dayfly-private-network-functions"
-  description = "Dayfly's functions: nothing comes in"
-  vpc_id      = var.vpc_id
-
-  egress {
-    description = "AWS and GitHub"
-    protocol    = "tcp"
-    from_port   = 443
-    to_port     = 443
-    cidr_blocks = ["0.0.0.0/0"]
-  }
-}
-
 # Instances are in it beside their own group, so that the endpoints can say who may come.
 resource "aws_security_group" "endpoint_users" {
   name        = "dayfly-private-network-endpoint-users"
@@ -52,7 +37,7 @@ resource "aws_security_group" "endpoint_users" {
 
 resource "aws_security_group" "endpoints" {
   name        = "dayfly-private-network-endpoints"
-  description = "Endpoints of AWS: from runners and functions"
+  description = "Endpoints of AWS: from runners"
   vpc_id      = var.vpc_id
 
   ingress {
@@ -60,12 +45,12 @@ resource "aws_security_group" "endpoints" {
     protocol        = "tcp"
     from_port       = 443
     to_port         = 443
-    security_groups = [aws_security_group.functions.id, aws_security_group.endpoint_users.id]
+    security_groups = [aws_security_group.endpoint_users.id]
   }
 }
 
 resource "aws_vpc_endpoint" "interface" {
-  for_each            = toset(["ec2", "logs", "sqs", "ssm"])
+  for_each            = toset(["ec2", "sqs", "ssm"])
   vpc_id              = var.vpc_id
   service_name        = "com.amazonaws.eu-west-1.${each.key}"
   vpc_endpoint_type   = "Interface"
@@ -74,16 +59,15 @@ resource "aws_vpc_endpoint" "interface" {
   private_dns_enabled = true
 }
 
-resource "aws_vpc_endpoint" "gateway" {
-  for_each          = toset(["dynamodb", "s3"])
+resource "aws_vpc_endpoint" "s3" {
   vpc_id            = var.vpc_id
-  service_name      = "com.amazonaws.eu-west-1.${each.key}"
+  service_name      = "com.amazonaws.eu-west-1.s3"
   vpc_endpoint_type = "Gateway"
   route_table_ids   = var.route_tables
 }
 
 variable "route_tables" {
-  description = "Route tables of these subnets, which get routes to S3 and DynamoDB."
+  description = "Route tables of these subnets, which get a route to S3."
   type        = list(string)
 }
 

@@ -25,7 +25,7 @@ variables {
 run "nothing_by_default" {
   command = apply
   assert {
-    condition     = length(aws_cloudwatch_metric_alarm.dead_letters) + length(aws_cloudwatch_metric_alarm.queue_age) + length(aws_cloudwatch_metric_alarm.errors) + length(aws_cloudwatch_metric_alarm.no_runner) + length(aws_cloudwatch_metric_alarm.github_limit) + length(aws_cloudwatch_metric_alarm.capacity) + length(aws_cloudwatch_dashboard.dayfly) == 0
+    condition     = length(aws_cloudwatch_metric_alarm.dead_letters) + length(aws_cloudwatch_metric_alarm.queue_age) + length(aws_cloudwatch_metric_alarm.errors) + length(aws_cloudwatch_metric_alarm.webhook_5xx) + length(aws_cloudwatch_metric_alarm.reconcile_refused) + length(aws_cloudwatch_metric_alarm.reconcile_silent) + length(aws_cloudwatch_metric_alarm.no_runner) + length(aws_cloudwatch_metric_alarm.github_limit) + length(aws_cloudwatch_metric_alarm.capacity) + length(aws_cloudwatch_dashboard.dayfly) == 0
     error_message = "neither alarms nor dashboard that nobody asked for"
   }
 }
@@ -49,11 +49,19 @@ run "alarms" {
     error_message = "each function; a keeper that fails once"
   }
   assert {
+    condition     = aws_cloudwatch_metric_alarm.webhook_5xx[0].threshold == 5 && aws_cloudwatch_metric_alarm.webhook_5xx[0].dimensions.ApiId == aws_apigatewayv2_api.webhook.id && aws_cloudwatch_metric_alarm.reconcile_refused[0].threshold == 5 && aws_cloudwatch_metric_alarm.reconcile_refused[0].dimensions.Reason == "reconcile"
+    error_message = "what is answered with an error, or left to the next run, is none of Lambda's errors"
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.reconcile_silent[0].treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.reconcile_silent[0].alarm_actions == toset(["arn:aws:sns:eu-west-1:123456789012:oncall"])
+    error_message = "reconcile that does not run is told"
+  }
+  assert {
     condition     = { for name, alarm in aws_cloudwatch_metric_alarm.queue_age : name => alarm.threshold } == { wake = 7, lifecycle = 7 } && { for name, alarm in aws_cloudwatch_metric_alarm.github_limit : name => alarm.threshold } == { scale-up = 11, reconcile = 11 } && aws_cloudwatch_metric_alarm.capacity[0].threshold == 13
     error_message = "queues, GitHub's limit, capacity"
   }
   assert {
-    condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.dead_letters), values(aws_cloudwatch_metric_alarm.queue_age), values(aws_cloudwatch_metric_alarm.errors), values(aws_cloudwatch_metric_alarm.no_runner), values(aws_cloudwatch_metric_alarm.github_limit), aws_cloudwatch_metric_alarm.capacity[*]) : alarm.alarm_actions == toset(["arn:aws:sns:eu-west-1:123456789012:oncall"]) && alarm.ok_actions == alarm.alarm_actions && alarm.treat_missing_data == "notBreaching"])
+    condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.dead_letters), values(aws_cloudwatch_metric_alarm.queue_age), values(aws_cloudwatch_metric_alarm.errors), values(aws_cloudwatch_metric_alarm.no_runner), values(aws_cloudwatch_metric_alarm.github_limit), aws_cloudwatch_metric_alarm.capacity[*], aws_cloudwatch_metric_alarm.webhook_5xx[*], aws_cloudwatch_metric_alarm.reconcile_refused[*]) : alarm.alarm_actions == toset(["arn:aws:sns:eu-west-1:123456789012:oncall"]) && alarm.ok_actions == alarm.alarm_actions && alarm.treat_missing_data == "notBreaching"])
     error_message = "each tells when it begins and when it is over"
   }
 }

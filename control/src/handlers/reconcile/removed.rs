@@ -29,7 +29,7 @@ const AFTER_TAKING: Millis = 120_000;
 
 /// Looks after what `view` has of the removed fleet `fleet`.
 pub(super) async fn look<P: Ports>(run: &Run<'_, P>, fleet: &str, view: &View) {
-    for marker in view.queued.iter().take(MOST) {
+    for marker in in_turn(&view.queued, run.now()) {
         if !run.has_time() {
             return;
         }
@@ -39,16 +39,24 @@ pub(super) async fn look<P: Ports>(run: &Run<'_, P>, fleet: &str, view: &View) {
                 "Job {} of a fleet that is gone is routed in the next run", marker.job);
         }
     }
-    for runner in view.runners.iter().filter(|it| it.state.is_unregistered()).take(MOST) {
+    let standing: Vec<&Runner> = view.runners.iter().filter(|it| it.state.is_unregistered()).collect();
+    for runner in in_turn(&standing, run.now()) {
         if !run.has_time() {
             return;
         }
-        if let Err(failed) = dismiss(run, runner.clone()).await {
+        if let Err(failed) = dismiss(run, (*runner).clone()).await {
             run.deps.metrics.refused("reconcile");
             error!(fleet.name = fleet, instance.id = runner.instance, error = %Chain(failed.as_ref()),
                 "{} stands by for nobody, and is looked after in the next run", runner.instance);
         }
     }
+}
+
+/// As many of `all` as one run looks after, others each minute: those for which nothing can be done yet, such as jobs that
+/// no fleet takes, would be in the way of the others.
+fn in_turn<T>(all: &[T], now: Millis) -> impl Iterator<Item = &T> {
+    let turn = usize::try_from(now / 60_000).unwrap_or_default().wrapping_mul(MOST) % all.len().max(1);
+    all[turn..].iter().chain(&all[..turn]).take(MOST)
 }
 
 /// Takes a queued job in again, as its webhook would be: by the fleets that there are now.

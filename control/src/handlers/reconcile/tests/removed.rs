@@ -53,6 +53,23 @@ fn heard_all(port: &Port) {
 }
 
 #[test]
+fn jobs_that_nobody_takes_are_not_in_the_way_of_others() {
+    let port = world();
+    for id in 1..=50 {
+        job_of(&port, id, JobState::Queued, MINUTE);
+        if id <= 45 {
+            port.0.ledger.borrow_mut().jobs.get_mut(&id).unwrap().labels = vec!["nobody".into()];
+        }
+    }
+    port.0.heads.borrow_mut().insert(5, "octo-org/octo-repo".into());
+    look(&port);
+    minutes_without(&port, 5);
+    let ledger = port.0.ledger.borrow();
+    let moved: Vec<u64> = ledger.jobs.values().filter(|it| it.fleet == OTHER).map(|it| it.id).collect();
+    assert_eq!(moved, [46, 47, 48, 49, 50]);
+}
+
+#[test]
 fn what_stood_by_is_ended_and_what_works_goes_on() {
     let port = pool();
     heard_all(&port);
