@@ -1,5 +1,5 @@
 # packer/local has its twin for Packers that don't know all of this.
-source "amazon-ebs" "amazon_linux_2023" {
+source "amazon-ebs" "al2023" {
   region        = var.region
   ami_regions   = var.copy_to_regions
   ami_users     = var.share_with_accounts

@@ -1,5 +1,5 @@
 build {
-  sources = ["source.amazon-ebs.amazon_linux_2023", "source.amazon-ebs.ubuntu_2404"]
+  sources = ["source.amazon-ebs.al2023", "source.amazon-ebs.ubuntu-2404"]
 
   provisioner "shell" {
     inline = ["mkdir -p /tmp/dayfly"]
@@ -34,23 +34,24 @@ build {
       "EXTRA_PACKAGES=${join(" ", var.extra_packages)}",
       "BASE_IMAGE=${build.SourceAMI}",
     ]
-    execute_command = "sudo env {{ .Vars }} bash {{ .Path }}"
+    # -e: the inline commands are a script of their own, which would go on after a failure.
+    execute_command = "sudo env {{ .Vars }} bash -e {{ .Path }}"
     inline          = ["bash /tmp/dayfly/scripts/provision.sh", "rm -rf /tmp/dayfly"]
-    # A package's service that is restarted may take the connection with it.
+    # Package mirrors are slow at times.
     timeout = "45m"
   }
 
   post-processors {
     post-processor "manifest" {
       output      = "${path.root}/manifest.json"
-      custom_data = { build = local.build }
+      custom_data = { build = "${source.name}-${var.arch}-${local.build}" }
     }
 
     post-processor "shell-local" {
       environment_vars = [
-        "IMAGE_PARAMETER=${var.image_parameter}",
+        "IMAGE_PARAMETER=${var.image_parameter_prefix == "" ? "" : "${var.image_parameter_prefix}/${source.name}-${var.arch}"}",
         "MANIFEST=${path.root}/manifest.json",
-        "IMAGE_BUILD=${local.build}",
+        "IMAGE_BUILD=${source.name}-${var.arch}-${local.build}",
       ]
       inline = ["bash ${path.root}/scripts/publish.sh"]
     }

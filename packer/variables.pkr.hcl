@@ -50,8 +50,8 @@ variable "kms_key_id" {
   default     = ""
 }
 
-variable "image_parameter" {
-  description = "SSM parameter that gets the image's id, which fleets follow by image = { parameter = ... }; empty for none."
+variable "image_parameter_prefix" {
+  description = "SSM path below which the image's id is written as al2023-x86_64, ubuntu-2404-arm64...: what fleets follow by image = { parameter = ... }. Empty: it is written nowhere."
   type        = string
   default     = ""
 }

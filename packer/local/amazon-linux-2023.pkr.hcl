@@ -1,5 +1,5 @@
 # The twin of ../amazon-linux-2023.pkr.hcl for Packer 1.6, without what that does not know. Only ever validated.
-source "amazon-ebs" "amazon_linux_2023" {
+source "amazon-ebs" "al2023" {
   region        = var.region
   ami_regions   = var.copy_to_regions
   ami_users     = var.share_with_accounts

@@ -1,5 +1,5 @@
 # The twin of ../ubuntu-24.04.pkr.hcl for Packer 1.6, without what that does not know. Only ever validated.
-source "amazon-ebs" "ubuntu_2404" {
+source "amazon-ebs" "ubuntu-2404" {
   region        = var.region
   ami_regions   = var.copy_to_regions
   ami_users     = var.share_with_accounts

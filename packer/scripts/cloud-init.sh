@@ -23,6 +23,8 @@ apt_preserve_sources_list: true
 package_update: false
 package_upgrade: false
 preserve_hostname: false
+# Each first boot makes them: RSA takes longest.
+ssh_genkeytypes: [ed25519]
 cloud_init_modules: [seed_random, growpart, resizefs, set_hostname, write-files, users-groups, ssh]
 cloud_config_modules: [runcmd]
 cloud_final_modules: [scripts-user]

@@ -10,7 +10,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 if [[ -z ${IMAGE_PARAMETER:-} ]]; then
-  say "image_parameter is empty, so the image's id is written nowhere"
+  say "no image_parameter_prefix is set, so the image's id is written nowhere"
   exit 0
 fi
 need MANIFEST IMAGE_BUILD

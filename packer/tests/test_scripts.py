@@ -79,7 +79,7 @@ def test_each_region_gets_its_image(publish):
 
 def test_nothing_is_published_where_nobody_asked(publish):
     done, calls = publish([OLD], build="b1", parameter="")
-    assert done.returncode == 0 and "image_parameter is empty" in done.stdout and not calls
+    assert done.returncode == 0 and "no image_parameter_prefix is set" in done.stdout and not calls
 
 
 @pytest.mark.parametrize(
