@@ -17,21 +17,36 @@ pub(crate) const STOCK: &str = "ami-0da7f1a0da7f1a002";
 /// The AMI of the baked image.
 pub(crate) const BAKED: &str = "ami-0da7f1a0da7f1a003";
 
+/// Which images a program needs: each takes a minute or two to make, once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wanted {
+    /// The usual one.
+    #[default]
+    Usual,
+    /// That and the stock one.
+    Stock,
+    /// These and the baked one.
+    Baked,
+}
+
 /// Root file systems in the cache.
 #[derive(Clone, Debug)]
 pub struct Images {
     /// What machines boot from, unless their instance is of one of the others.
     pub(crate) usual: PathBuf,
-    stock: PathBuf,
+    stock: Option<PathBuf>,
     baked: Option<PathBuf>,
 }
 
 /// Makes what is not in the cache. Needs the network then.
-pub(crate) fn prepare(cache: &Path, baked: bool) -> Result<Images> {
+pub(crate) fn prepare(cache: &Path, wanted: Wanted) -> Result<Images> {
     let progress = &mut |line: &str| ui::complain(line);
     let usual = ensure_rootfs(cache, progress)?;
-    let stock = ensure_stock(cache, progress)?;
-    let baked = if baked { Some(bake(cache, &stock, progress)?) } else { None };
+    let stock = if wanted >= Wanted::Stock { Some(ensure_stock(cache, progress)?) } else { None };
+    let baked = match &stock {
+        Some(stock) if wanted == Wanted::Baked => Some(bake(cache, stock, progress)?),
+        _ => None,
+    };
     Ok(Images { usual, stock, baked })
 }
 
@@ -62,10 +77,12 @@ impl Images {
     /// The images beside the usual one, by their AMIs, with layers in `folder`.
     pub(crate) fn others(&self, folder: &Path, endpoint: &str) -> Result<BTreeMap<String, Image>> {
         let mut all = BTreeMap::new();
-        let layer = folder.join("stock");
-        // All that it knows comes with user-data.
-        settings_layer(&layer, &BTreeMap::new())?;
-        all.insert(STOCK.to_owned(), Image { rootfs: self.stock.clone(), layer });
+        if let Some(rootfs) = self.stock.clone() {
+            let layer = folder.join("stock");
+            // All that it knows comes with user-data.
+            settings_layer(&layer, &BTreeMap::new())?;
+            all.insert(STOCK.to_owned(), Image { rootfs, layer });
+        }
         if let Some(rootfs) = self.baked.clone() {
             let layer = folder.join("baked");
             settings_layer(&layer, &[("AWS_ENDPOINT_URL".to_owned(), endpoint.to_owned())].into())?;

@@ -26,5 +26,6 @@ pub mod ui;
 
 pub use aws::Aws;
 pub use cloud::{BURST_FLEETS, Cloud, FLEET, LABELS, job, wait_for};
+pub use images::Wanted;
 pub use redeliver::Redeliveries;
 pub use terraform::Outputs;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use laptop::{demo, e2e, image, program, stop};
+use laptop::{Wanted, demo, e2e, image, program, stop};
 
 /// Everything of Dayfly on one machine.
 #[derive(Debug, Parser)]
@@ -41,7 +41,11 @@ enum What {
 
 fn main() -> ExitCode {
     let Arguments { mut options, command } = Arguments::parse();
-    options.baked = matches!(command, What::Image { .. });
+    options.images = match command {
+        What::Demo { .. } => Wanted::Usual,
+        What::E2e { .. } => Wanted::Stock,
+        What::Image { .. } => Wanted::Baked,
+    };
     program::main(&options, async |run| match command {
         What::Demo { jobs, keep } => demo::run(run, jobs.into(), keep).await,
         What::Image { times } => stop::or(image::run(run, times.into())).await,

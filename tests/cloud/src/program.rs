@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use laptop_ec2::world::{self, Place};
 
-use crate::images::{self, Images};
+use crate::images::{self, Images, Wanted};
 use crate::{folder, paths, terraform, ui};
 
 /// What a machine is.
@@ -26,9 +26,9 @@ pub struct Options {
     /// What a machine is; default: systemd as root, else process.
     #[arg(long, value_enum, global = true)]
     pub machines: Option<Machines>,
-    /// Whether an image that `packer/scripts` have made is needed.
+    /// Which images there must be.
     #[arg(skip)]
-    pub baked: bool,
+    pub images: Wanted,
 }
 
 /// One run of such a program.
@@ -57,7 +57,7 @@ pub fn main(options: &Options, work: impl AsyncFnOnce(&Run) -> Result<()>) -> Ex
 fn enter_and_run(options: &Options, work: impl AsyncFnOnce(&Run) -> Result<()>) -> Result<ExitCode> {
     let default = if nix::unistd::geteuid().is_root() { Machines::Systemd } else { Machines::Process };
     let machines = options.machines.unwrap_or(default);
-    let images = prepare(machines, options.baked)?;
+    let images = prepare(machines, options.images)?;
     if machines == Machines::Systemd {
         let again: Vec<OsString> = std::env::args_os().skip(1).collect();
         if let Place::Left(left) = world::enter(&again)? {
@@ -82,7 +82,7 @@ fn enter_and_run(options: &Options, work: impl AsyncFnOnce(&Run) -> Result<()>) 
 }
 
 /// What needs the network, which the private world has not: done before it is entered, and once.
-fn prepare(machines: Machines, baked: bool) -> Result<Option<Images>> {
+fn prepare(machines: Machines, wanted: Wanted) -> Result<Option<Images>> {
     let cache = paths::cache();
     std::fs::create_dir_all(&cache).with_context(|| format!("creating {}", cache.display()))?;
     if !world::is_inside() {
@@ -91,5 +91,5 @@ fn prepare(machines: Machines, baked: bool) -> Result<Option<Images>> {
     if machines == Machines::Process {
         return Ok(None);
     }
-    images::prepare(&cache, baked).map(Some)
+    images::prepare(&cache, wanted).map(Some)
 }
