@@ -15,7 +15,7 @@ MACHINES ?=
 built = $${CARGO_TARGET_DIR:-target}/$${CARGO_BUILD_TARGET:-$$(scripts/target)}
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench dist setup clean
+.PHONY: help demo test lint image bench dist setup clean
 
 help: ## This list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -34,6 +34,11 @@ test: ## Run every test
 lint: ## Run every check that is not a test
 	@scripts/setup rust terraform lint
 	@scripts/lint
+
+image: ## Make an image by packer/scripts, boot it beside a stock one, and tell how long each takes (needs root)
+	@scripts/setup rust moto terraform machine
+	@scripts/cargo build --workspace --locked
+	@$(built)/debug/laptop image --machines systemd
 
 bench: ## Measure the shipped programs on the laptop cloud
 	@scripts/setup rust moto terraform machine

@@ -38,8 +38,14 @@ impl Artifacts {
 }
 
 /// A development build carries ten times its weight in debug information, and each machine would read it.
-fn strip(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn strip(from: &Path, to: &Path) -> Result<()> {
     run(Command::new("strip").arg("-o").arg(to).arg(from))
+}
+
+/// Makes `dayfly-agent-<arch>.tar.gz` as a release has it: the agent and its units.
+pub(crate) fn bundle(agent: &Path, to: &Path) -> Result<()> {
+    let script = paths::repository().join("scripts/pack.py");
+    run(Command::new(paths::moto_python()?).arg(script).arg("--bundle").arg(agent).arg("--to").arg(to))
 }
 
 /// Makes a function's zip. Stored, not deflated: it travels over loopback.
@@ -53,7 +59,7 @@ pub fn zip(bootstrap: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let output = command.output().with_context(|| format!("starting {command:?}"))?;
     ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())

@@ -150,10 +150,10 @@ impl Aws {
         Ok(items.iter().filter(of_fleet).map(history).collect())
     }
 
-    /// Launches an instance from a launch template, with other user-data; answers its id.
-    pub(crate) async fn run_instance(&self, template: &str, user_data: &str) -> Result<String> {
+    /// Launches an instance from a launch template, with other user-data, and of another image if one is named; answers its id.
+    pub(crate) async fn run_instance(&self, template: &str, image: Option<&str>, user_data: &str) -> Result<String> {
         let user_data = base64::engine::general_purpose::STANDARD.encode(user_data);
-        let query = [
+        let mut query = vec![
             ("Action", "RunInstances"),
             ("Version", "2016-11-15"),
             ("LaunchTemplate.LaunchTemplateName", template),
@@ -161,6 +161,7 @@ impl Aws {
             ("MaxCount", "1"),
             ("UserData", &user_data),
         ];
+        query.extend(image.map(|image| ("ImageId", image)));
         let url = reqwest::Url::parse_with_params(&self.endpoint, query).context("moto's URL")?;
         let request = self.http.post(url).header("authorization", scope("ec2"));
         let answer = request.send().await.context("calling RunInstances")?;

@@ -236,8 +236,14 @@ fn mode(run: &Run, artifacts: &Artifacts, endpoint: &str) -> Result<Mode> {
         extra: Vec::new(),
     };
     laptop_ec2::image::ami_layer(&layer, &files)?;
-    let rootfs = run.rootfs.clone().context("machines with systemd need a root file system")?;
-    Ok(Mode::Systemd(SystemdMode { rootfs, layer, disk: laptop_ec2::Disk::Memory, memory: None }))
+    let images = run.images.as_ref().context("machines with systemd need a root file system")?;
+    Ok(Mode::Systemd(SystemdMode {
+        rootfs: images.usual.clone(),
+        layer,
+        disk: laptop_ec2::Disk::Memory,
+        memory: None,
+        images: images.others(&run.folder, endpoint)?,
+    }))
 }
 
 fn variables(endpoint: &str, github: &str, control_zip: &Path, secret: &SecretString) -> serde_json::Value {

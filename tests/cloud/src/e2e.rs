@@ -3,6 +3,7 @@
 mod by_hand;
 mod crashes;
 mod gaps;
+pub(crate) mod images;
 mod inputs;
 mod installing;
 mod keeping;
@@ -58,6 +59,8 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
             test!(machines::a_killed_agent_loses_no_job),
             test!(machines::an_agent_killed_for_good_ends_its_machine),
             test!(crashes::killed_while_claiming),
+            test!(images::a_stock_image_installs_agent_and_runner),
+            test!(images::an_installation_that_fails_ends_its_instance),
             test!(installing::a_runner_is_installed_though_s3_breaks_off),
             test!(installing::killed_while_installing),
             test!(crashes::killed_while_starting),

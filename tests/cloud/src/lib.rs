@@ -2,8 +2,8 @@
 //!
 //! A program begins with [`program::main`], which enters a private world where machines have systemd, and starts a
 //! [`Cloud`]: moto, the GitHub emulator, Terraform, the Lambda host and the EC2 host, each in its own crate or file.
-//! `laptop` has two parts: [`demo`] runs jobs for a person to watch, [`e2e`] is the end-to-end tests. What is measured
-//! is in `tests/bench`.
+//! `laptop` has three parts: [`demo`] runs jobs for a person to watch, [`e2e`] is the end-to-end tests, [`image`] makes and
+//! boots an image. What else is measured is in `tests/bench`.
 
 pub mod artifacts;
 mod aws;
@@ -12,6 +12,8 @@ pub mod demo;
 mod deployed;
 pub mod e2e;
 mod folder;
+pub mod image;
+mod images;
 pub mod leftovers;
 pub mod life;
 mod moto;
@@ -24,5 +26,6 @@ pub mod ui;
 
 pub use aws::Aws;
 pub use cloud::{BURST_FLEETS, Cloud, FLEET, LABELS, job, wait_for};
+pub use images::Wanted;
 pub use redeliver::Redeliveries;
 pub use terraform::Outputs;

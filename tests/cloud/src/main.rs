@@ -1,9 +1,9 @@
-//! `laptop demo` runs jobs for a person to watch, `laptop e2e` the end-to-end tests.
+//! `laptop demo` runs jobs for a person to watch, `laptop e2e` the end-to-end tests, `laptop image` makes an image and boots it.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use laptop::{demo, e2e, program, stop};
+use laptop::{Wanted, demo, e2e, image, program, stop};
 
 /// Everything of Dayfly on one machine.
 #[derive(Debug, Parser)]
@@ -26,6 +26,12 @@ enum What {
         #[arg(long)]
         keep: bool,
     },
+    /// Makes an image by `packer/scripts`, boots it and a stock one, and tells how long each took.
+    Image {
+        /// How often each is booted.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=50))]
+        times: u16,
+    },
     /// Runs the end-to-end tests.
     E2e {
         /// Run only tests whose name contains this.
@@ -34,9 +40,15 @@ enum What {
 }
 
 fn main() -> ExitCode {
-    let Arguments { options, command } = Arguments::parse();
+    let Arguments { mut options, command } = Arguments::parse();
+    options.images = match command {
+        What::Demo { .. } => Wanted::Usual,
+        What::E2e { .. } => Wanted::Stock,
+        What::Image { .. } => Wanted::Baked,
+    };
     program::main(&options, async |run| match command {
         What::Demo { jobs, keep } => demo::run(run, jobs.into(), keep).await,
+        What::Image { times } => stop::or(image::run(run, times.into())).await,
         What::E2e { filter } => stop::or(e2e::run(run, filter.as_deref())).await,
     })
 }

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use laptop_ec2::world::{self, Place};
 
+use crate::images::{self, Images, Wanted};
 use crate::{folder, paths, terraform, ui};
 
 /// What a machine is.
@@ -25,6 +26,9 @@ pub struct Options {
     /// What a machine is; default: systemd as root, else process.
     #[arg(long, value_enum, global = true)]
     pub machines: Option<Machines>,
+    /// Which images there must be.
+    #[arg(skip)]
+    pub images: Wanted,
 }
 
 /// One run of such a program.
@@ -34,8 +38,8 @@ pub struct Run {
     pub machines: Machines,
     /// Where it keeps its logs, state and machines. It goes when the run ends well.
     pub folder: PathBuf,
-    /// The Debian image, for machines with systemd.
-    pub rootfs: Option<PathBuf>,
+    /// The images, for machines with systemd.
+    pub images: Option<Images>,
 }
 
 /// Does `work`, and tells why it failed. Machines with systemd live in a private world, for which the program is run
@@ -53,7 +57,7 @@ pub fn main(options: &Options, work: impl AsyncFnOnce(&Run) -> Result<()>) -> Ex
 fn enter_and_run(options: &Options, work: impl AsyncFnOnce(&Run) -> Result<()>) -> Result<ExitCode> {
     let default = if nix::unistd::geteuid().is_root() { Machines::Systemd } else { Machines::Process };
     let machines = options.machines.unwrap_or(default);
-    let rootfs = prepare(machines)?;
+    let images = prepare(machines, options.images)?;
     if machines == Machines::Systemd {
         let again: Vec<OsString> = std::env::args_os().skip(1).collect();
         if let Place::Left(left) = world::enter(&again)? {
@@ -61,7 +65,7 @@ fn enter_and_run(options: &Options, work: impl AsyncFnOnce(&Run) -> Result<()>) 
             return Ok(ExitCode::from(u8::try_from(left.code).unwrap_or(1)));
         }
     }
-    let run = Run { machines, folder: folder::make(machines)?, rootfs };
+    let run = Run { machines, folder: folder::make(machines)?, images };
     // The hosts' own log, beside those of what they host.
     let log = std::fs::File::create(run.folder.join("laptop.log"))?;
     tracing_subscriber::fmt().with_writer(std::sync::Mutex::new(log)).with_ansi(false).init();
@@ -78,7 +82,7 @@ fn enter_and_run(options: &Options, work: impl AsyncFnOnce(&Run) -> Result<()>) 
 }
 
 /// What needs the network, which the private world has not: done before it is entered, and once.
-fn prepare(machines: Machines) -> Result<Option<PathBuf>> {
+fn prepare(machines: Machines, wanted: Wanted) -> Result<Option<Images>> {
     let cache = paths::cache();
     std::fs::create_dir_all(&cache).with_context(|| format!("creating {}", cache.display()))?;
     if !world::is_inside() {
@@ -87,5 +91,5 @@ fn prepare(machines: Machines) -> Result<Option<PathBuf>> {
     if machines == Machines::Process {
         return Ok(None);
     }
-    laptop_ec2::image::ensure_rootfs(&cache, &mut |line| ui::complain(line)).map(Some)
+    images::prepare(&cache, wanted).map(Some)
 }

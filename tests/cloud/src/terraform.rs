@@ -135,6 +135,29 @@ impl Terraform {
     }
 }
 
+/// What `userdata/` renders with these variables. It has no provider, so nothing is fetched.
+pub(crate) async fn user_data(folder: &Path, variables: &Value) -> Result<String> {
+    let folder = folder.join(format!("userdata-{}", uuid::Uuid::new_v4().simple()));
+    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    let (state, file) = (folder.join("state"), folder.join("variables.tfvars.json"));
+    std::fs::write(&file, variables.to_string())?;
+    let state = format!("-state={}", state.display());
+    let calls: [&[&str]; 3] = [
+        &["init", "-input=false", "-no-color"],
+        &["apply", "-auto-approve", "-input=false", "-no-color", &state, &format!("-var-file={}", file.display())],
+        &["output", "-raw", &state, "user_data"],
+    ];
+    let mut text = Vec::new();
+    for arguments in calls {
+        let mut command = terraform(&paths::repository().join("userdata"));
+        command.env("TF_DATA_DIR", folder.join("data")).args(arguments);
+        let output = command.output().await.context("running terraform")?;
+        check(&format!("terraform {} of userdata", arguments[0]), &output)?;
+        text = output.stdout;
+    }
+    String::from_utf8(text).context("reading the user-data")
+}
+
 /// Terraform keeps its working data in the cache, so that the source tree stays as it was.
 fn terraform(root: &Path) -> Command {
     let mut command = paths::dying_with_us(Path::new("terraform"));

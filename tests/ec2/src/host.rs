@@ -142,9 +142,13 @@ impl Ec2Host {
                 if !world::is_inside() {
                     bail!("machines with systemd need a private world: call world::enter first in main");
                 }
-                let base = machine::mount_base(&mode.rootfs, &folder).await?;
+                let base = machine::mount_base(&mode.rootfs, &folder, "default").await?;
+                let mut bases = BTreeMap::new();
+                for (id, image) in &mode.images {
+                    bases.insert(id.clone(), machine::mount_base(&image.rootfs, &folder, id).await?);
+                }
                 tasks.push(imds.listen((imds::ADDRESS, 80).into()).await?);
-                Kind::Systemd(machine::SystemdRoom { mode, base, group: world::id() })
+                Kind::Systemd(machine::SystemdRoom { mode, base, bases, group: world::id() })
             }
             Mode::Process(mode) => Kind::Process(machine::ProcessRoom::new(mode, &folder)?),
         };

@@ -18,5 +18,5 @@ pub mod world;
 pub use facts::{Facts, MetadataOptions, State};
 pub use host::{Config, Ec2Host, Event, Happened, Mode};
 pub use imds::{ADDRESS as METADATA_ADDRESS, Imds, Maintenance, Request};
-pub use machine::{Disk, Machine, Phase, ProcessMode, Record, SystemdMode};
+pub use machine::{Disk, Image, Machine, Phase, ProcessMode, Record, SystemdMode};
 pub use tools::{missing as missing_tools, require as require_tools};

@@ -31,7 +31,7 @@ pub(crate) use record::Asked;
 pub use record::{Phase, Record};
 pub(crate) use spawner::Spawner;
 pub(crate) use strays::{find as find_strays, kill_strays};
-pub use systemd::{Disk, SystemdMode};
+pub use systemd::{Disk, Image, SystemdMode};
 pub(crate) use systemd::{Room as SystemdRoom, mount_base};
 
 /// What all machines of a host share.

@@ -25,6 +25,12 @@ const ORGANIZATION: &str = "octo-org";
 
 /// Launches an instance whose agent is told `config`, beside what every agent is told.
 pub(super) async fn launch(cloud: &Cloud, config: &Value) -> Result<Arc<Machine>> {
+    let file = json!({ "path": "/etc/dayfly/agent.json", "content": agent_config(cloud, config)? });
+    launch_with(cloud, None, &format!("#cloud-config\n{}\n", json!({ "write_files": [file] }))).await
+}
+
+/// What such an agent is told, as the text of its config file.
+pub(super) fn agent_config(cloud: &Cloud, config: &Value) -> Result<String> {
     let mut document = json!({
         "version": VERSION,
         "deployment": "laptop",
@@ -34,9 +40,12 @@ pub(super) async fn launch(cloud: &Cloud, config: &Value) -> Result<Arc<Machine>
     });
     let fields = document.as_object_mut().context("it is an object")?;
     fields.extend(config.as_object().context("an object")?.clone());
-    let file = json!({ "path": "/etc/dayfly/agent.json", "content": document.to_string() });
-    let user_data = format!("#cloud-config\n{}\n", json!({ "write_files": [file] }));
-    let id = cloud.aws.run_instance("dayfly-laptop-linux-x64", &user_data).await?;
+    Ok(document.to_string())
+}
+
+/// Launches an instance with this user-data, of another image than the usual one if it is named.
+pub(super) async fn launch_with(cloud: &Cloud, image: Option<&str>, user_data: &str) -> Result<Arc<Machine>> {
+    let id = cloud.aws.run_instance("dayfly-laptop-linux-x64", image, user_data).await?;
     wait_for("the machine", LIMIT, || cloud.ec2.machine(&id).ok_or_else(|| id.clone())).await
 }
 

@@ -1,4 +1,4 @@
-//! What the Debian root file system is made of. Its hash names the cached file, so a changed recipe is a new file.
+//! What the Debian root file systems are made of. Its hash names the cached file, so a changed recipe is a new file.
 
 use std::fmt::Write as _;
 
@@ -31,8 +31,46 @@ const PACKAGES: [&str; 12] = [
 /// What no machine reads.
 const LEFT_OUT: [&str; 4] = ["/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*"];
 
-/// Run in the finished tree, its path as the one argument.
-pub(super) const HOOK: &str = r#"#!/bin/sh
+/// What Debian's own images for EC2 have beyond that, as far as user-data may count on it.
+const STOCK_PACKAGES: [&str; 5] = ["cloud-init", "curl", "libicu72", "openssh-server", "python3"];
+
+/// Which Debian is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// That of most machines: all that a runner needs but our own files, without cloud-init.
+    Machine,
+    /// An image as a cloud's users find it: cloud-init, and nothing of ours, not even the runner's user.
+    Stock,
+}
+
+impl Kind {
+    /// The beginning of the cached file's name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Machine => "debian",
+            Self::Stock => "stock-debian",
+        }
+    }
+
+    fn packages(self) -> Vec<&'static str> {
+        match self {
+            Self::Machine => PACKAGES.to_vec(),
+            Self::Stock => [PACKAGES.as_slice(), &STOCK_PACKAGES].concat(),
+        }
+    }
+
+    /// A script to be run in the finished tree, its path as the one argument.
+    pub(super) fn hook(self) -> String {
+        let own = match self {
+            Self::Machine => RUNNER,
+            Self::Stock => CLOUD_INIT,
+        };
+        [LAPTOP, own, CONTROLLERS].concat()
+    }
+}
+
+/// What makes a Debian one for our machines.
+const LAPTOP: &str = r#"#!/bin/sh
 set -eu
 R=$1
 # A new id at each boot, names from outside.
@@ -50,11 +88,31 @@ done
 mkdir -p "$R/etc/systemd/journald.conf.d"
 printf '[Journal]\nStorage=volatile\nForwardToConsole=yes\nMaxLevelConsole=info\n' \
     > "$R/etc/systemd/journald.conf.d/console.conf"
-# The user that runs runners, with sudo as on runner images.
+"#;
+
+/// The user of runners.
+const RUNNER: &str = r#"# The user that runs runners, with sudo as on runner images.
 chroot "$R" useradd --create-home --uid 1000 --user-group --shell /bin/bash runner
 printf 'runner ALL=(ALL) NOPASSWD:ALL\n' > "$R/etc/sudoers.d/runner"
 chmod 0440 "$R/etc/sudoers.d/runner"
-# Resource control: systemd-nspawn mounts the controllers of cgroup v1 read-only.
+"#;
+
+/// Has cloud-init believe that it is on EC2, or it would not speak `IMDSv2`: a container has no DMI. By its address alone, as
+/// there is nobody who would answer for its name. The network is there before the machine is,
+/// and what locales are made of is left out.
+const CLOUD_INIT: &str = r##"printf 'datasource_list: [Ec2]\ndatasource: {Ec2: {metadata_urls: ["http://169.254.169.254"]}}\n' \
+    > "$R/etc/cloud/cloud.cfg.d/10-laptop.cfg"
+printf 'network: {config: disabled}\nlocale: false\n' >> "$R/etc/cloud/cloud.cfg.d/10-laptop.cfg"
+printf 'policy: enabled\ndatasource: Ec2\n' > "$R/etc/cloud/ds-identify.cfg"
+mkdir -p "$R/etc/laptop"
+echo ec2e1916-9099-7caf-fd21-012345abcdef > "$R/etc/laptop/hypervisor-uuid"
+sed -i 's#"/sys/hypervisor/uuid"#"/etc/laptop/hypervisor-uuid"#' \
+    "$R/usr/lib/python3/dist-packages/cloudinit/sources/DataSourceEc2.py"
+grep -q /etc/laptop/hypervisor-uuid "$R/usr/lib/python3/dist-packages/cloudinit/sources/DataSourceEc2.py"
+"##;
+
+/// The end of both.
+const CONTROLLERS: &str = r#"# Resource control: systemd-nspawn mounts the controllers of cgroup v1 read-only.
 mv "$R/usr/lib/systemd/systemd" "$R/usr/lib/systemd/systemd.real"
 cat > "$R/usr/lib/systemd/systemd" <<'WRAPPER'
 #!/bin/sh
@@ -70,8 +128,8 @@ rm -rf "$R"/var/cache/apt/* "$R"/var/lib/apt/lists/*
 "#;
 
 /// The arguments of mmdebstrap that make `target` from `mirror`. `hook` is a word for `sh`, see [`quoted`].
-pub(super) fn arguments(target: &str, hook: &str, mirror: &str) -> Vec<String> {
-    let mut arguments = vec!["--variant=minbase".to_owned(), format!("--include={}", PACKAGES.join(","))];
+pub(super) fn arguments(kind: Kind, target: &str, hook: &str, mirror: &str) -> Vec<String> {
+    let mut arguments = vec!["--variant=minbase".to_owned(), format!("--include={}", kind.packages().join(","))];
     arguments.extend(LEFT_OUT.iter().map(|path| format!("--dpkgopt=path-exclude={path}")));
     arguments.push(format!("--customize-hook={hook} \"$1\""));
     arguments.push(format!("--keyring={}", crate::tools::DEBIAN_KEYS));
@@ -85,12 +143,12 @@ pub(super) fn quoted(path: &str) -> String {
 }
 
 /// The first 16 digits of the recipe's hash, which knows no path: each computer's is another.
-pub(super) fn hash() -> String {
+pub(super) fn hash(kind: Kind) -> String {
     let mut recipe = String::new();
-    for argument in arguments("target", "hook", "mirror") {
+    for argument in arguments(kind, "target", "hook", "mirror") {
         let _ = writeln!(recipe, "{argument}");
     }
-    recipe.push_str(HOOK);
+    recipe.push_str(&kind.hook());
     hex::encode(Sha256::digest(recipe))[..16].to_owned()
 }
 
@@ -149,14 +207,23 @@ mod tests {
     fn a_path_is_one_word_for_the_shell() {
         assert_eq!(quoted("/a b/$c"), "'/a b/$c'");
         assert_eq!(quoted("/it's"), r"'/it'\''s'");
-        let arguments = arguments("target", &quoted("/a b/hook"), "mirror");
+        let arguments = arguments(Kind::Machine, "target", &quoted("/a b/hook"), "mirror");
         assert!(arguments.contains(&r#"--customize-hook='/a b/hook' "$1""#.to_owned()), "{arguments:?}");
     }
 
     #[test]
     fn the_hash_is_the_recipes_alone() {
-        assert_eq!(hash(), hash());
-        assert_eq!(hash().len(), 16);
-        assert!(HOOK.contains(&format!("--uid {RUNNER_ID} ")) && HOOK.contains(&format!(" {RUNNER_USER}\n")));
+        assert_eq!(hash(Kind::Machine), hash(Kind::Machine));
+        assert_eq!(hash(Kind::Machine).len(), 16);
+        assert_ne!(hash(Kind::Machine), hash(Kind::Stock));
+    }
+
+    #[test]
+    fn a_stock_image_has_nothing_of_ours() {
+        let (ours, stock) = (Kind::Machine.hook(), Kind::Stock.hook());
+        assert!(ours.contains(&format!("--uid {RUNNER_ID} ")) && ours.contains(&format!(" {RUNNER_USER}\n")));
+        assert!(!stock.contains("useradd") && !stock.contains("sudoers"), "{stock}");
+        assert!(ours.starts_with("#!/bin/sh\n") && stock.starts_with("#!/bin/sh\n"));
+        assert!(ours.ends_with("/var/lib/apt/lists/*\n") && stock.ends_with("/var/lib/apt/lists/*\n"));
     }
 }

@@ -1,6 +1,7 @@
 //! A machine with systemd as its first process: an overlay over the Debian image, a network namespace, control groups
 //! and systemd-nspawn.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -30,6 +31,17 @@ pub struct SystemdMode {
     pub disk: Disk,
     /// Bytes of memory a machine may use, if limited.
     pub memory: Option<u64>,
+    /// Other images by their AMI's id: what instances of these boot from in place of `rootfs` and `layer`.
+    pub images: BTreeMap<String, Image>,
+}
+
+/// One image: what is in the cache, and what lies above it.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// As [`SystemdMode::rootfs`].
+    pub rootfs: PathBuf,
+    /// As [`SystemdMode::layer`].
+    pub layer: PathBuf,
 }
 
 /// Where a machine's changes to its disk are kept while it lives.
@@ -48,8 +60,20 @@ pub(crate) struct Room {
     pub(crate) mode: SystemdMode,
     /// Where the image is mounted.
     pub(crate) base: PathBuf,
+    /// The same of the other images, by their AMI's id.
+    pub(crate) bases: BTreeMap<String, PathBuf>,
     /// The control group that holds one group per machine.
     pub(crate) group: String,
+}
+
+impl Room {
+    /// The layers of a machine's disk, topmost first.
+    fn layers(&self, image_id: &str) -> [&Path; 2] {
+        match (self.mode.images.get(image_id), self.bases.get(image_id)) {
+            (Some(image), Some(base)) => [&image.layer, base],
+            _ => [&self.mode.layer, &self.base],
+        }
+    }
 }
 
 /// After this long a machine that is not ready does not hold up the boot of others.
@@ -74,7 +98,7 @@ pub(super) async fn live(machine: &Machine, room: &Room) {
 }
 
 async fn run(machine: &Machine, room: &Room, mut permit: Option<SemaphorePermit<'_>>) -> anyhow::Result<()> {
-    disk::create(&machine.folder(), room.mode.disk, &[&room.mode.layer, &room.base])?;
+    disk::create(&machine.folder(), room.mode.disk, &room.layers(&machine.facts.image_id))?;
     network::create(&machine.facts).await?;
     let group = group(machine, room);
     let groups = cgroup::create(&group)?;
@@ -290,10 +314,10 @@ pub(super) async fn exec(machine: &Machine, command: &[&str]) -> anyhow::Result<
         .with_context(|| format!("running {command:?} in {}", machine.id()))
 }
 
-/// Mounts the image where all machines of a host find it. The loop device's file has a name that only this world uses,
+/// Mounts an image where all machines of a host find it, under a name. The loop device's file has a name that only this world uses,
 /// and none any more as soon as it is mounted, so that a device left behind can be told from those of others.
-pub(crate) async fn mount_base(rootfs: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
-    let base = folder.join("base");
+pub(crate) async fn mount_base(rootfs: &Path, folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let base = folder.join("base").join(name);
     std::fs::create_dir_all(&base).with_context(|| format!("creating {}", base.display()))?;
     let link = rootfs.with_extension(format!("squashfs.{}", world::id()));
     // Left from a mount that failed.

@@ -55,7 +55,7 @@ pub(crate) async fn start_with(change: impl FnOnce(&mut Config), image: impl FnO
     ami_layer(&layer, &files).expect("a layer");
     let rootfs = ensure_rootfs(&cache(), &mut |_| {}).expect("an image");
     let work = dir.path().join("work");
-    let mode = Mode::Systemd(SystemdMode { rootfs, layer, disk: Disk::Folder, memory: None });
+    let mode = Mode::Systemd(SystemdMode { rootfs, layer, disk: Disk::Folder, memory: None, images: BTreeMap::new() });
     let mut config = Config::new(&moto.url, mode, &work);
     change(&mut config);
     let host = Ec2Host::start(config).await.expect("a host");

@@ -1,0 +1,49 @@
+# packer/local has its twin for Packers that don't know all of this.
+source "amazon-ebs" "ubuntu-2404" {
+  region        = var.region
+  ami_regions   = var.copy_to_regions
+  ami_users     = var.share_with_accounts
+  instance_type = local.instance_type
+  subnet_id     = var.subnet_id
+
+  ami_name        = "dayfly-ubuntu-2404-${var.arch}-${local.build}"
+  ami_description = "GitHub Actions runner: runner ${local.runner.version}, Dayfly agent"
+  # What is launched from it speaks IMDSv2, whatever its template says.
+  imds_support    = "v2.0"
+  tags            = merge(local.tags, { "dayfly:os" = "ubuntu-2404", Name = "dayfly-ubuntu-2404-${var.arch}" })
+  snapshot_tags   = merge(local.tags, { "dayfly:os" = "ubuntu-2404", Name = "dayfly-ubuntu-2404-${var.arch}" })
+  run_tags        = { Name = "packer-dayfly-ubuntu-2404-${var.arch}" }
+  run_volume_tags = { Name = "packer-dayfly-ubuntu-2404-${var.arch}" }
+
+  # Canonical's own, by its account.
+  source_ami_filter {
+    owners      = ["099720109477"]
+    most_recent = true
+    filters = {
+      name                = "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-${var.arch == "arm64" ? "arm64" : "amd64"}-server-*"
+      root-device-type    = "ebs"
+      virtualization-type = "hvm"
+    }
+  }
+
+  metadata_options {
+    http_endpoint               = "enabled"
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 1
+  }
+
+  launch_block_device_mappings {
+    device_name           = "/dev/sda1"
+    volume_type           = "gp3"
+    volume_size           = var.volume_gib
+    iops                  = 3000
+    throughput            = 250
+    delete_on_termination = true
+    encrypted             = true
+    kms_key_id            = var.kms_key_id
+  }
+
+  ssh_username              = "ubuntu"
+  temporary_key_pair_type   = "ed25519"
+  ssh_clear_authorized_keys = true
+}
