@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 pub(crate) use outside::require;
 
@@ -59,7 +59,10 @@ pub fn enter(args: &[OsString]) -> anyhow::Result<Place> {
     match place.split_once(':') {
         None if place.is_empty() => outside::run(args).map(Place::Left),
         Some(("init", world)) => init::run(world, args),
-        Some(("inside", _)) => Ok(Place::Inside),
+        Some(("inside", _)) => {
+            init::signals().thread_unblock().context("letting signals in")?;
+            Ok(Place::Inside)
+        }
         _ => bail!("{PLACE}: found {place:?}, expected nothing: it is set by this program alone"),
     }
 }

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use laptop_ec2::world::{self, Place};
 use nix::sys::signal::{SigSet, Signal};
 
@@ -31,6 +31,8 @@ fn inside(args: &[&str]) -> anyhow::Result<ExitCode> {
             say(&String::from_utf8_lossy(&addresses.stdout))?;
             let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect();
             Command::new("sh").args(["-c", "setsid sleep 2000 & exec sleep 2001"]).env("MARKER", marker).spawn()?;
+            let before = SigSet::thread_get_mask()?;
+            ensure!(!before.contains(Signal::SIGINT) && !before.contains(Signal::SIGTERM), "blocked: {before:?}");
             signals.thread_block()?;
             say("holding")?;
             let signal = signals.wait()?;

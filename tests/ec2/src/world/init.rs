@@ -18,6 +18,10 @@ use crate::tools;
 /// Never returns `Ok`: ends with the program's exit code, which ends the world.
 pub(super) fn run(world: &str, args: &[OsString]) -> anyhow::Result<Place> {
     set_up()?;
+    // Before the program is there to be waited for: to the first process of a world a signal that it neither blocks nor
+    // handles is lost.
+    let signals = signals();
+    signals.thread_block().context("blocking signals")?;
     let program = std::env::current_exe().context("finding the current program")?;
     let child = Command::new(program)
         .args(args)
@@ -27,16 +31,17 @@ pub(super) fn run(world: &str, args: &[OsString]) -> anyhow::Result<Place> {
         .spawn()
         .context("starting the program inside the world")?;
     let program = Pid::from_raw(i32::try_from(child.id()).context("a process id fits")?);
-    let code = tend(program)?;
+    let code = tend(program, signals)?;
     std::process::exit(code)
 }
 
+/// What the first process waits for, and its program inherits blocked: what is passed on, and ends of processes.
+pub(super) fn signals() -> SigSet {
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGCHLD].into_iter().collect()
+}
+
 /// Passes signals on and collects every process that ends, until the program does.
-fn tend(program: Pid) -> anyhow::Result<i32> {
-    let passed = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
-    let mut signals: SigSet = passed.into_iter().collect();
-    signals.add(Signal::SIGCHLD);
-    signals.thread_block().context("blocking signals")?;
+fn tend(program: Pid, signals: SigSet) -> anyhow::Result<i32> {
     loop {
         if let Some(code) = collect(program)? {
             return Ok(code);
