@@ -23,7 +23,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use laptop_github::{Chaos, Job, JobSpec};
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Handle;
@@ -139,15 +139,22 @@ fn trial(kind: &str, name: &'static str, body: Body, cloud: &Arc<Cloud>) -> Tria
     Trial::test(format!("{kind}::{name}"), move || {
         handle
             .block_on(async {
-                let outcome = body(Arc::clone(&cloud)).await;
+                let mut outcome = body(Arc::clone(&cloud)).await;
                 // The next test finds GitHub and AWS well-behaved, whatever this one asked of it.
                 cloud.github.clear_faults();
                 cloud.github.set_chaos(Chaos::default())?;
                 cloud.github_clock.set_ahead(0);
                 cloud.aws.rate(many::PUT_PARAMETER, 0).await?;
                 cloud.aws.capacity(&serde_json::json!([])).await?;
-                outcome?;
-                leftovers::wait_for_none(&cloud, Duration::from_mins(1)).await
+                if outcome.is_ok() {
+                    outcome = leftovers::wait_for_none(&cloud, Duration::from_mins(1)).await;
+                }
+                if let Err(reason) = outcome {
+                    let cleared = keeping::clear(&cloud).await;
+                    let Err(more) = cleared else { return Err(reason) };
+                    bail!("{reason:#}; and what it left could not be taken away: {more:#}");
+                }
+                Ok(())
             })
             .map_err(|error: anyhow::Error| Failed::from(format!("{error:#}")))
     })

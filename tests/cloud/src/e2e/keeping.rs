@@ -54,6 +54,23 @@ pub(super) async fn until_nothing_is_left(cloud: &Cloud) -> Result<()> {
     leftovers::wait_for_none(cloud, Duration::from_secs(10)).await
 }
 
+/// Takes away what a test that failed has left: the next one would fail of it too, and hide what was wrong.
+pub(super) async fn clear(cloud: &Cloud) -> Result<()> {
+    // Their jobs end with them.
+    for runner in cloud.github.runners() {
+        cloud.github.remove_runner(runner.id);
+    }
+    for job in cloud.github.jobs().into_iter().filter(|job| job.completed_at.is_none()) {
+        // It fails where the job ends just now.
+        let _ = cloud.github.cancel_job(job.id);
+    }
+    for instance in cloud.aws.instances().await?.into_iter().filter(|instance| instance.state != "terminated") {
+        cloud.aws.end_instance(&instance.id, "Client.UserInitiatedShutdown").await?;
+    }
+    cloud.ec2.hold_boots(false);
+    until_nothing_is_left(cloud).await
+}
+
 /// The instances of the fleet that live by EC2.
 pub(super) async fn alive(cloud: &Cloud) -> Result<Vec<String>> {
     let all = cloud.aws.instances().await?;

@@ -158,6 +158,14 @@ async fn boot(
             () = sleep_until(slow), if permit.is_some() => permit = None,
         }
     };
+    // systemd-nspawn says that it stops and is gone at once: whichever of the two is seen first, it was said. As a plain
+    // socket, since tokio's reads nothing before its reactor has been told of it.
+    let rest = socket.into_std().context("reading the notify socket to its end")?;
+    while let Ok(size) = rest.recv(&mut datagram) {
+        for said in nspawn::said(&String::from_utf8_lossy(&datagram[..size])) {
+            heed(machine, said, &mut ending);
+        }
+    }
     // The next boot of this machine binds it anew.
     let _ = std::fs::remove_file(&notify);
     Ok(nspawn::code(status.context("waiting for systemd-nspawn")?))
