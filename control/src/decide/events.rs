@@ -10,7 +10,7 @@ use super::{
 use crate::{
     clock::{Millis, seconds},
     ledger::{
-        Failure, Job, Marker, Reservation, Reuse, Runner, Write,
+        Failure, Job, Marker, Reservation, Reuse, Runner, Stops, Write,
         history::{Entry, History},
     },
 };
@@ -204,11 +204,12 @@ fn change_runner(
     (write, step)
 }
 
-/// What handing `runner` its registration changes: it has `runner_id` now. A reusable one has none before it registers
-/// itself.
+/// What handing `runner` its registration changes: it has `runner_id` now, and one that was stopped has been started. A
+/// reusable one has none before it registers itself.
 #[must_use]
 pub fn registered(mut runner: Runner, runner_id: Option<u64>, now: Millis) -> Option<Write> {
     runner.runner_id = runner_id.or(runner.runner_id);
+    runner.stops = runner.stops.over(now);
     let how = || runner_id.map_or_else(|| "by a token".to_owned(), |id| format!("as runner {id}"));
     change_runner(runner, RunnerEvent::Registered, now, how).0
 }
@@ -310,6 +311,7 @@ fn unheard_of(message: &Lifecycle, state: RunnerState, now: Millis) -> Runner {
         launched_at: now,
         boot_deadline: now,
         lease_until: now,
+        stops: Stops::default(),
         untouched: false,
         expires: Some(seconds(now) + GONE_SECONDS),
         version: 0,
@@ -375,6 +377,7 @@ pub fn resolved_in_part(
             // It boots from its launch, for which its reservation may have waited.
             boot_deadline: terms.now + terms.boot_seconds * 1000,
             lease_until: terms.lease_until,
+            stops: Stops::default(),
             untouched: false,
             expires: None,
             version: 0,

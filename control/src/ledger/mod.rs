@@ -24,6 +24,7 @@ pub(crate) mod memory;
 mod notes;
 mod records;
 mod reruns;
+mod stops;
 pub mod survey;
 mod transactions;
 
@@ -36,6 +37,7 @@ pub use records::{
     UnreadSupply, View, Write,
 };
 pub use reruns::Reruns;
+pub use stops::Stops;
 
 use crate::{
     clock::Millis,

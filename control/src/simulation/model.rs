@@ -4,6 +4,7 @@
 //! other and may be killed at any call. Where a delivery fails it is delivered again, as an operator or the reconciler
 //! has GitHub do.
 
+mod asleep;
 mod checks;
 mod lives;
 
@@ -29,7 +30,7 @@ use super::{
 };
 use crate::{
     decide::{bucket::Limits, jobs::JobState, reconcile::wakes},
-    fleets::{Fleets, PoolKind},
+    fleets::Fleets,
     handlers::{lifecycle, scale_up, webhook},
     metrics::Metrics,
     wake::WakeUp,
@@ -217,6 +218,7 @@ impl Model {
         let dead = self.port.0.dead.borrow();
         self.instances.retain(|id, _| !dead.contains(id));
         drop(dead);
+        self.power();
         self.look_after_pools();
         let born: Vec<(String, String)> = self.port.0.born.borrow_mut().drain(..).collect();
         for (id, fleet) in born.into_iter().filter(|(id, _)| !self.port.0.dead.borrow().contains(id)) {
@@ -231,6 +233,7 @@ impl Model {
             return;
         }
         self.look_at += MINUTE;
+        self.note_stops();
         for fleet in self.setting.fleets.fleets.iter().filter(|fleet| fleet.pool.is_some()) {
             let view = self.port.0.ledger.borrow().view(&fleet.name);
             if wakes::wake(fleet, &view, self.now()).is_some() {
@@ -243,7 +246,7 @@ impl Model {
     /// Whether instances of `fleet` may wait for a registration.
     fn stands_by(&self, fleet: &str) -> bool {
         let pool = self.setting.fleets.get(fleet).and_then(|fleet| fleet.pool.as_ref());
-        pool.is_some_and(|pool| pool.kind == PoolKind::Standby)
+        pool.is_some_and(|pool| pool.kind.stands_by())
     }
 
     fn is_over(&self) -> bool {
@@ -361,14 +364,18 @@ impl Model {
     }
 
     fn next_event(&self) -> Option<u64> {
-        let lives = self.instances.values().map(|it| match it.life {
+        let lives = self.instances.values().filter_map(|it| match it.life {
+            // Nothing comes of it by itself.
+            Life::Asleep { .. } => None,
             Life::Booting { until }
             | Life::Starting { until, .. }
             | Life::Retiring { until, .. }
-            | Life::Leaving { until } => until,
-            Life::Running { until, heartbeat, .. } | Life::StandingBy { until, heartbeat } => until.min(heartbeat),
-            Life::Claiming { since } => since + CLAIM_DEADLINE,
-            Life::Listening { since, .. } => since + IDLE_LIMIT,
+            | Life::Leaving { until } => Some(until),
+            Life::Running { until, heartbeat, .. } | Life::StandingBy { until, heartbeat } => {
+                Some(until.min(heartbeat))
+            }
+            Life::Claiming { since } => Some(since + CLAIM_DEADLINE),
+            Life::Listening { since, .. } => Some(since + IDLE_LIMIT),
         });
         let messages = self.wakes.iter().chain(&self.endings).map(|it| it.visible_at);
         let pools = self.setting.fleets.fleets.iter().any(|fleet| fleet.pool.is_some());

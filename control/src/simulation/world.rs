@@ -77,6 +77,8 @@ pub(crate) struct World {
     /// Instances that were launched and no one has played yet: (id, fleet).
     pub(crate) born: RefCell<Vec<(String, String)>>,
     pub(crate) dead: RefCell<BTreeSet<String>>,
+    /// Instances that EC2 was asked to stop.
+    pub(crate) asleep: RefCell<BTreeSet<String>>,
     pub(crate) runners: RefCell<BTreeMap<String, Registered>>,
     /// Jobs at GitHub, by id, and the repository whose commit each run runs.
     pub(crate) github_jobs: RefCell<BTreeMap<u64, crate::github::Job>>,
@@ -152,6 +154,7 @@ pub(crate) fn world(seed: u64) -> Port {
         asked_open: RefCell::default(),
         born: RefCell::default(),
         dead: RefCell::default(),
+        asleep: RefCell::default(),
         runners: RefCell::default(),
         github_jobs: RefCell::default(),
         heads: RefCell::default(),

@@ -8,7 +8,7 @@ use crate::{
     clock::Millis,
     decide::{
         plan::{left_reservations, left_runners, plan},
-        pool::untold,
+        pool::{unstopped, untold},
     },
     fleets::Fleet,
     ledger::View,
@@ -23,6 +23,8 @@ pub enum Why {
     Missing,
     /// The pool has too many.
     Surplus,
+    /// Instances of the pool stand by, and are to be stopped.
+    Awake,
 }
 
 impl Why {
@@ -33,6 +35,7 @@ impl Why {
             Self::LeftBehind => "left behind",
             Self::Missing => "missing",
             Self::Surplus => "surplus",
+            Self::Awake => "awake",
         }
     }
 }
@@ -44,14 +47,14 @@ pub fn wake(fleet: &Fleet, view: &View, now: Millis) -> Option<Why> {
         return None;
     }
     let left = !left_reservations(view, now).is_empty() || !left_runners(view, now).is_empty();
-    if left || !untold(view, now).is_empty() {
+    if left || !untold(view, now).is_empty() || !unstopped(view, now).is_empty() {
         return Some(Why::LeftBehind);
     }
     let plan = plan(fleet, view, now);
     match (plan.launches.is_empty() && plan.claims.is_empty(), plan.surplus.is_empty()) {
         (false, _) => Some(Why::Missing),
         (true, false) => Some(Why::Surplus),
-        (true, true) => None,
+        (true, true) => (!plan.stops.is_empty()).then_some(Why::Awake),
     }
 }
 

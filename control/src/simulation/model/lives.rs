@@ -34,6 +34,10 @@ pub(super) enum Life {
         until: u64,
         heartbeat: u64,
     },
+    /// It is stopped, from then on.
+    Asleep {
+        at: u64,
+    },
     /// It has asked whether it may go.
     Leaving {
         until: u64,

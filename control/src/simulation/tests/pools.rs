@@ -15,6 +15,7 @@ fn pooled(setting: Setting, size: u64, eviction: Eviction) -> Setting {
         // Every run begins on 2026-11-18 at 11:06:40.
         schedules: vec![at("0 0 1 1 *", size), at("26 11 18 11 *", 0)],
         eviction,
+        lifetime_seconds: 86_400,
         repository: Some("octo-org/octo-repo".into()),
     };
     let mut fleets = setting.fleets.clone();
@@ -63,6 +64,44 @@ fn one_claim_survives_a_kill_at_every_step() {
             steps = model.steps;
         }
     }
+}
+
+/// The same, stopped until a job comes.
+fn stopped(setting: Setting, size: u64) -> Setting {
+    let mut setting = pooled(setting, size, Eviction::Oldest);
+    for fleet in &mut setting.fleets.fleets {
+        fleet.pool.as_mut().unwrap().kind = PoolKind::Stopped;
+    }
+    setting
+}
+
+#[test]
+fn with_a_pool_of_stopped_instances_every_job_runs_once_and_nothing_is_left() {
+    play(RUNS / 10, |seed| stopped(setting(100, 1 + seed % 12, 600_000), 1 + seed % 4), false);
+}
+
+#[test]
+fn a_small_max_is_kept_with_a_pool_of_stopped_instances() {
+    play(RUNS / 10, |seed| stopped(setting(1 + seed % 3, 1 + seed % 8, 300_000), 1 + seed % 3), false);
+}
+
+#[test]
+fn killed_anywhere_with_a_pool_of_stopped_instances_nothing_is_left() {
+    let crashes = |seed| 1 + u32::try_from(seed % 8).unwrap();
+    let of = |seed| stopped(Setting { crashes: crashes(seed), ..setting(5, 1 + seed % 8, 300_000) }, 1 + seed % 3);
+    play(RUNS / 10, of, false);
+}
+
+#[test]
+fn jobs_are_given_what_is_stopped() {
+    let (mut starts, mut jobs) = (0, 0);
+    for seed in 0..30 {
+        let mut model = Model::new(stopped(setting(100, 6, 900_000), 3), seed);
+        model.play().and_then(|()| model.check_end()).unwrap();
+        starts += model.port.0.called("compute.start");
+        jobs += 6;
+    }
+    assert!(starts * 3 > jobs, "{starts} of {jobs} jobs got what was stopped");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{Fault, Port, World};
 use crate::{
-    compute::{Compute, LaunchError, Launched, Shortfall, TerminateError},
+    compute::{Compute, LaunchError, Launched, PowerError, Shortfall, TerminateError},
     decide::{
         errors::{Class, TOKEN_MISMATCH},
         launch::LaunchRequest,
@@ -112,4 +112,36 @@ impl Compute for Port {
         self.0.answered().await;
         Ok(())
     }
+
+    async fn stop(&self, instances: &[String]) -> Result<(), PowerError> {
+        let fault = self.0.call("compute.stop").await;
+        let gone = instances.iter().any(|it| self.0.dead.borrow().contains(it));
+        switchable("stopping", instances, fault, gone)?;
+        self.0.note(format_args!("stops {}", instances.join(", ")));
+        self.0.asleep.borrow_mut().extend(instances.iter().cloned());
+        self.0.answered().await;
+        Ok(())
+    }
+
+    async fn start(&self, instance: &str) -> Result<(), PowerError> {
+        let fault = self.0.call("compute.start").await;
+        let gone = self.0.dead.borrow().contains(instance);
+        switchable("starting", &[instance.to_owned()], fault, gone)?;
+        self.0.note(format_args!("starts {instance}"));
+        self.0.asleep.borrow_mut().remove(instance);
+        self.0.answered().await;
+        Ok(())
+    }
+}
+
+/// EC2's refusal, where an instance is gone or a fault was asked for.
+fn switchable(doing: &'static str, instances: &[String], fault: Option<Fault>, gone: bool) -> Result<(), PowerError> {
+    let refused = match fault {
+        Some(Fault::Ec2(class, code)) => Some((class, code)),
+        Some(_) => Some((Class::Transient, "RequestLimitExceeded")),
+        None => gone.then_some((Class::Capacity, "IncorrectInstanceState")),
+    };
+    let Some((class, code)) = refused else { return Ok(()) };
+    let instances = instances.to_vec();
+    Err(PowerError { doing, instances, class, code: Some(code.to_owned()), source: "a fault".into() })
 }
