@@ -85,18 +85,19 @@ impl<'a> Ready<'a> {
         let pool = fleet.pool.as_ref();
         let size = pool.map_or(0, |pool| pool.size(self.now).saturating_sub(held_back));
         let kind = pool.map(|pool| pool.kind);
+        let mut all = self.members.clone();
+        all.sort_by_key(|it| (it.launched_at, it.instance.clone()));
         if let (Some(PoolKind::Idle), mut wants) = (kind, Wants::default()) {
             wants.missing = size.saturating_sub(spare + self.silent);
-            wants.surplus = self.members.iter().map(|it| (*it).clone()).collect();
+            wants.surplus = all.into_iter().cloned().collect();
             return wants;
         }
-        let (mut own, others): (Vec<&Runner>, Vec<&Runner>) = self.members.iter().partition(|it| match kind {
+        let (mut own, others): (Vec<&Runner>, Vec<&Runner>) = all.into_iter().partition(|it| match kind {
             Some(PoolKind::Standby) => !it.state.is_asleep(),
             // EC2 stops no spot instance of ours.
             Some(PoolKind::Stopped) => it.market == Some(Market::OnDemand),
             Some(PoolKind::Idle) | None => false,
         });
-        own.sort_by_key(|it| (it.launched_at, it.instance.clone()));
         if pool.is_some_and(|pool| pool.eviction == Eviction::Newest) {
             own.reverse();
         }
@@ -106,8 +107,9 @@ impl<'a> Ready<'a> {
         let too_many = usize::try_from(have.saturating_sub(size)).unwrap_or(usize::MAX).min(own.len());
         let kept = own.split_off(too_many);
         let stale = if too_many == 0 && have >= size { self.stale(pool, &kept) } else { Vec::new() };
-        let is_due =
-            |it: &&Runner| it.state == RunnerState::Standby && it.lease_until <= self.now && !is_silent(it, self.now);
+        // The lease of one that EC2 was asked to stop before is the time until it is asked again; any other is of its launch.
+        let may_be_asked = |it: &Runner| it.lease_until <= self.now || !it.history.has(RunnerState::Stopping.name());
+        let is_due = |it: &&Runner| it.state == RunnerState::Standby && may_be_asked(it) && !is_silent(it, self.now);
         let stops = kept.iter().copied().filter(is_due).filter(|_| kind == Some(PoolKind::Stopped));
         Wants {
             missing: size.saturating_sub(have),

@@ -124,7 +124,7 @@ fn mistakes_are_told_by_their_field() {
             "kind",
             json!("hibernated"),
             "kind",
-            "found \"hibernated\", expected \"standby\", \"stopped\" or \"idle\"".into(),
+            "found \"hibernated\", expected \"standby\" or \"stopped\" or \"idle\"".into(),
         ),
         (
             "lifetime_seconds",

@@ -34,7 +34,9 @@ fn asleep(state: RunnerState, ec2: Option<AtEc2>) -> Port {
     if let Some(ec2) = ec2 {
         instance_of(&port, 1, ec2, 30 * MINUTE);
     }
-    port.0.ledger.borrow_mut().runners.values_mut().for_each(|it| it.boot_deadline = now(&port) + 3 * MINUTE);
+    port.0.ledger.borrow_mut().runners.values_mut().for_each(|it| {
+        (it.boot_deadline, it.lease_until) = (now(&port) + 3 * MINUTE, u64::MAX / 2);
+    });
     port
 }
 
