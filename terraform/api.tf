@@ -14,6 +14,7 @@ resource "aws_apigatewayv2_integration" "webhook" {
 }
 
 resource "aws_apigatewayv2_route" "webhook" {
+  # checkov:skip=CKV_AWS_309: GitHub signs what it sends, and the function checks that: there is no authorizer that could.
   api_id    = aws_apigatewayv2_api.webhook.id
   route_key = "POST /webhook"
   target    = "integrations/${aws_apigatewayv2_integration.webhook.id}"
@@ -27,9 +28,38 @@ resource "aws_apigatewayv2_stage" "webhook" {
 
   # Who doesn't know the secret is refused by the function, but still costs an invocation.
   default_route_settings {
-    throttling_burst_limit = 500
-    throttling_rate_limit  = 200
+    throttling_burst_limit = var.api.burst
+    throttling_rate_limit  = var.api.rate
   }
+
+  dynamic "access_log_settings" {
+    for_each = aws_cloudwatch_log_group.api[*].arn
+    content {
+      destination_arn = access_log_settings.value
+      # No header and no body: neither has anything to look for in a log, and the signature is among the first.
+      format = jsonencode({
+        at          = "$context.requestTimeEpoch"
+        request     = "$context.requestId"
+        address     = "$context.identity.sourceIp"
+        route       = "$context.routeKey"
+        status      = "$context.status"
+        bytes       = "$context.responseLength"
+        latency_ms  = "$context.responseLatency"
+        function_ms = "$context.integrationLatency"
+        error       = "$context.error.message"
+        integration = "$context.integrationErrorMessage"
+      })
+    }
+  }
+}
+
+resource "aws_cloudwatch_log_group" "api" {
+  # checkov:skip=CKV_AWS_338: How long logs are kept is a variable, and a month is enough to look into a job.
+  count             = var.api.access_log ? 1 : 0
+  name              = "/aws/apigateway/${local.prefix}-webhook"
+  retention_in_days = var.log_retention_days
+  kms_key_id        = local.key_arn
+  tags              = local.tags
 }
 
 resource "aws_lambda_permission" "webhook" {

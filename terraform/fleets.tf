@@ -63,63 +63,24 @@ locals {
   } : key => value if value != null } }
 }
 
-resource "aws_s3_bucket" "dayfly" {
-  bucket = "${local.prefix}-${local.account}"
-  # All that is in it is made from this module.
-  force_destroy = true
-  tags          = local.tags
-}
-
-resource "aws_s3_bucket_public_access_block" "dayfly" {
-  bucket                  = aws_s3_bucket.dayfly.id
-  block_public_acls       = true
-  block_public_policy     = true
-  ignore_public_acls      = true
-  restrict_public_buckets = true
-}
-
-resource "aws_s3_bucket_server_side_encryption_configuration" "dayfly" {
-  bucket = aws_s3_bucket.dayfly.id
-
-  rule {
-    apply_server_side_encryption_by_default {
-      sse_algorithm = "AES256"
-    }
-  }
-}
-
-resource "aws_s3_bucket_versioning" "dayfly" {
-  bucket = aws_s3_bucket.dayfly.id
-
-  versioning_configuration {
-    status = "Enabled"
-  }
-}
-
-resource "aws_s3_bucket_policy" "dayfly" {
-  bucket = aws_s3_bucket.dayfly.id
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid       = "TlsOnly"
-      Effect    = "Deny"
-      Principal = "*"
-      Action    = "s3:*"
-      Resource  = [aws_s3_bucket.dayfly.arn, "${aws_s3_bucket.dayfly.arn}/*"]
-      Condition = { Bool = { "aws:SecureTransport" = "false" } }
-    }]
-  })
-
-  # S3 takes one of these two at a time.
-  depends_on = [aws_s3_bucket_public_access_block.dayfly]
-}
-
 resource "aws_s3_object" "fleets" {
-  bucket       = aws_s3_bucket.dayfly.id
-  key          = "fleets.json"
+  bucket       = local.bucket
+  key          = "${local.bucket_prefix}fleets.json"
   content      = local.fleets_document
   content_type = "application/json"
   tags         = local.tags
+
+  lifecycle {
+    precondition {
+      # CreateFleet takes 300 overrides.
+      condition     = alltrue([for fleet in values(var.fleets) : length(coalesce(fleet.instance_types, [])) * length(coalesce(fleet.subnets, var.subnets)) <= 300])
+      error_message = "fleets[*] has at most 300 pairs of subnet and instance type; here ${join(", ", [for name, fleet in var.fleets : name if length(coalesce(fleet.instance_types, [])) * length(coalesce(fleet.subnets, var.subnets)) > 300])} has more."
+    }
+    precondition {
+      condition     = alltrue([for fleet in values(var.fleets) : contains(concat([""], try(var.runner_versions.platforms, [])), try(coalesce(fleet.agent.runner_source.platform), ""))])
+      error_message = "fleets[*].agent.runner_source.platform is one of runner_versions.platforms."
+    }
+  }
 
   depends_on = [aws_s3_bucket_versioning.dayfly]
 }

@@ -1,11 +1,11 @@
 locals {
   # One zip; the handler's name says which of its functions it is.
   functions = merge({
-    webhook   = { timeout = var.function_timeouts.webhook, memory = 256 }
-    scale-up  = { timeout = var.function_timeouts.scale_up, memory = 512 }
-    lifecycle = { timeout = var.function_timeouts.lifecycle, memory = 256 }
+    webhook   = { timeout = var.function_timeouts.webhook }
+    scale-up  = { timeout = var.function_timeouts.scale_up }
+    lifecycle = { timeout = var.function_timeouts.lifecycle }
     # Less than a minute: one run ends before the next begins.
-    reconcile = { timeout = 55, memory = 256 }
+    reconcile = { timeout = 55 }
   }, local.keepers)
 
   environment_all = {
@@ -35,7 +35,7 @@ locals {
       ))
     },
   )
-  environment_bus = var.event_bus == null ? {} : { DAYFLY_EVENT_BUS = var.event_bus }
+  environment_bus = local.has_bus ? { DAYFLY_EVENT_BUS = local.event_bus } : {}
 
   environment = merge({
     webhook = merge(local.environment_all, local.environment_fleets, local.environment_github, local.environment_bus, {
@@ -56,31 +56,55 @@ locals {
 }
 
 resource "aws_lambda_function" "control" {
+  # checkov:skip=CKV_AWS_272: Signing needs a profile and a signed zip of the user's; the zip comes from where Terraform runs, into a bucket that only it writes.
+  # checkov:skip=CKV_AWS_50: The webhook's trace id leads through every log line; segments would cost a call more for each job.
   for_each         = local.functions
   function_name    = "${local.prefix}-${each.key}"
-  role             = aws_iam_role.control[each.key].arn
+  role             = local.function_roles[each.key]
   s3_bucket        = aws_s3_object.control.bucket
   s3_key           = aws_s3_object.control.key
   source_code_hash = filebase64sha256(var.control_zip)
   runtime          = "provided.al2023"
   handler          = each.key
   architectures    = [var.architecture]
-  memory_size      = each.value.memory
+  memory_size      = var.function_memory[replace(each.key, "-", "_")]
   timeout          = each.value.timeout
+  kms_key_arn      = local.key_arn
   tags             = local.tags
+
+  # -1 is the provider's word for none.
+  reserved_concurrent_executions = coalesce(var.function_concurrency[replace(each.key, "-", "_")], -1)
 
   environment {
     variables = local.environment[each.key]
   }
 
-  # Lambda would make the group itself, without an end to its logs.
-  depends_on = [aws_cloudwatch_log_group.control]
+  # Lambda tries what a schedule started three times, and then tells nobody but this queue. reconcile has none: it starts anew
+  # each minute.
+  dynamic "dead_letter_config" {
+    for_each = contains(keys(local.keepers), each.key) ? [local.keepers_dead_letter_arn] : []
+    content {
+      target_arn = dead_letter_config.value
+    }
+  }
+
+  dynamic "vpc_config" {
+    for_each = var.function_network[*]
+    content {
+      subnet_ids         = vpc_config.value.subnets
+      security_group_ids = vpc_config.value.security_groups
+    }
+  }
+
+  # Lambda would make the group itself, without an end to its logs. And it looks at once whether the role may make network
+  # interfaces, and may send to the dead-letter queue.
+  depends_on = [aws_cloudwatch_log_group.control, aws_iam_role_policy.control]
 }
 
 # By way of S3, since the provider uploads functions from files one after the other.
 resource "aws_s3_object" "control" {
-  bucket       = aws_s3_bucket.dayfly.id
-  key          = "control.zip"
+  bucket       = local.bucket
+  key          = "${local.bucket_prefix}control.zip"
   source       = var.control_zip
   source_hash  = filemd5(var.control_zip)
   content_type = "application/zip"
@@ -90,8 +114,10 @@ resource "aws_s3_object" "control" {
 }
 
 resource "aws_cloudwatch_log_group" "control" {
+  # checkov:skip=CKV_AWS_338: As the API's.
   for_each          = local.functions
   name              = "/aws/lambda/${local.prefix}-${each.key}"
   retention_in_days = var.log_retention_days
+  kms_key_id        = local.key_arn
   tags              = local.tags
 }

@@ -3,12 +3,12 @@
 locals {
   # Of one element or none, since the parts are of different types.
   housekeep = {
-    function = { for keep in [var.housekeeping] : "housekeep" => { timeout = 900, memory = 256 } if keep != null }
+    function = { for keep in [var.housekeeping] : "housekeep" => { timeout = 900 } if keep != null }
     schedule = { for keep in [var.housekeeping] : "housekeep" => keep.schedule if keep != null }
     environment = { for keep in [var.housekeeping] : "housekeep" => merge(local.environment_fleets, local.environment_registrations, { for name, value in {
       DAYFLY_DEPLOYMENT               = var.deployment
       DAYFLY_LOG                      = var.log_level
-      DAYFLY_REPORTS                  = "s3://${aws_s3_bucket.dayfly.bucket}/housekeep"
+      DAYFLY_REPORTS                  = "s3://${local.bucket}/${local.bucket_prefix}housekeep"
       DAYFLY_HOUSEKEEP_DRY_RUN        = keep.dry_run
       DAYFLY_HOUSEKEEP_IMAGE_TAGS     = jsonencode(keep.image_tags)
       DAYFLY_HOUSEKEEP_IMAGE_DAYS     = keep.image_days
@@ -19,7 +19,7 @@ locals {
       DAYFLY_RUNNER_SECURITY_GROUP    = aws_security_group.runner.id
     } : name => value if value != null }) if keep != null }
     policy = { for keep in [var.housekeeping] : "housekeep" => concat(
-      local.may_look_around, local.may_read_image_names, local.may_list_registrations,
+      local.may_look_around, local.may_read_image_names, local.may_list_registrations, local.may_tell_of_failures,
       [for statement in local.may_clear_away : statement if !keep.dry_run],
       [for statement in local.may_delete_images : statement if !keep.dry_run && length(keep.image_tags) > 0],
       [
@@ -28,15 +28,15 @@ locals {
           Sid      = "Report"
           Effect   = "Allow"
           Action   = ["s3:GetObject", "s3:PutObject"]
-          Resource = "${aws_s3_bucket.dayfly.arn}/housekeep/*"
+          Resource = "${local.bucket_arn}/${local.bucket_prefix}housekeep/*"
         },
         {
           # Without it S3 says 403, and not 404, for a list of snapshots that is not there.
           Sid       = "ListReports"
           Effect    = "Allow"
           Action    = "s3:ListBucket"
-          Resource  = aws_s3_bucket.dayfly.arn
-          Condition = { StringLike = { "s3:prefix" = ["housekeep/*"] } }
+          Resource  = local.bucket_arn
+          Condition = { StringLike = { "s3:prefix" = ["${local.bucket_prefix}housekeep/*"] } }
         },
       ],
     ) if keep != null }

@@ -1,6 +1,58 @@
+locals {
+  api_url = nonsensitive(var.github.api_url)
+  # The REST API's address tells where people sign in.
+  github_url = local.api_url == "https://api.github.com" ? "https://github.com" : (
+    endswith(trimsuffix(local.api_url, "/"), "/api/v3") ? trimsuffix(trimsuffix(local.api_url, "/"), "/api/v3") : replace(local.api_url, "//api.", "//")
+  )
+  github_levels = distinct([for fleet in values(var.fleets) : fleet.github.level])
+  reruns        = anytrue([for fleet in values(var.fleets) : try(fleet.interrupted.rerun, 1) > 0])
+}
+
+output "github_setup" {
+  description = "What is to be entered in the GitHub App's settings, field by field, by GitHub's names."
+  value = {
+    settings             = "${local.github_url}/organizations/<organization>/settings/apps, or ${local.github_url}/settings/apps for a person's"
+    webhook_url          = "${aws_apigatewayv2_api.webhook.api_endpoint}/webhook"
+    webhook_secret       = "the text of github.webhook_secret"
+    webhook_content_type = "application/json"
+    subscribe_to_events  = ["Workflow job"]
+    repository_permissions = merge(
+      { Actions = local.reruns ? "Read and write" : "Read-only", Metadata = "Read-only" },
+      contains(local.github_levels, "repository") ? { Administration = "Read and write" } : {},
+    )
+    organization_permissions = contains(local.github_levels, "organization") ? { "Self-hosted runners" = "Read and write" } : {}
+    install_on               = "each organization, or its repositories, whose jobs fleets take"
+    # GitHub's Apps can't manage runners of an enterprise.
+    token_scopes = contains(local.github_levels, "enterprise") ? ["manage_runners:enterprise", "repo"] : []
+  }
+}
+
 output "webhook_url" {
   description = "Where the GitHub App sends its webhooks."
   value       = "${aws_apigatewayv2_api.webhook.api_endpoint}/webhook"
+}
+
+output "log_groups" {
+  description = "Names of the log groups: the functions' by handler, and the API's access log as `api`."
+  value = merge(
+    { for handler, group in aws_cloudwatch_log_group.control : handler => group.name },
+    { for group in aws_cloudwatch_log_group.api : "api" => group.name },
+  )
+}
+
+output "kms_key" {
+  description = "ARN of the key by which everything is encrypted; none where these are AWS's own."
+  value       = local.key_arn
+}
+
+output "event_bus" {
+  description = "Name or ARN of the bus that state changes are put on; none without one."
+  value       = local.event_bus
+}
+
+output "security_group" {
+  description = "Id of the instances' own security group."
+  value       = aws_security_group.runner.id
 }
 
 output "api_id" {
@@ -28,7 +80,7 @@ output "table" {
 
 output "bucket" {
   description = "Name of the bucket that holds fleets.json."
-  value       = aws_s3_bucket.dayfly.id
+  value       = local.bucket
 }
 
 output "runners_bucket" {
@@ -43,7 +95,7 @@ output "launch_templates" {
 
 output "runner_role" {
   description = "Name of the instances' role, to which jobs' permissions can be added."
-  value       = aws_iam_role.runner.name
+  value       = local.runner_role.name
 }
 
 output "registration_prefix" {
@@ -59,4 +111,19 @@ output "registration_bucket" {
 output "registration_bucket_prefix" {
   description = "What the keys in that bucket begin with, before the instance's id."
   value       = local.registration_bucket_prefix
+}
+
+output "runner_policy" {
+  description = "What the instances' role must be allowed to do; to be attached to one of yours (`roles.runner`)."
+  value       = local.runner_policy
+}
+
+output "runner_source_policy" {
+  description = "The same for fleets that install the runner from S3; none where no fleet does."
+  value       = local.installs_runners ? local.runner_source_policy : null
+}
+
+output "function_policies" {
+  description = "What the functions' roles must be allowed to do, by handler; to be attached to those of yours (`roles.functions`)."
+  value       = local.function_policies
 }

@@ -5,8 +5,10 @@ locals {
   fleets_by_s3 = [for name, fleet in var.fleets : name if fleet.handover == "s3"]
 
   registration_bucket = one(aws_s3_bucket.registrations[*].bucket)
+  # The deployment's name may have 40 characters, and a bucket's 63.
+  registration_bucket_name = "${local.prefix}-r-${local.account}"
   # With the instance's id behind it this ends in aws:userid of the instance's role.
-  registration_bucket_prefix = "registrations/${aws_iam_role.runner.unique_id}:"
+  registration_bucket_prefix = "registrations/${local.runner_role.id}:"
 
   environment_registrations = merge(
     { DAYFLY_REGISTRATION_PREFIX = local.registration_prefix },
@@ -14,7 +16,7 @@ locals {
       DAYFLY_REGISTRATION_BUCKET        = local.registration_bucket
       DAYFLY_REGISTRATION_BUCKET_PREFIX = local.registration_bucket_prefix
     },
-    var.registration_kms_key == null ? {} : { DAYFLY_REGISTRATION_KMS_KEY = var.registration_kms_key },
+    local.has_registration_key ? { DAYFLY_REGISTRATION_KMS_KEY = local.registration_key } : {},
   )
 
   # What the policies of roles.tf and runners.tf have beside SSM: of no bucket, nothing.
@@ -50,22 +52,25 @@ locals {
     Sid      = "EncryptRegistrations"
     Effect   = "Allow"
     Action   = ["kms:Encrypt", "kms:GenerateDataKey"]
-    Resource = var.registration_kms_key
-  }] : statement if var.registration_kms_key != null]
+    Resource = local.registration_key
+  }] : statement if local.has_registration_key]
   may_decrypt_registrations = [for statement in [{
     Sid      = "DecryptRegistration"
     Effect   = "Allow"
     Action   = "kms:Decrypt"
-    Resource = var.registration_kms_key
+    Resource = local.registration_key
     # What may be read is for the store's own policies to say.
     Condition = { StringEquals = { "kms:ViaService" = [for service in ["s3", "ssm"] : "${service}.${local.region}.${data.aws_partition.current.dns_suffix}"] } }
-  }] : statement if var.registration_kms_key != null]
+  }] : statement if local.has_registration_key]
 }
 
 resource "aws_s3_bucket" "registrations" {
-  count = length(local.fleets_by_s3) == 0 ? 0 : 1
-  # The deployment's name may have 40 characters, and a bucket's 63.
-  bucket        = "${local.prefix}-r-${local.account}"
+  # checkov:skip=CKV_AWS_18: An access log would need a bucket more; CloudTrail's data events tell the same where they are wanted.
+  # checkov:skip=CKV2_AWS_62: Nothing waits for a change in it.
+  # checkov:skip=CKV_AWS_144: A registration is for one instance of this region, for minutes.
+  # checkov:skip=CKV_AWS_21: Without versions: what an instance has claimed and deleted is to be gone.
+  count         = length(local.fleets_by_s3) == 0 ? 0 : 1
+  bucket        = local.registration_bucket_name
   force_destroy = true
   tags          = local.tags
 }
@@ -85,11 +90,11 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "registrations" {
 
   rule {
     apply_server_side_encryption_by_default {
-      sse_algorithm     = var.registration_kms_key == null ? "AES256" : "aws:kms"
-      kms_master_key_id = var.registration_kms_key
+      sse_algorithm     = local.has_registration_key ? "aws:kms" : "AES256"
+      kms_master_key_id = local.registration_key
     }
     # One call of KMS for many objects.
-    bucket_key_enabled = var.registration_kms_key != null
+    bucket_key_enabled = local.has_registration_key
   }
 }
 
@@ -107,23 +112,16 @@ resource "aws_s3_bucket_lifecycle_configuration" "registrations" {
     expiration {
       days = 1
     }
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 1
+    }
   }
 }
 
 resource "aws_s3_bucket_policy" "registrations" {
   count  = length(aws_s3_bucket.registrations)
   bucket = aws_s3_bucket.registrations[count.index].id
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid       = "TlsOnly"
-      Effect    = "Deny"
-      Principal = "*"
-      Action    = "s3:*"
-      Resource  = [aws_s3_bucket.registrations[count.index].arn, "${aws_s3_bucket.registrations[count.index].arn}/*"]
-      Condition = { Bool = { "aws:SecureTransport" = "false" } }
-    }]
-  })
+  policy = local.tls_only_bucket["registrations"]
 
   # S3 takes one of these two at a time.
   depends_on = [aws_s3_bucket_public_access_block.registrations]

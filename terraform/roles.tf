@@ -25,7 +25,7 @@ locals {
     Sid      = "Fleets"
     Effect   = "Allow"
     Action   = "s3:GetObject"
-    Resource = "${aws_s3_bucket.dayfly.arn}/fleets.json"
+    Resource = "${local.bucket_arn}/${local.bucket_prefix}fleets.json"
   }
   may_wake = {
     Sid      = "Wake"
@@ -33,8 +33,8 @@ locals {
     Action   = "sqs:SendMessage"
     Resource = local.queue_arns["wake"]
   }
-  # The parameters' key is AWS's own for SSM, which whoever may read a parameter may use. One of yours with a key of
-  # yours needs kms:Decrypt by that key's policy.
+  # The parameters' key is AWS's own for SSM, which whoever may read a parameter may use, or kms_key (encryption.tf). A
+  # parameter of yours with another key needs kms:Decrypt by that key's policy.
   may_be_the_app = {
     Sid      = "AppKey"
     Effect   = "Allow"
@@ -49,11 +49,11 @@ locals {
     Action   = "secretsmanager:GetSecretValue"
     Resource = [for name in local.github_secrets : "arn:${local.partition}:secretsmanager:${local.region}:${local.account}:secret:${name}-??????"]
   }]
-  may_publish = var.event_bus == null ? [] : [{
+  may_publish = !local.has_bus ? [] : [{
     Sid      = "EventBus"
     Effect   = "Allow"
     Action   = "events:PutEvents"
-    Resource = startswith(var.event_bus, "arn:") ? var.event_bus : "arn:${local.partition}:events:${local.region}:${local.account}:event-bus/${var.event_bus}"
+    Resource = local.event_bus_arn
     # Nobody's events but ours.
     Condition = { StringEquals = { "events:source" = "dayfly" } }
   }]
@@ -76,7 +76,7 @@ locals {
   # EC2 makes this role in the name of whoever first asks for a spot instance in an account. The condition is AWS's own
   # name of the service; there is nothing else that the permission is good for.
   buys_spot = anytrue([for fleet in values(var.fleets) : fleet.market == "spot" || try(contains(fleet.steering.markets, "spot"), false)])
-  may_make_spot_role = !local.buys_spot ? [] : [{
+  may_make_spot_role = !local.buys_spot || var.create_spot_role ? [] : [{
     Sid       = "MakeSpotRole"
     Effect    = "Allow"
     Action    = "iam:CreateServiceLinkedRole"
@@ -108,7 +108,8 @@ locals {
         [for id in distinct(flatten([for fleet in values(var.fleets) : coalesce(fleet.subnets, var.subnets)])) : "${local.ec2}:subnet/${id}"],
         # Images and snapshots may be another account's.
         ["arn:${local.partition}:ec2:${local.region}::image/*", "arn:${local.partition}:ec2:${local.region}::snapshot/*"],
-        ["${local.ec2}:security-group/${aws_security_group.runner.id}", "${local.ec2}:network-interface/*"],
+        [for id in concat([aws_security_group.runner.id], var.runner_security_groups) : "${local.ec2}:security-group/${id}"],
+        ["${local.ec2}:network-interface/*"],
         ["${local.ec2}:fleet/*", "${local.ec2}:spot-instances-request/*"],
       )
     },
@@ -145,7 +146,7 @@ locals {
       Sid       = "GiveInstanceRole"
       Effect    = "Allow"
       Action    = "iam:PassRole"
-      Resource  = aws_iam_role.runner.arn
+      Resource  = local.runner_role.arn
       Condition = { StringEquals = { "iam:PassedToService" = "ec2.amazonaws.com" } }
     },
   ]
@@ -171,7 +172,7 @@ locals {
         Resource = aws_ssm_parameter.webhook_secret.arn
       },
     ])
-    scale-up = concat(local.may_publish, local.may_launch, local.may_stop_and_start, local.may_make_spot_role, local.may_read_secrets, local.may_read_image_parameters, local.may_hand_over_by_s3, local.may_encrypt_registrations, [
+    scale-up = concat(local.may_publish, local.may_launch, local.may_stop_and_start, local.may_make_spot_role, local.may_read_secrets, local.may_read_image_parameters, local.may_hand_over_by_s3, local.may_encrypt_registrations, local.may_encrypt_volumes, [
       local.may_reserve, local.may_wake, local.may_read_fleets, local.may_be_the_app, local.may_take_from["wake"],
       local.may_put_aside["wake"],
       {
@@ -193,13 +194,55 @@ locals {
       },
     ])
   }, local.keeper_policies)
+
+  # What each function's role says: made here, or for you to attach.
+  function_policies = { for name in keys(local.functions) : name => jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(local.policies[name], local.may_use_key_for[name], local.may_be_in_the_network[name], [{
+      Sid    = "Logs"
+      Effect = "Allow"
+      # The group is there already.
+      Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+      Resource = "${aws_cloudwatch_log_group.control[name].arn}:*"
+    }])
+  }) }
+
+  function_roles = merge(
+    { for name, role in aws_iam_role.control : name => role.arn },
+    { for name, arn in var.roles.functions : name => arn if contains(keys(local.functions), name) },
+  )
+  own_function_roles = { for name in keys(local.functions) : name => true if !contains(keys(var.roles.functions), name) }
+
+  # Lambda makes a function's network interfaces in its role's name, and EC2 knows no permission for some of them only. The
+  # function itself, which these keys tell from Lambda, may do none of it.
+  network_actions = [
+    "ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses",
+  ]
+  may_be_in_the_network = { for name in keys(local.functions) : name => concat(
+    [for network in var.function_network[*] : {
+      Sid      = "Network"
+      Effect   = "Allow"
+      Action   = local.network_actions
+      Resource = "*"
+    }],
+    [for network in var.function_network[*] : {
+      Sid       = "NetworkByLambdaAlone"
+      Effect    = "Deny"
+      Action    = local.network_actions
+      Resource  = "*"
+      Condition = { ArnEquals = { "lambda:SourceFunctionArn" = "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${local.prefix}-${name}" } }
+    }],
+  ) }
 }
 
 resource "aws_iam_role" "control" {
-  for_each    = local.functions
-  name        = "${local.prefix}-${each.key}"
-  description = "Dayfly's function ${each.key}"
-  tags        = local.tags
+  for_each             = local.own_function_roles
+  name                 = "${local.prefix}-${each.key}"
+  path                 = var.roles.path
+  permissions_boundary = var.roles.permissions_boundary
+  description          = "Dayfly's function ${each.key}"
+  tags                 = local.tags
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -207,23 +250,23 @@ resource "aws_iam_role" "control" {
       Effect    = "Allow"
       Action    = "sts:AssumeRole"
       Principal = { Service = "lambda.amazonaws.com" }
+      # Functions of this account alone.
       Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
     }]
   })
 }
 
 resource "aws_iam_role_policy" "control" {
-  for_each = local.functions
+  for_each = local.own_function_roles
   name     = "dayfly"
   role     = aws_iam_role.control[each.key].id
+  policy   = local.function_policies[each.key]
+}
 
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = concat(local.policies[each.key], [{
-      Sid      = "Logs"
-      Effect   = "Allow"
-      Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-      Resource = "${aws_cloudwatch_log_group.control[each.key].arn}:*"
-    }])
-  })
+# EC2 makes this role by itself with an account's first spot request (MakeSpotRole above); here it is for accounts where
+# nobody may have it do so.
+resource "aws_iam_service_linked_role" "spot" {
+  count            = var.create_spot_role ? 1 : 0
+  aws_service_name = "spot.amazonaws.com"
+  description      = "EC2 buys spot instances"
 }

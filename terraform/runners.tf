@@ -1,6 +1,7 @@
 # What instances are launched from, and what they may do.
 
 resource "aws_security_group" "runner" {
+  # checkov:skip=CKV_AWS_382: Jobs fetch from wherever their workflows say. Who wants less filters in the subnets, where it holds for all ports.
   name        = "${local.prefix}-runner"
   description = "Dayfly runners of ${var.deployment}: nothing comes in"
   vpc_id      = var.vpc_id
@@ -24,13 +25,30 @@ resource "aws_launch_template" "runner" {
   image_id                             = each.value.image_id
   instance_type                        = try(each.value.instance_types[0], null)
   update_default_version               = true
-  vpc_security_group_ids               = [aws_security_group.runner.id]
+  vpc_security_group_ids               = concat([aws_security_group.runner.id], var.runner_security_groups)
   user_data                            = base64encode(local.user_data[each.key])
   instance_initiated_shutdown_behavior = "terminate"
   tags                                 = local.tags
 
   iam_instance_profile {
-    name = aws_iam_instance_profile.runner.name
+    name = local.runner_role.instance_profile
+  }
+
+  # In place of the image's own volumes of the same names; what is left out here, as the size, stays as the image has it.
+  dynamic "block_device_mappings" {
+    for_each = each.value.volumes
+    content {
+      device_name = block_device_mappings.value.device_name
+      ebs {
+        volume_type           = block_device_mappings.value.type
+        volume_size           = block_device_mappings.value.size_gib
+        iops                  = block_device_mappings.value.iops
+        throughput            = block_device_mappings.value.throughput
+        encrypted             = block_device_mappings.value.encrypted
+        kms_key_id            = block_device_mappings.value.kms_key
+        delete_on_termination = true
+      }
+    }
   }
 
   metadata_options {
@@ -47,6 +65,13 @@ resource "aws_launch_template" "runner" {
       tags          = merge(local.tags, { "dayfly:fleet" = each.key, Name = "dayfly-${each.key}" })
     }
   }
+
+  lifecycle {
+    precondition {
+      condition     = local.user_data_bytes[each.key] <= 16384
+      error_message = "fleets[\"${each.key}\"]: its user-data has ${local.user_data_bytes[each.key]} bytes, and EC2 takes 16384. Most of it is the fleet's agent config: runner_environment above all."
+    }
+  }
 }
 
 locals {
@@ -55,8 +80,8 @@ locals {
     version                    = 1
     deployment                 = var.deployment
     fleet                      = name
-    registration_prefix        = fleet.handover == "s3" ? local.registration_bucket_prefix : local.registration_prefix
-    registration_bucket        = fleet.handover == "s3" ? local.registration_bucket : null
+    registration_prefix        = fleet.handover == "s3" ? "registrations/${local.role_id_stands_for}:" : local.registration_prefix
+    registration_bucket        = fleet.handover == "s3" ? local.registration_bucket_name : null
     lifecycle_queue_url        = local.queue_urls["lifecycle"]
     claim_seconds              = fleet.agent.claim_seconds
     stop_seconds               = fleet.agent.stop_seconds
@@ -89,95 +114,27 @@ locals {
     } : field => value if value != null }
   } : field => value if value != null } }
 
-  agent_config_text = { for name, config in local.agent_config : name => jsonencode(config) }
+  # The role's id, in the keys of registrations in S3, is known only when there is a role. Until then this stands for it, as
+  # long, so that it can be told at plan time how long the user-data is.
+  role_id_stands_for   = "AROA_role_id_unknown_"
+  agent_config_planned = { for name, config in local.agent_config : name => jsonencode(config) }
+  agent_config_text = { for name, text in local.agent_config_planned : name => (
+    var.fleets[name].handover == "s3" ? replace(text, local.role_id_stands_for, local.runner_role.id) : text
+  ) }
 
   # JSON is YAML, so cloud-init reads it on a stock image, and the agent reads it itself.
-  user_data = { for name, text in local.agent_config_text : name => "#cloud-config\n${jsonencode({
-    write_files = concat(
-      [{ path = "/etc/dayfly/agent.json", permissions = "0644", content = text }],
-      var.agent_endpoint_url == null ? [] : [
-        { path = "/etc/dayfly/agent.env", permissions = "0644", content = "AWS_ENDPOINT_URL=${var.agent_endpoint_url}\n" }
-      ],
-    )
-  })}\n" }
-}
-
-resource "aws_iam_role" "runner" {
-  name        = "${local.prefix}-runner"
-  description = "Dayfly's instances: take the own registration, report, end oneself"
-  tags        = local.tags
-
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Action    = "sts:AssumeRole"
-      Principal = { Service = "ec2.amazonaws.com" }
-    }]
-  })
-}
-
-resource "aws_iam_instance_profile" "runner" {
-  name = "${local.prefix}-runner"
-  role = aws_iam_role.runner.name
-  tags = local.tags
-}
-
-resource "aws_iam_role_policy" "runner" {
-  name = "dayfly"
-  role = aws_iam_role.runner.id
-
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = concat(local.may_claim_from_s3, local.may_decrypt_registrations, [
-      {
-        # A registration is tagged with the one instance it is for.
-        Sid       = "OwnRegistration"
-        Effect    = "Allow"
-        Action    = ["ssm:DeleteParameter", "ssm:GetParameter"]
-        Resource  = "${local.parameter_arn}${local.registration_prefix}/*"
-        Condition = { StringLike = { "ec2:SourceInstanceARN" = "*/$${aws:ResourceTag/InstanceId}" } }
-      },
-      {
-        Sid       = "EndItself"
-        Effect    = "Allow"
-        Action    = "ec2:TerminateInstances"
-        Resource  = "${local.ec2}:instance/*"
-        Condition = { StringEquals = { "aws:ARN" = "$${ec2:SourceInstanceARN}" } }
-      },
-      {
-        Sid      = "Report"
-        Effect   = "Allow"
-        Action   = "sqs:SendMessage"
-        Resource = local.queue_arns["lifecycle"]
-      },
-    ])
-  })
-}
-
-locals {
-  # A platform stands for where sync-runner keeps it.
-  runner_source = { for name, source in { for name, fleet in var.fleets : name => fleet.agent.runner_source } : name => source == null ? null : {
-    bucket  = source.platform == null ? source.bucket : local.runners_bucket
-    prefix  = source.platform == null ? source.prefix : "${local.runners_prefix}/${source.platform}"
-    version = source.version
+  user_data_of = { for stage, texts in { planned = local.agent_config_planned, real = local.agent_config_text } : stage => {
+    for name, text in texts : name => join("\n", ["#cloud-config", jsonencode({
+      write_files = concat(
+        [{ path = "/etc/dayfly/agent.json", permissions = "0644", content = text }],
+        var.agent_endpoint_url == null ? [] : [
+          { path = "/etc/dayfly/agent.env", permissions = "0644", content = "AWS_ENDPOINT_URL=${var.agent_endpoint_url}\n" }
+        ],
+      )
+    }), ""])
   } }
-  runner_sources = distinct([for source in values(local.runner_source) : "${source.bucket}/${source.prefix}" if source != null])
-}
+  user_data = local.user_data_of.real
 
-# Where a fleet says that the runner is installed from S3.
-resource "aws_iam_role_policy" "runner_source" {
-  count = length(local.runner_sources) > 0 ? 1 : 0
-  name  = "dayfly-runner-source"
-  role  = aws_iam_role.runner.id
-
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid      = "RunnerSource"
-      Effect   = "Allow"
-      Action   = "s3:GetObject"
-      Resource = [for source in local.runner_sources : "arn:${local.partition}:s3:::${source}/*"]
-    }]
-  })
+  # Before base64, as EC2 counts; by base64, since length() counts characters and not bytes.
+  user_data_bytes = { for name, text in local.user_data_of.planned : name => floor(length(trim(base64encode(text), "=")) * 3 / 4) }
 }

@@ -30,6 +30,7 @@ resource "aws_ssm_parameter" "webhook_secret" {
   name        = "/dayfly/${var.deployment}/github/webhook-secret"
   description = "Secrets that GitHub signs its webhooks with, one to a line"
   type        = "SecureString"
+  key_id      = local.key_arn
   value       = join("\n", compact([var.github.webhook_secret, var.github.old_webhook_secret]))
   tags        = local.tags
 }
@@ -39,6 +40,7 @@ resource "aws_ssm_parameter" "app_key" {
   name        = "/dayfly/${var.deployment}/github/app-key"
   description = "Private key of the GitHub App (PEM)"
   type        = "SecureString"
+  key_id      = local.key_arn
   value       = var.github.app_key
   tags        = local.tags
 }
@@ -48,6 +50,7 @@ resource "aws_ssm_parameter" "more_app_keys" {
   name        = "/dayfly/${var.deployment}/github/app-key-${each.key}"
   description = "Private key of the GitHub App ${each.key} (PEM)"
   type        = "SecureString"
+  key_id      = local.key_arn
   value       = local.more_keys[each.key]
   tags        = local.tags
 }
@@ -57,6 +60,7 @@ resource "aws_ssm_parameter" "github_token" {
   name        = "/dayfly/${var.deployment}/github/token"
   description = "Token that is used at GitHub in place of an App"
   type        = "SecureString"
+  key_id      = local.key_arn
   value       = var.github.token
   tags        = local.tags
 }

@@ -46,11 +46,16 @@ variable "fleets" {
 
     A job goes to a fleet whose `labels` agree with its own as `matching` says (`exact`, `all` of the job's, `any`). The
     most specific wins, then the highest `priority`. `repositories` are `owner/repo` or `owner/*`; empty means all.
-    `github.owner` is the organization, `owner/repo` or enterprise; for the first two it may be left out and is taken
+    `github.level` is `organization` unless it says `repository` or `enterprise`; `github.owner` is the organization, `owner/repo` or enterprise; for the first two it may be left out and is taken
     from the job. Instances are of `instance_types`, or of any type that meets `requirements`. The image is `image_id`,
     part of the launch template, or `image`, which is looked up at each launch. `interrupted` is how often a job is run again
     whose instance EC2 took away, and whether on-demand then; the App needs *Actions* (write) for it. `steering` is what a job's labels of the
     form `dayfly-<what>=<value>` may ask for.
+
+    `volumes` are in place of the image's own of the same `device_name`, and beside its others: encrypted gp3, of the image's size
+    where `size_gib` is left out. The root volume is `/dev/xvda`, the default, in images of Amazon Linux and Debian, and `/dev/sda1`
+    in Ubuntu's. A name that the image does not have is one more volume, which EC2 refuses without a size. With `[]` all is as the
+    image has it.
 
     `pool` is what is kept ready before a job comes (docs/pools.md): booted instances without a registration (`standby`), the
     same stopped until a job comes (`stopped`, always on-demand), or listening reusable runners (`idle`), as many as `size` says,
@@ -94,12 +99,12 @@ variable "fleets" {
       repository       = optional(string)
       lifetime_seconds = optional(number)
     }))
-    github = object({
-      level           = string
+    github = optional(object({
+      level           = optional(string, "organization")
       owner           = optional(string)
       runner_group    = optional(string)
       runner_group_id = optional(number)
-    })
+    }), {})
     handover = optional(string, "ssm")
     subnets  = optional(list(string))
     image_id = optional(string)
@@ -122,6 +127,15 @@ variable "fleets" {
     spot_allocation    = optional(string)
     max_price          = optional(string)
     tags               = optional(map(string), {})
+    volumes = optional(list(object({
+      device_name = string
+      size_gib    = optional(number)
+      type        = optional(string, "gp3")
+      iops        = optional(number)
+      throughput  = optional(number)
+      encrypted   = optional(bool, true)
+      kms_key     = optional(string)
+    })), [{ device_name = "/dev/xvda" }])
     agent = optional(object({
       claim_seconds              = optional(number, 120)
       stop_seconds               = optional(number, 30)
@@ -311,11 +325,6 @@ variable "fleets" {
     error_message = "fleets[*].requirements has allowed_types or excluded_types, not both: at most 400 types or families such as \"m5.8xlarge\" or \"c5*\"."
   }
   validation {
-    # CreateFleet takes 300 overrides.
-    condition     = alltrue([for fleet in values(var.fleets) : length(coalesce(fleet.instance_types, [])) * length(coalesce(fleet.subnets, var.subnets)) <= 300])
-    error_message = "fleets[*] has at most 300 pairs of subnet and instance type."
-  }
-  validation {
     condition = alltrue([for fleet in values(var.fleets) : fleet.market == "spot" || alltrue([
       fleet.on_demand_base == null, fleet.on_demand_fallback == null, fleet.spot_allocation == null, fleet.max_price == null
     ])])
@@ -337,6 +346,21 @@ variable "fleets" {
       length(name) >= 1 && length(name) <= 128 && length(value) <= 256 && !can(regex("^([aA][wW][sS]|dayfly):", name))
     ])])
     error_message = "fleets[*].tags has at most 40 tags; names do not begin with \"aws:\" or \"dayfly:\"."
+  }
+  validation {
+    condition = alltrue(flatten([for fleet in values(var.fleets) : concat([length(distinct(fleet.volumes[*].device_name)) == length(fleet.volumes)], [for volume in fleet.volumes :
+      can(regex("^(/dev/)?[a-z][a-z0-9]*$", volume.device_name)) && contains(["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"], volume.type)
+      && (volume.kms_key == null ? true : volume.encrypted && can(regex("^arn:[^:]+:kms:[^:]+:[0-9]+:key/.+$", volume.kms_key)))
+    ])]))
+    error_message = "fleets[*].volumes each have a device_name of their own such as \"/dev/xvda\"; type is gp2, gp3, io1, io2, st1, sc1 or standard; kms_key is a key's ARN, where it is encrypted."
+  }
+  validation {
+    condition = alltrue(flatten([for fleet in values(var.fleets) : [for volume in fleet.volumes : [for number in [
+      { value = volume.size_gib, from = 1, to = 65536 },
+      { value = volume.iops, from = 100, to = 256000 },
+      { value = volume.throughput, from = 125, to = 2000 },
+    ] : number.value == null ? true : floor(number.value) == number.value && number.value >= number.from && number.value <= number.to]]]))
+    error_message = "fleets[*].volumes: whole numbers: size_gib from 1 to 65536, iops from 100 to 256000, throughput (MiB/s) from 125 to 2000."
   }
   validation {
     condition     = alltrue([for fleet in values(var.fleets) : fleet.subnets == null ? true : length(fleet.subnets) > 0 && alltrue([for id in fleet.subnets : startswith(id, "subnet-")])])
@@ -385,10 +409,6 @@ variable "fleets" {
       && can(regex("^(latest|[0-9]+\\.[0-9]+\\.[0-9]+)$", agent.runner_source.version)))
     ])
     error_message = "fleets[*].agent: runner_source has a platform, or a bucket and a prefix without / at its ends, and a version (\"latest\" or one such as \"2.336.0\"); runner_minimum_version is such a version too."
-  }
-  validation {
-    condition     = alltrue([for fleet in values(var.fleets) : contains(concat([""], try(var.runner_versions.platforms, [])), try(coalesce(fleet.agent.runner_source.platform), ""))])
-    error_message = "fleets[*].agent.runner_source.platform is one of runner_versions.platforms."
   }
   validation {
     condition     = alltrue(flatten([for fleet in values(var.fleets) : [for name in keys(coalesce(fleet.agent.runner_environment, {})) : can(regex("^[A-Za-z_][A-Za-z0-9_]*$", name))]]))

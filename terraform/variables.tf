@@ -26,9 +26,14 @@ variable "subnets" {
 }
 
 variable "tags" {
-  description = "Tags of every resource."
+  description = "Tags of every resource, beside `dayfly:deployment`."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = alltrue([for name in keys(var.tags) : !can(regex("^([aA][wW][sS]|dayfly):", name))])
+    error_message = "tags are not called \"aws:...\" or \"dayfly:...\"."
+  }
 }
 
 # ---- GitHub
@@ -194,7 +199,13 @@ variable "log_level" {
 }
 
 variable "log_retention_days" {
-  description = "How long the functions' logs are kept."
+  description = "How many days the logs of functions and API are kept; 0 for ever."
   type        = number
   default     = 30
+
+  validation {
+    # CloudWatch's list.
+    condition     = contains([0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
+    error_message = "log_retention_days is 0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
+  }
 }

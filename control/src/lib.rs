@@ -15,8 +15,8 @@
 //!
 //! [`decide`] is pure: which fleet a job belongs to, how many instances are missing, what a job's or runner's next
 //! state is, what an error of EC2 means. `ledger`, `compute`, `github`, `handover` and `wake` are ports, as wide as
-//! the handlers need, with their AWS or GitHub side in a file of their own. `simulation` (tests only) runs the same
-//! handlers against ports in memory, in random orders and with crashes.
+//! the handlers need, with their AWS or GitHub side in a file of their own. `simulation` (tests only) has all of them in
+//! memory; `tests/sim` runs the same handlers against them, in random orders, with crashes and faults of every kind.
 //!
 //! [`dry`] stands before ports, where a handler is to tell what it would do and do nothing (`dayfly reconcile --dry-run`).
 //!
@@ -49,5 +49,5 @@ pub mod told;
 pub mod trace;
 pub mod wake;
 
-#[cfg(test)]
-mod simulation;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;

@@ -30,6 +30,10 @@ pub enum Metric {
     Jobs,
     /// Milliseconds from queued to running, each job's, by `Fleet`.
     QueueTime,
+    /// Milliseconds that a fleet's oldest queued job has waited so far, each minute while there is one, by `Fleet`.
+    OldestQueued,
+    /// Runners that a fleet has, each minute, by `Fleet` and `State`.
+    Runners,
     /// Instances that EC2 was asked for, by `Fleet`.
     InstancesAsked,
     /// Instances that EC2 launched, by `Fleet`.
@@ -67,9 +71,11 @@ enum Unit {
 
 impl Metric {
     /// All metrics.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Jobs,
         Self::QueueTime,
+        Self::OldestQueued,
+        Self::Runners,
         Self::InstancesAsked,
         Self::InstancesLaunched,
         Self::CapacityErrors,
@@ -91,6 +97,8 @@ impl Metric {
         match self {
             Self::Jobs => "Jobs",
             Self::QueueTime => "QueueTime",
+            Self::OldestQueued => "OldestQueued",
+            Self::Runners => "Runners",
             Self::InstancesAsked => "InstancesAsked",
             Self::InstancesLaunched => "InstancesLaunched",
             Self::CapacityErrors => "CapacityErrors",
@@ -109,7 +117,7 @@ impl Metric {
 
     const fn unit(self) -> Unit {
         match self {
-            Self::QueueTime | Self::Duration => Unit::Milliseconds,
+            Self::QueueTime | Self::OldestQueued | Self::Duration => Unit::Milliseconds,
             _ => Unit::Count,
         }
     }

@@ -7,6 +7,8 @@
 mod census;
 #[path = "moto_ledger/command.rs"]
 mod command;
+#[path = "moto_ledger/deployed.rs"]
+mod deployed;
 #[path = "moto_ledger/estate.rs"]
 mod estate;
 #[path = "moto_ledger/handover.rs"]

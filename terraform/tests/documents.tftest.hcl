@@ -315,3 +315,27 @@ run "every_field" {
     error_message = "an instance may read the runner where it is told to"
   }
 }
+
+# What no fleet above has.
+run "the_rest_of_a_document" {
+  command = apply
+
+  variables {
+    fleets = {
+      rest = {
+        labels       = ["rest"]
+        max          = 1
+        image        = { id = "ami-0123456789abcdef1" }
+        requirements = { vcpus = { min = 2 }, memory_mib = { min = 4096, max = 8192 }, allowed_types = ["c7*"] }
+      }
+    }
+  }
+
+  assert {
+    condition = jsonencode({ for field in ["image", "requirements"] : field => jsondecode(aws_s3_object.fleets.content).fleets[0].launch[field] }) == jsonencode({
+      image        = { id = "ami-0123456789abcdef1" }
+      requirements = { allowed_types = ["c7*"], memory_mib = { max = 8192, min = 4096 }, vcpus = { min = 2 } }
+    })
+    error_message = "fleets.json: ${aws_s3_object.fleets.content}"
+  }
+}

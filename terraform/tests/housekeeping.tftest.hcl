@@ -61,6 +61,7 @@ run "a_dry_run" {
       ["Allow", "ssm:GetParameters", ["arn:aws:ssm:eu-west-1:123456789012:parameter/*", "arn:aws:ssm:eu-west-1:210987654321:parameter/shared/image"]],
       ["Deny", "kms:Decrypt", "*"],
       ["Allow", "s3:ListBucket", "arn:aws:s3:::mock"],
+      ["Allow", "sqs:SendMessage", "arn:aws:sqs:eu-west-1:123456789012:dayfly-main-keepers-dlq"],
       ["Allow", "s3:GetObject", "arn:aws:s3:::mock/fleets.json"],
       ["Allow", ["s3:GetObject", "s3:PutObject"], "arn:aws:s3:::mock/housekeep/*"],
       ["Allow", "s3:ListBucket", "arn:aws:s3:::mock"],

@@ -31,7 +31,7 @@ run "roles" {
   command = apply
 
   assert {
-    condition = jsonencode({ for statement in jsondecode(aws_iam_role_policy.runner.policy).Statement : statement.Sid => {
+    condition = jsonencode({ for statement in jsondecode(aws_iam_role_policy.runner[0].policy).Statement : statement.Sid => {
       action    = jsonencode(statement.Action)
       resource  = statement.Resource
       condition = jsonencode(try(statement.Condition, null))
@@ -52,7 +52,7 @@ run "roles" {
         condition = "null"
       }
     })
-    error_message = "an instance takes its own registration, ends itself, reports, and nothing else: ${aws_iam_role_policy.runner.policy}"
+    error_message = "an instance takes its own registration, ends itself, reports, and nothing else: ${aws_iam_role_policy.runner[0].policy}"
   }
 
   assert {
@@ -143,7 +143,7 @@ run "roles" {
   }
 
   assert {
-    condition     = aws_s3_bucket_public_access_block.dayfly.block_public_policy && aws_s3_bucket_public_access_block.dayfly.block_public_acls
+    condition     = aws_s3_bucket_public_access_block.dayfly[0].block_public_policy && aws_s3_bucket_public_access_block.dayfly[0].block_public_acls
     error_message = "the bucket is private"
   }
 

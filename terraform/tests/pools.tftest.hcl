@@ -55,9 +55,9 @@ run "stopped" {
 
   # None but scale-up, and only instances of this deployment.
   assert {
-    condition = jsonencode({ for name, role in aws_iam_role_policy.control : name => [
-      for statement in jsondecode(role.policy).Statement : { resource = statement.Resource, condition = statement.Condition } if contains(flatten([statement.Action]), "ec2:StopInstances") || contains(flatten([statement.Action]), "ec2:StartInstances")
-      ] }) == jsonencode({ for name, role in aws_iam_role_policy.control : name => name != "scale-up" ? [] : [{
+    condition = jsonencode({ for name, policy in local.function_policies : name => [
+      for statement in jsondecode(policy).Statement : { resource = statement.Resource, condition = statement.Condition } if contains(flatten([statement.Action]), "ec2:StopInstances") || contains(flatten([statement.Action]), "ec2:StartInstances")
+      ] }) == jsonencode({ for name, policy in local.function_policies : name => name != "scale-up" ? [] : [{
         resource  = "arn:aws:ec2:eu-west-1:123456789012:instance/*"
         condition = { StringEquals = { "aws:ResourceTag/dayfly:deployment" = "main" } }
     }] })
@@ -65,7 +65,7 @@ run "stopped" {
   }
 
   assert {
-    condition     = !strcontains(aws_iam_role_policy.runner.policy, "StopInstances") && !strcontains(aws_iam_role_policy.runner.policy, "StartInstances")
+    condition     = !strcontains(local.runner_policy, "StopInstances") && !strcontains(local.runner_policy, "StartInstances")
     error_message = "an instance stops and starts nothing"
   }
 }
@@ -86,7 +86,7 @@ run "standing_by" {
   }
 
   assert {
-    condition     = alltrue([for role in aws_iam_role_policy.control : !strcontains(role.policy, "StopInstances") && !strcontains(role.policy, "StartInstances")])
+    condition     = alltrue([for policy in values(local.function_policies) : !strcontains(policy, "StopInstances") && !strcontains(policy, "StartInstances")])
     error_message = "where nothing is stopped nobody may"
   }
 

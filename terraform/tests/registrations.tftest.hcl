@@ -64,11 +64,11 @@ run "by_s3" {
   }
 
   assert {
-    condition = jsonencode({ for statement in jsondecode(aws_iam_role_policy.runner.policy).Statement : statement.Sid => [statement.Action, statement.Resource] if contains(["OwnRegistrationInS3", "DecryptRegistration"], statement.Sid) }) == jsonencode({
+    condition = jsonencode({ for statement in jsondecode(aws_iam_role_policy.runner[0].policy).Statement : statement.Sid => [statement.Action, statement.Resource] if contains(["OwnRegistrationInS3", "DecryptRegistration"], statement.Sid) }) == jsonencode({
       OwnRegistrationInS3 = [["s3:DeleteObject", "s3:GetObject"], "arn:aws:s3:::mock/registrations/$${aws:userid}"]
       DecryptRegistration = ["kms:Decrypt", "arn:aws:kms:eu-west-1:123456789012:key/0123"]
     })
-    error_message = "an instance takes its own registration and no other: ${aws_iam_role_policy.runner.policy}"
+    error_message = "an instance takes its own registration and no other: ${aws_iam_role_policy.runner[0].policy}"
   }
 
   assert {

@@ -70,6 +70,7 @@ run "kept" {
       [["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"], "arn:aws:s3:::dayfly-main-v-123456789012/runners/*"],
       ["s3:ListBucket", "arn:aws:s3:::dayfly-main-v-123456789012"],
       ["ssm:GetParameter", "arn:aws:ssm:eu-west-1:123456789012:parameter/mine/token"],
+      ["sqs:SendMessage", "arn:aws:sqs:eu-west-1:123456789012:dayfly-main-keepers-dlq"],
       [["logs:CreateLogStream", "logs:PutLogEvents"], "arn:aws:logs:eu-west-1:123456789012:log-group:mock:*"],
     ])
     error_message = "sync-runner writes runners, and may do nothing else: ${aws_iam_role_policy.control["sync-runner"].policy}"
@@ -125,7 +126,7 @@ run "none" {
 
 run "a_platform_that_is_not_kept" {
   command         = plan
-  expect_failures = [var.fleets]
+  expect_failures = [aws_s3_object.fleets]
   variables {
     runner_versions = { platforms = ["linux-x64"] }
   }
@@ -133,7 +134,7 @@ run "a_platform_that_is_not_kept" {
 
 run "a_platform_without_anything_kept" {
   command         = plan
-  expect_failures = [var.fleets]
+  expect_failures = [aws_s3_object.fleets]
   variables {
     runner_versions = null
   }

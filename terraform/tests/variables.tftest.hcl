@@ -31,6 +31,24 @@ run "good" {
   command = plan
 }
 
+run "the_first_fleet" {
+  command = plan
+  variables {
+    fleets = {
+      linux-x64 = {
+        labels         = ["self-hosted", "linux", "x64"]
+        max            = 10
+        image_id       = "ami-0123456789abcdef0"
+        instance_types = ["c7i.large"]
+      }
+    }
+  }
+  assert {
+    condition     = one(values(var.fleets)).github.level == "organization"
+    error_message = "runners are the organization's unless a fleet says otherwise"
+  }
+}
+
 run "deployment" {
   command         = plan
   expect_failures = [var.deployment]
@@ -177,7 +195,7 @@ run "image" {
 
 run "too_many_offers" {
   command         = plan
-  expect_failures = [var.fleets]
+  expect_failures = [aws_s3_object.fleets]
   variables {
     fleets = { a = { labels = ["a"], max = 1, github = { level = "organization" }, image_id = "ami-1", instance_types = [for i in range(301) : "c7i.${i}"] } }
   }

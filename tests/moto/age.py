@@ -21,11 +21,12 @@ _NUMBER = re.compile(r"(?<![\w.-])(?:\d{10}|\d{13})(?![\w.])")
 
 
 def age(seconds: int) -> None:
-    """Makes instances, items, parameters and objects so much older."""
+    """Makes instances, images, snapshots, volumes, items, parameters and objects so much older."""
     back = datetime.timedelta(seconds=seconds)
     with locks.of("ec2"):
         for instance in instances.every():
             instance.launch_time -= back
+        _age_images_and_volumes(back)
     with locks.of("dynamodb"):
         _age_items(seconds)
     with locks.of("ssm"):
@@ -43,6 +44,21 @@ def older(text: str, seconds: int, now: float) -> str:
         return str(number - seconds * unit) if abs(number / unit - now) < _MONTH else found[0]
 
     return _NUMBER.sub(set_back, text)
+
+
+def _age_images_and_volumes(back: datetime.timedelta) -> None:
+    from moto.ec2.models import ec2_backends
+
+    for account in list(ec2_backends.values()):
+        for backend in list(account.values()):
+            for image in backend.amis.values():
+                # Others' come from a file, and are as old as that says.
+                if image.owner_id == backend.account_id:
+                    image.creation_date -= back
+            for snapshot in backend.snapshots.values():
+                snapshot.start_time -= back
+            for volume in backend.volumes.values():
+                volume.create_time -= back
 
 
 def _age_items(seconds: int) -> None:

@@ -1,7 +1,7 @@
 # The module, deployed into the laptop cloud: the real AWS provider, with moto for every endpoint.
 
 terraform {
-  required_version = ">= 1.9"
+  required_version = ">= 1.6"
 
   required_providers {
     aws = {

@@ -7,7 +7,11 @@ use std::{
 
 use dayfly_contract::LATEST;
 
-use super::{PARAMETER, Reader, Role, is_parameter, is_url, s3_object};
+use super::{
+    Role,
+    reader::{PARAMETER, Reader, is_parameter, is_url},
+    s3_object,
+};
 use crate::{
     decide::{
         housekeeping::ImagePolicy,

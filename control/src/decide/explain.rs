@@ -76,6 +76,9 @@ fn queued(job: &Job, view: &View, now: Millis) -> Vec<String> {
         };
         let wait = (view.meta.paused_until - now).div_ceil(1000);
         said.insert(0, format!("Fleet {fleet} is left alone for another {wait} s{failures}."));
+    } else if let Some(cool) = view.meta.last_plan.map(|plan| plan.paused_until).filter(|until| *until > now) {
+        let wait = (cool - now).div_ceil(1000);
+        said.insert(0, format!("Fleet {fleet} launches nothing for another {wait} s: its cooldown after a launch."));
     }
     let open = || view.offers.breakers.0.iter().filter(|(_, it)| it.until > now);
     let dry: Vec<&str> = open().map(|(key, _)| key.as_str()).filter(|key| is_offer(key)).collect();
@@ -198,6 +201,9 @@ mod tests {
             first(&paused),
             "Fleet linux-x64 is left alone for another 5 s after 2 failures one after the other."
         );
+        let cooling = LastPlan { paused_until: NOW + 1500, ..last(0) };
+        let cools = View { meta: Meta { last_plan: Some(cooling), ..Meta::default() }, ..view() };
+        assert_eq!(first(&cools), "Fleet linux-x64 launches nothing for another 2 s: its cooldown after a launch.");
         let error = LastError { code: "InvalidAMIID.NotFound".into(), message: "no ami-0".into(), at: NOW, count: 3 };
         let refused = View { meta: Meta { last_error: Some(error), ..paused.meta }, ..view() };
         assert_eq!(

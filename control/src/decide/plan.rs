@@ -96,7 +96,7 @@ impl Plan {
             launched: self.launched(),
             held_back: self.held_back,
             max: if self.drained { 0 } else { fleet.max },
-            paused_until: 0,
+            paused_until: self.cooling_until.unwrap_or(0),
         }
     }
 }
@@ -229,20 +229,6 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
         if launch > 0 && !need.jobs.iter().any(|job| plan.jobs.contains(job)) {
             plan.jobs.extend(&need.jobs);
         }
-        let mut want = |market, without: &Vec<String>, count| {
-            let (target, asks) = (&need.target, &need.asks);
-            let (standby, pool) = (need.pool.is_some_and(PoolKind::stands_by), need.pool.is_some());
-            let wanted = |count| Wanted {
-                target: target.clone(),
-                asks: asks.clone(),
-                market,
-                without: without.clone(),
-                standby,
-                pool,
-                count,
-            };
-            plan.launches.extend(split(count).map(wanted));
-        };
         // Where there is no on-demand either, spot is better than nothing.
         let mut left = launch;
         let on_demand = base.max(need.on_demand());
@@ -253,11 +239,25 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
         {
             let part = launch.min(on_demand);
             (base, left) = (base.saturating_sub(part), launch - part);
-            want(market, &without, part);
+            plan.launches.extend(wanted(&need, market, &without, part));
         }
-        want(market, &without, left);
+        plan.launches.extend(wanted(&need, market, &without, left));
     }
     plan
+}
+
+/// `count` instances of one market for `need`, as many in each request as may be asked for at once.
+fn wanted(need: &Need, market: Market, without: &[String], count: u64) -> Vec<Wanted> {
+    let one = |count| Wanted {
+        target: need.target.clone(),
+        asks: need.asks.clone(),
+        market,
+        without: without.to_vec(),
+        standby: need.pool.is_some_and(PoolKind::stands_by),
+        pool: need.pool.is_some(),
+        count,
+    };
+    split(count).map(one).collect()
 }
 
 /// How many instances of the pool may be given away. What EC2 refuses says nothing of those that are there already; where

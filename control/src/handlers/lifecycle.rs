@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 use super::batch::{GivenBack, receive_count, sent_at};
 use crate::{
     clock::Clock,
-    decide::{events, failures, lives},
+    decide::{events, failures, lives, runners::RunnerEvent},
     fleets::Fleets,
     github::GitHub,
     handover::Handover,
@@ -30,6 +30,9 @@ use crate::{
 };
 use cleaning::{clean_up, leaves_something};
 use words::{on_the_way, retire};
+
+/// Why a message is put aside whose instance is of another fleet than it names: its name among the metrics.
+const FOREIGN_FLEET: &str = "foreign_fleet";
 
 /// What the handler works with.
 #[derive(Debug)]
@@ -81,7 +84,20 @@ where
             _ => on_the_way(deps, &it, sent_at(message)).await,
         };
         match outcome {
-            Ok(Settled { wake: wanted, busy }) => {
+            Ok(Settled { own_fleet: Some(own), .. }) => {
+                deps.metrics.refused(FOREIGN_FLEET);
+                warn!(
+                    message.id = message.message_id,
+                    instance.id = it.instance_id,
+                    fleet.name = it.fleet,
+                    reason = FOREIGN_FLEET,
+                    "Put a lifecycle message aside: {} is of fleet {own}",
+                    it.instance_id
+                );
+                let why = format!("{FOREIGN_FLEET}: {} is of fleet {own}, not {}", it.instance_id, it.fleet);
+                given_back.put_aside(message, &why, &deps.wake).await;
+            }
+            Ok(Settled { wake: wanted, busy, .. }) => {
                 if busy {
                     given_back.leave(message);
                 }
@@ -130,6 +146,8 @@ struct Settled {
     wake: Option<Duration>,
     /// Whether GitHub still takes the runner for busy: the message is to be seen again.
     busy: bool,
+    /// The fleet that its instance is of, where the message names another: nothing follows from it.
+    own_fleet: Option<String>,
 }
 
 /// Settles the end of an instance.
@@ -142,6 +160,11 @@ where
 {
     for attempt in 1..=ATTEMPTS {
         let runner = deps.ledger.runner(&it.fleet, &it.instance_id).await?;
+        if runner.is_none()
+            && let Some(own_fleet) = own_fleet(deps, it).await?
+        {
+            return Ok(Settled { own_fleet: Some(own_fleet), ..Settled::default() });
+        }
         // Before the ledger forgets whom the runner was for; and again after a conflict: whoever wrote in between may have
         // made another registration.
         let busy = leaves_something(it, runner.as_ref()) && clean_up(deps, it, runner.as_ref(), received).await?;
@@ -170,17 +193,37 @@ where
                 told::failed(it, now);
             }
             // Where another has told it before, the look will find the pause.
-            return Ok(Settled { wake: Some(pause), busy });
+            return Ok(Settled { wake: Some(pause), busy, own_fleet: None });
         }
         // Any end may make room under `max` for a job that waits for it, or leave less than a person wants ready.
         let waits = deps.ledger.is_wanted(&it.fleet, now).await?;
-        return Ok(Settled { wake: waits.then_some(Duration::ZERO), busy });
+        return Ok(Settled { wake: waits.then_some(Duration::ZERO), busy, own_fleet: None });
     }
     Err(LedgerError::new(
         format!("settling the end of {}", it.instance_id),
         format!("the ledger changed under {ATTEMPTS} attempts"),
     )
     .into())
+}
+
+/// The fleet that the ledger has the instance of `it` in, where that is another than the one that `it` names. SQS tells who
+/// sent a message, and not which fleet that one is of: an instance could have a fleet that is not its own left alone, by
+/// telling that it failed there. One that the ledger has nowhere is believed: it may have been quicker than the ledger.
+async fn own_fleet<L: Ledger, G, H, W, C>(
+    deps: &Deps<L, G, H, W, C>,
+    it: &Lifecycle,
+) -> Result<Option<String>, LedgerError> {
+    // One that had claimed a registration changes nothing where it is not known.
+    if events::ending(it) != RunnerEvent::EndedUnclaimed && it.kind != Kind::Failed {
+        return Ok(None);
+    }
+    let others = deps.fleets.fleets.iter().map(|fleet| fleet.name.as_str()).filter(|name| *name != it.fleet);
+    for other in others {
+        if deps.ledger.runner(other, &it.instance_id).await?.is_some() {
+            return Ok(Some(other.to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

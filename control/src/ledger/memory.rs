@@ -1,4 +1,12 @@
 //! The ledger's semantics in memory, for tests: the same conditions, the same all or nothing.
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::unwrap_used,
+    reason = "what only tests and the simulation use"
+)]
 
 use std::collections::BTreeMap;
 
@@ -14,41 +22,60 @@ use crate::decide::{
 type Key = (String, String);
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct MemoryLedger {
-    pub(crate) jobs: BTreeMap<u64, Job>,
-    pub(crate) metas: BTreeMap<String, Meta>,
-    pub(crate) offers: BTreeMap<String, Offers>,
-    pub(crate) buckets: Fulls,
-    pub(crate) markers: BTreeMap<(String, u64), Marker>,
-    pub(crate) doubts: BTreeMap<(String, u64), Doubt>,
-    pub(crate) manual: Vec<Manual>,
-    pub(crate) reservations: BTreeMap<Key, Reservation>,
-    pub(crate) runners: BTreeMap<Key, Runner>,
-    pub(crate) unread: Vec<Unread>,
-    pub(crate) lives: Vec<Life>,
+pub struct MemoryLedger {
+    pub jobs: BTreeMap<u64, Job>,
+    pub metas: BTreeMap<String, Meta>,
+    pub offers: BTreeMap<String, Offers>,
+    pub buckets: Fulls,
+    pub markers: BTreeMap<(String, u64), Marker>,
+    pub doubts: BTreeMap<(String, u64), Doubt>,
+    pub manual: Vec<Manual>,
+    pub reservations: BTreeMap<Key, Reservation>,
+    pub runners: BTreeMap<Key, Runner>,
+    pub unread: Vec<Unread>,
+    pub lives: Vec<Life>,
     /// Changes so far.
-    pub(crate) changes: u64,
+    pub changes: u64,
 }
 
 impl MemoryLedger {
-    pub(crate) fn view(&self, fleet: &str) -> View {
+    pub fn view(&self, fleet: &str) -> View {
+        View { reservations: self.reservations(fleet), runners: self.runners(fleet), ..self.head(fleet) }
+    }
+
+    /// What a query meets before the reservations.
+    pub fn head(&self, fleet: &str) -> View {
         View {
             meta: self.metas.get(fleet).cloned().unwrap_or_default(),
             offers: self.offers(fleet),
-            queued: self.markers.values().filter(|it| it.fleet == fleet).cloned().collect(),
+            queued: self.queued(fleet),
             doubts: self.doubts.values().filter(|it| it.fleet == fleet).cloned().collect(),
             manual: self.manual.iter().filter(|it| it.fleet == fleet).cloned().collect(),
-            reservations: self.reservations.values().filter(|it| it.fleet == fleet).cloned().collect(),
-            runners: self.runners.values().filter(|it| it.fleet == fleet).cloned().collect(),
             unread: self.unread.clone(),
+            ..View::default()
         }
     }
 
-    pub(crate) fn runner(&self, fleet: &str, instance: &str) -> Option<Runner> {
+    pub fn queued(&self, fleet: &str) -> Vec<Marker> {
+        let all = self.markers.range((fleet.to_owned(), 0)..);
+        all.take_while(|((of, _), _)| of == fleet).map(|(_, it)| it.clone()).collect()
+    }
+
+    pub fn reservations(&self, fleet: &str) -> Vec<Reservation> {
+        let all = self.reservations.range((fleet.to_owned(), String::new())..);
+        all.take_while(|((of, _), _)| of == fleet).map(|(_, it)| it.clone()).collect()
+    }
+
+    pub fn runners(&self, fleet: &str) -> Vec<Runner> {
+        let all = self.runners.range((fleet.to_owned(), String::new())..);
+        all.take_while(|((of, _), _)| of == fleet).map(|(_, it)| it.clone()).collect()
+    }
+
+    pub fn runner(&self, fleet: &str, instance: &str) -> Option<Runner> {
         self.runners.get(&(fleet.to_owned(), instance.to_owned())).cloned()
     }
 
-    pub(crate) fn commit(&mut self, writes: &[Write]) -> Committed {
+    pub fn commit(&mut self, writes: &[Write]) -> Committed {
         if !writes.iter().all(|write| self.allows(write)) {
             return Committed::Conflict;
         }
@@ -137,33 +164,33 @@ impl MemoryLedger {
         self.changes += 1;
     }
 
-    pub(crate) fn pause(&mut self, fleet: &str, until: u64) {
+    pub fn pause(&mut self, fleet: &str, until: u64) {
         let meta = self.metas.entry(fleet.to_owned()).or_default();
         meta.paused_until = meta.paused_until.max(until);
     }
 
-    pub(crate) fn tell(&mut self, fleet: &str, plan: LastPlan) {
+    pub fn tell(&mut self, fleet: &str, plan: LastPlan) {
         self.metas.entry(fleet.to_owned()).or_default().last_plan = Some(plan);
     }
 
-    pub(crate) fn is_wanted(&self, fleet: &str, now: u64) -> bool {
-        let view = self.view(fleet);
-        view.queued.iter().any(|it| it.expires > now / 1000) || view.manual.iter().any(|it| it.expires > now / 1000)
+    pub fn is_wanted(&self, fleet: &str, now: u64) -> bool {
+        self.queued(fleet).iter().any(|it| it.expires > now / 1000)
+            || self.manual.iter().any(|it| it.fleet == fleet && it.expires > now / 1000)
     }
 
-    pub(crate) fn refuse(&mut self, fleet: &str, error: &LastError, until: u64) {
+    pub fn refuse(&mut self, fleet: &str, error: &LastError, until: u64) {
         let meta = self.metas.entry(fleet.to_owned()).or_default();
         if meta.paused_until <= error.at {
             (meta.last_error, meta.paused_until) = (Some(error.clone()), until);
         }
     }
 
-    pub(crate) fn offers(&self, fleet: &str) -> Offers {
+    pub fn offers(&self, fleet: &str) -> Offers {
         let none = Offers { fleet: fleet.to_owned(), ..Offers::default() };
         self.offers.get(fleet).cloned().unwrap_or(none)
     }
 
-    pub(crate) fn take(&mut self, takes: &Takes) -> Taken {
+    pub fn take(&mut self, takes: &Takes) -> Taken {
         let came = bucket::take(&self.buckets, takes);
         if let Taken::Yes(full) = &came {
             self.buckets.clone_from(full);
@@ -172,10 +199,13 @@ impl MemoryLedger {
     }
 
     /// What `alive` must be at every moment: every instance that is reserved, launching or running is counted once.
-    pub(crate) fn counted(&self, fleet: &str) -> u64 {
-        let view = self.view(fleet);
-        let reserved: u64 = view.reservations.iter().map(|it| u64::from(it.count)).sum();
-        let alive = view.runners.iter().filter(|it| RunnerState::is_alive(it.state)).count();
+    pub fn counted(&self, fleet: &str) -> u64 {
+        let of = |(it, _): &(&Key, &Reservation)| it.0 == fleet;
+        let from = (fleet.to_owned(), String::new());
+        let reserved: u64 =
+            self.reservations.range(from.clone()..).take_while(of).map(|(_, it)| u64::from(it.count)).sum();
+        let runners = self.runners.range(from..).take_while(|(it, _)| it.0 == fleet);
+        let alive = runners.filter(|(_, it)| RunnerState::is_alive(it.state)).count();
         reserved + u64::try_from(alive).unwrap()
     }
 }

@@ -19,14 +19,15 @@ mod heard;
 pub mod history;
 mod items;
 mod life;
-#[cfg(test)]
-pub(crate) mod memory;
+#[cfg(any(test, feature = "simulation"))]
+pub mod memory;
 mod notes;
 mod records;
 mod reruns;
 mod stops;
 pub mod survey;
 mod transactions;
+mod writes;
 
 pub use census::{Census, JobPage};
 pub use heard::Heard;
@@ -34,10 +35,11 @@ pub use life::Life;
 pub use notes::Notes;
 pub use records::{
     Doubt, Failure, Job, LastError, LastPlan, Manual, Marker, Meta, Offers, Reservation, Reuse, Runner, Unread,
-    UnreadSupply, View, Write,
+    UnreadSupply, View,
 };
 pub use reruns::Reruns;
 pub use stops::Stops;
+pub use writes::Write;
 
 use crate::{
     clock::Millis,

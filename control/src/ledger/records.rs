@@ -1,6 +1,6 @@
 //! The ledger's records, as the decisions see them. Times are milliseconds since 1970, `expires` is in seconds.
 
-use super::{Life, Stops, history::History};
+use super::{Stops, history::History};
 use crate::{
     clock::Millis,
     decide::{breaker::Breakers, doubt::Why, jobs::JobState, runners::RunnerState},
@@ -143,7 +143,7 @@ pub struct LastPlan {
     pub held_back: u64,
     /// The fleet's limit at that time; 0 where it was drained.
     pub max: u64,
-    /// Until when the fleet was paused; 0 if it was not.
+    /// Until when the fleet was paused, or cooled down from a launch; 0 if it did neither.
     pub paused_until: Millis,
 }
 
@@ -162,7 +162,7 @@ impl LastPlan {
             // No fleet has such a limit of its own.
             Self { held_back: 1.., max: 0, .. } => "drained",
             Self { held_back: 1.., .. } => "max",
-            // EC2 has none at present, the fleet has just launched, or it does not allow what a job asks for.
+            // EC2 has none at present, or the fleet does not allow what a job asks for.
             Self { demand, supply, launched, .. } if *demand > supply + launched => "later",
             _ => "met",
         }
@@ -341,86 +341,4 @@ pub struct Failure {
     pub at: Millis,
     /// Until when the fleet is left alone.
     pub until: Millis,
-}
-
-/// One change. A record that carries a version is changed only if the ledger still has the version that was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Write {
-    /// Puts a job.
-    PutJob(Job),
-    /// Puts a marker.
-    PutMarker(Marker),
-    /// Takes a marker away, if it is there.
-    TakeMarker {
-        /// The fleet.
-        fleet: String,
-        /// The job.
-        job: u64,
-    },
-    /// Puts a doubt.
-    PutDoubt(Doubt),
-    /// Deletes a doubt, if it is there.
-    DropDoubt {
-        /// The fleet.
-        fleet: String,
-        /// The job.
-        job: u64,
-    },
-    /// Changes nothing, and fails where a job is not queued any more.
-    StillQueued {
-        /// The fleet.
-        fleet: String,
-        /// The job.
-        job: u64,
-    },
-    /// Counts `count` more instances, if `rev` is unmoved and no more than `max` come of it. Moves `rev`.
-    Reserve {
-        /// The fleet.
-        fleet: String,
-        /// `rev` as read.
-        rev: u64,
-        /// How many.
-        count: u32,
-        /// The fleet's limit.
-        max: u64,
-        /// Now.
-        at: Millis,
-        /// The plan that it comes from, to be told to whoever asks.
-        plan: Option<LastPlan>,
-    },
-    /// Moves `rev`, if it is unmoved, and counts nothing: for what is decided by the whole level and launches nothing.
-    Advance {
-        /// The fleet.
-        fleet: String,
-        /// `rev` as read.
-        rev: u64,
-    },
-    /// Counts this many instances less.
-    Free {
-        /// The fleet.
-        fleet: String,
-        /// How many; 0 for a failure of an instance that was never counted.
-        count: u32,
-        /// Whether a job was run: then the fleet's instances are good, and its failures are forgotten.
-        ran_job: bool,
-        /// A failure that is counted with it.
-        failure: Option<Failure>,
-    },
-    /// Forgets the fleet's last error: an instance has come.
-    Recover {
-        /// The fleet.
-        fleet: String,
-    },
-    /// Puts a fleet's breakers.
-    PutOffers(Offers),
-    /// Puts a reservation.
-    PutReservation(Reservation),
-    /// Deletes a reservation.
-    DropReservation(Reservation),
-    /// Puts a runner.
-    PutRunner(Runner),
-    /// Deletes a runner.
-    DropRunner(Runner),
-    /// Puts what is kept of an instance that has ended.
-    PutLife(Life),
 }

@@ -1,9 +1,10 @@
 //! A world in memory and its ports: ledger, EC2, GitHub, SSM, SQS and a clock.
 
-pub(crate) mod census;
+pub mod census;
 mod ec2;
 mod github;
-pub(crate) mod runs;
+pub mod runs;
+mod words;
 
 use std::{
     cell::{Cell, RefCell},
@@ -40,79 +41,103 @@ const BEGINNING: Millis = 1_795_000_000_000;
 
 /// A runner at GitHub.
 #[derive(Clone, Debug)]
-pub(crate) struct Registered {
-    pub(crate) id: u64,
-    pub(crate) online: bool,
-    pub(crate) busy: bool,
-    pub(crate) labels: Vec<String>,
+pub struct Registered {
+    pub id: u64,
+    pub online: bool,
+    pub busy: bool,
+    pub labels: Vec<String>,
 }
 
 /// A message in the wake-up queue.
 #[derive(Clone, Debug)]
-pub(crate) struct Sent {
-    pub(crate) fleet: String,
-    pub(crate) trace: Option<TraceId>,
-    pub(crate) attempts: u32,
-    pub(crate) run: Option<wake::Look>,
-    pub(crate) visible_at: Millis,
+pub struct Sent {
+    pub fleet: String,
+    pub trace: Option<TraceId>,
+    pub attempts: u32,
+    pub run: Option<wake::Look>,
+    pub visible_at: Millis,
 }
 
 #[derive(Debug)]
-pub(crate) struct World {
-    pub(crate) now: Cell<Millis>,
-    pub(crate) random: RefCell<Random>,
+pub struct World {
+    pub now: Cell<Millis>,
+    pub random: RefCell<Random>,
     /// Whether calls to ports are points where others run.
-    pub(crate) concurrent: Cell<bool>,
-    pub(crate) ledger: RefCell<MemoryLedger>,
-    /// Instances by client token.
-    pub(crate) launched: RefCell<BTreeMap<String, Vec<String>>>,
+    pub concurrent: Cell<bool>,
+    pub ledger: RefCell<MemoryLedger>,
+    /// Instances by the tag of their reservation.
+    pub launched: RefCell<BTreeMap<String, Vec<String>>>,
     /// The first request of each client token, and EC2's answer to it.
-    pub(crate) answers: RefCell<BTreeMap<String, (LaunchRequest, Launched)>>,
+    pub answers: RefCell<BTreeMap<String, (LaunchRequest, Launched)>>,
     /// Offers, by the names of their breakers, that EC2 has none of until then.
-    pub(crate) dry: RefCell<BTreeMap<String, Millis>>,
+    pub dry: RefCell<BTreeMap<String, Millis>>,
     /// When breakers were opened, and until when.
     opened: RefCell<BTreeMap<(String, String), (Millis, Millis)>>,
     /// Offers that were asked for though their breakers were open.
-    pub(crate) asked_open: RefCell<Vec<String>>,
+    pub asked_open: RefCell<Vec<String>>,
     /// Instances that were launched and no one has played yet: (id, fleet).
-    pub(crate) born: RefCell<Vec<(String, String)>>,
-    pub(crate) dead: RefCell<BTreeSet<String>>,
-    /// Instances that EC2 was asked to stop.
-    pub(crate) asleep: RefCell<BTreeSet<String>>,
-    pub(crate) runners: RefCell<BTreeMap<String, Registered>>,
+    pub born: RefCell<Vec<(String, String)>>,
+    pub dead: RefCell<BTreeSet<String>>,
+    /// Instances that EC2 was asked to stop, and when each has come to that.
+    pub asleep: RefCell<BTreeMap<String, Millis>>,
+    /// Instances that EC2 stops (`false`) or starts, in order.
+    pub switched: RefCell<Vec<(String, bool)>>,
+    pub runners: RefCell<BTreeMap<String, Registered>>,
     /// Jobs at GitHub, by id, and the repository whose commit each run runs.
-    pub(crate) github_jobs: RefCell<BTreeMap<u64, crate::github::Job>>,
-    pub(crate) heads: RefCell<BTreeMap<u64, String>>,
-    pub(crate) notes: RefCell<BTreeMap<String, u64>>,
+    pub github_jobs: RefCell<BTreeMap<u64, crate::github::Job>>,
+    pub heads: RefCell<BTreeMap<u64, String>>,
+    pub notes: RefCell<BTreeMap<String, u64>>,
     /// Until when notes are claimed, in seconds.
-    pub(crate) claims: RefCell<BTreeMap<String, u64>>,
+    pub claims: RefCell<BTreeMap<String, u64>>,
     /// What was put on the bus: (detail type, detail).
-    pub(crate) published: RefCell<Vec<(String, String)>>,
-    pub(crate) parameters: RefCell<BTreeMap<String, Registration>>,
+    pub published: RefCell<Vec<(String, String)>>,
+    pub parameters: RefCell<BTreeMap<String, Registration>>,
     /// By which store each registration went.
-    pub(crate) handed_over_by: RefCell<BTreeMap<String, fleets::Handover>>,
-    pub(crate) sent: RefCell<Vec<Sent>>,
+    pub handed_over_by: RefCell<BTreeMap<String, fleets::Handover>>,
+    pub sent: RefCell<Vec<Sent>>,
     /// What is in the dead-letter queue: (body, reason). None where there is no such queue.
-    pub(crate) aside: RefCell<Option<Vec<(String, String)>>>,
+    pub aside: RefCell<Option<Vec<(String, String)>>>,
     /// Receipts and the seconds after which they are seen again.
-    pub(crate) given_back: RefCell<Vec<(String, Duration)>>,
+    pub given_back: RefCell<Vec<(String, Duration)>>,
     /// Calls by name.
-    pub(crate) calls: RefCell<BTreeMap<&'static str, u64>>,
-    /// What happened, for whoever reads a failure.
-    pub(crate) log: RefCell<Vec<String>>,
+    pub calls: RefCell<BTreeMap<&'static str, u64>>,
+    /// What happened, for whoever reads a failure; where it is written down at all.
+    pub log: RefCell<Vec<String>>,
+    pub telling: Cell<bool>,
+    /// What goes wrong by itself, beside the `faults` to come.
+    pub weather: RefCell<Option<Weather>>,
+    /// Whether EC2 and the ledger's scan answer with what was a little before.
+    pub stale: Cell<bool>,
+    /// How many are in a page of anything.
+    pub page: Cell<usize>,
+    /// Instances that control has ended, and runners that it has deleted at GitHub, in order.
+    pub terminated: RefCell<Vec<String>>,
+    pub deleted: RefCell<Vec<String>>,
     /// So many calls that a fault awaits go well before it comes.
-    pub(crate) skip: Cell<u32>,
+    pub skip: Cell<u32>,
     /// Faults to come, by call: each is used once.
-    pub(crate) faults: RefCell<Vec<(&'static str, Fault)>>,
+    pub faults: RefCell<Vec<(&'static str, Fault)>>,
     /// What reconcile sees.
-    pub(crate) census: census::Known,
+    pub census: census::Known,
     /// Runs at GitHub.
-    pub(crate) known_runs: runs::Known,
+    pub known_runs: runs::Known,
 }
+
+/// What goes wrong by itself: asked of each call, by its name and the time.
+pub struct Weather(pub Box<dyn FnMut(&'static str, Millis) -> Option<Fault>>);
+
+impl std::fmt::Debug for Weather {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Weather")
+    }
+}
+
+/// So long after a change EC2, and a scan of the table, may answer as if it had not been, where they are stale.
+pub const STALE: Millis = 3000;
 
 /// What a call is made to do.
 #[derive(Clone, Debug)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// EC2 or GitHub says this.
     Ec2(Class, &'static str),
     /// EC2 gives so many, and this error beside them.
@@ -126,10 +151,19 @@ pub(crate) enum Fault {
     HandoverPermanent,
     Ledger,
     Wake,
+    /// It is done, and the answer gets lost.
+    Lost,
+}
+
+impl Fault {
+    /// Whether what was asked for is done all the same.
+    fn is_done(fault: Option<&Self>) -> bool {
+        matches!(fault, None | Some(Self::Lost))
+    }
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Port(pub(crate) Rc<World>);
+pub struct Port(pub Rc<World>);
 
 impl scale_up::Ports for Port {
     type Ledger = Self;
@@ -141,7 +175,7 @@ impl scale_up::Ports for Port {
 }
 
 /// A world, by its ports.
-pub(crate) fn world(seed: u64) -> Port {
+pub fn world(seed: u64) -> Port {
     Port(Rc::new(World {
         now: Cell::new(BEGINNING),
         random: RefCell::new(Random::new(seed)),
@@ -155,6 +189,7 @@ pub(crate) fn world(seed: u64) -> Port {
         born: RefCell::default(),
         dead: RefCell::default(),
         asleep: RefCell::default(),
+        switched: RefCell::default(),
         runners: RefCell::default(),
         github_jobs: RefCell::default(),
         heads: RefCell::default(),
@@ -168,6 +203,12 @@ pub(crate) fn world(seed: u64) -> Port {
         given_back: RefCell::default(),
         calls: RefCell::default(),
         log: RefCell::default(),
+        telling: Cell::new(true),
+        weather: RefCell::default(),
+        stale: Cell::default(),
+        page: Cell::new(2),
+        terminated: RefCell::default(),
+        deleted: RefCell::default(),
         skip: Cell::default(),
         faults: RefCell::default(),
         census: census::Known::default(),
@@ -176,16 +217,24 @@ pub(crate) fn world(seed: u64) -> Port {
 }
 
 impl World {
-    pub(crate) fn called(&self, call: &str) -> u64 {
+    pub fn called(&self, call: &str) -> u64 {
         self.calls.borrow().get(call).copied().unwrap_or(0)
     }
 
-    pub(crate) fn fault(&self, call: &'static str, fault: Fault) {
+    pub fn fault(&self, call: &'static str, fault: Fault) {
         self.faults.borrow_mut().push((call, fault));
     }
 
-    pub(crate) fn note(&self, what: impl std::fmt::Display) {
-        self.log.borrow_mut().push(format!("{:>9} {what}", self.now.get() - BEGINNING));
+    pub fn note(&self, what: impl std::fmt::Display) {
+        if self.telling.get() {
+            self.log.borrow_mut().push(format!("{} {what}", self.time()));
+        }
+    }
+
+    /// The time since the beginning, in hours, minutes and seconds.
+    pub fn time(&self) -> String {
+        let ms = self.now.get() - BEGINNING;
+        format!("{:>3}:{:02}:{:02}.{:03}", ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000)
     }
 
     /// Counts a call, gives others their turn before it, and answers the fault that awaits it.
@@ -195,7 +244,13 @@ impl World {
         }
         *self.calls.borrow_mut().entry(call).or_default() += 1;
         let mut faults = self.faults.borrow_mut();
-        let at = faults.iter().position(|(it, _)| *it == call)?;
+        let Some(at) = faults.iter().position(|(it, _)| *it == call) else {
+            let fault = self.weather.borrow_mut().as_mut().and_then(|weather| weather.0(call, self.now.get()));
+            if let Some(fault) = &fault {
+                self.note(format_args!("{call} fails: {}", fault.says()));
+            }
+            return fault;
+        };
         if self.skip.get() > 0 {
             self.skip.set(self.skip.get() - 1);
             return None;
@@ -250,30 +305,39 @@ impl Ledger for Port {
     async fn view(&self, fleet: &str) -> Result<View, LedgerError> {
         ledger_fault(self.0.call("ledger.view").await)?;
         // A query is no snapshot: pages may end between any two kinds of items.
-        let first = self.0.ledger.borrow().view(fleet);
+        let first = self.0.ledger.borrow().head(fleet);
         self.0.answered().await;
-        let second = self.0.ledger.borrow().view(fleet);
+        let reservations = self.0.ledger.borrow().reservations(fleet);
         self.0.answered().await;
-        let runners = self.0.ledger.borrow().view(fleet).runners;
-        Ok(View { reservations: second.reservations, runners, ..first })
+        let runners = self.0.ledger.borrow().runners(fleet);
+        Ok(View { reservations, runners, ..first })
     }
 
     async fn queued(&self, fleet: &str, limit: u32) -> Result<Vec<Marker>, LedgerError> {
         ledger_fault(self.0.call("ledger.queued").await)?;
-        Ok(self.0.ledger.borrow().view(fleet).queued.into_iter().take(limit as usize).collect())
+        Ok(self.0.ledger.borrow().queued(fleet).into_iter().take(limit as usize).collect())
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Committed, LedgerError> {
-        ledger_fault(self.0.call("ledger.commit").await)?;
+        let fault = self.0.call("ledger.commit").await;
+        if !Fault::is_done(fault.as_ref()) {
+            ledger_fault(fault.clone())?;
+        }
         assert!((1..=100).contains(&writes.len()), "a transaction of {} writes", writes.len());
+        self.0.keep_previous(&writes);
         let committed = self.0.ledger.borrow_mut().commit(&writes);
         if committed == Committed::Yes {
             for write in &writes {
                 self.0.note_opened(write);
             }
         }
-        self.0.note(format_args!("{committed:?}: {}", writes.iter().map(short).collect::<Vec<_>>().join(", ")));
+        if self.0.telling.get() {
+            let what = writes.iter().map(words::of).collect::<Vec<_>>().join(", ");
+            let refused = if committed == Committed::Conflict { " is refused, since it has changed" } else { "" };
+            self.0.note(format_args!("ledger: {what}{refused}"));
+        }
         self.0.answered().await;
+        ledger_fault(fault)?;
         Ok(committed)
     }
 
@@ -307,28 +371,19 @@ impl Ledger for Port {
     }
 
     async fn take(&self, takes: &Takes) -> Result<Taken, LedgerError> {
-        ledger_fault(self.0.call("ledger.take").await)?;
+        let fault = self.0.call("ledger.take").await;
+        if !Fault::is_done(fault.as_ref()) {
+            ledger_fault(fault.clone())?;
+        }
         let came = self.0.ledger.borrow_mut().take(takes);
         self.0.answered().await;
+        ledger_fault(fault)?;
         Ok(came)
     }
 
     async fn is_wanted(&self, fleet: &str, now: Millis) -> Result<bool, LedgerError> {
         ledger_fault(self.0.call("ledger.is_wanted").await)?;
         Ok(self.0.ledger.borrow().is_wanted(fleet, now))
-    }
-}
-
-fn short(write: &Write) -> String {
-    match write {
-        Write::PutRunner(it) => format!("runner {} is {}, leased to {}", it.instance, it.state.name(), it.lease_until),
-        Write::PutLife(it) => format!("the life of {} is kept", it.instance),
-        Write::DropRunner(it) => format!("runner {} is dropped", it.instance),
-        Write::PutJob(it) => format!("job {} is {}", it.id, it.state.name()),
-        Write::PutReservation(it) => {
-            format!("reservation {} of {}, leased to {}", it.token(), it.count, it.lease_until)
-        }
-        other => format!("{other:?}"),
     }
 }
 
@@ -339,24 +394,28 @@ fn ledger_fault(fault: Option<Fault>) -> Result<(), LedgerError> {
 impl Handover for Port {
     async fn put(&self, by: fleets::Handover, instance: &str, it: &Registration) -> Result<(), HandoverError> {
         let failure = Failure::new("handing over", "a fault");
-        match self.0.call("handover.put").await {
+        let fault = self.0.call("handover.put").await;
+        match fault {
             Some(Fault::HandoverPermanent) => return Err(HandoverError::Permanent(failure)),
+            None | Some(Fault::Lost) => {}
             Some(_) => return Err(HandoverError::Transient(failure)),
-            None => {}
         }
         self.0.handed_over_by.borrow_mut().insert(instance.to_owned(), by);
         if self.0.parameters.borrow().contains_key(instance) {
             return Err(HandoverError::Exists { instance: instance.to_owned() });
         }
-        self.0.note(format_args!("put {instance}"));
+        self.0.note(format_args!("SSM: the registration of {instance} is put"));
         self.0.parameters.borrow_mut().insert(instance.to_owned(), it.clone());
+        self.0.census.put_at.borrow_mut().insert(instance.to_owned(), self.now());
         self.0.answered().await;
-        Ok(())
+        if fault.is_some() { Err(HandoverError::Transient(failure)) } else { Ok(()) }
     }
 
     async fn exists(&self, by: fleets::Handover, instance: &str) -> Result<bool, HandoverError> {
         assert!(self.0.handed_over_by.borrow().get(instance).is_none_or(|it| *it == by), "asked of the other store");
-        self.0.call("handover.exists").await;
+        if self.0.call("handover.exists").await.is_some() {
+            return Err(HandoverError::Transient(Failure::new("looking for a registration", "a fault")));
+        }
         Ok(self.0.parameters.borrow().contains_key(instance))
     }
 
@@ -364,22 +423,26 @@ impl Handover for Port {
         if self.0.call("handover.delete").await.is_some() {
             return Err(HandoverError::Transient(Failure::new("taking back", "a fault")));
         }
-        self.0.note(format_args!("delete {instance}"));
-        self.0.parameters.borrow_mut().remove(instance);
+        if self.0.parameters.borrow_mut().remove(instance).is_some() {
+            self.0.note(format_args!("SSM: the registration of {instance} is deleted by control"));
+        }
         Ok(())
     }
 }
 
 impl Wake for Port {
     async fn send(&self, wake_up: &WakeUp, delay: Duration) -> Result<(), WakeError> {
-        if self.0.call("wake.wake").await.is_some() {
-            return Err(WakeError { doing: "waking".into(), source: "a fault".into() });
+        let failed = || Err(WakeError { doing: "waking".into(), source: "a fault".into() });
+        let fault = self.0.call("wake.wake").await;
+        if !Fault::is_done(fault.as_ref()) {
+            return failed();
         }
+        let delay = delay.min(wake::LONGEST_DELAY);
         let visible_at = self.now() + u64::try_from(delay.as_millis()).unwrap();
         let (fleet, attempts) = (wake_up.fleet.clone(), wake_up.attempts);
         self.0.sent.borrow_mut().push(Sent { fleet, trace: trace::current(), attempts, run: wake_up.run, visible_at });
         self.0.answered().await;
-        Ok(())
+        if fault.is_some() { failed() } else { Ok(()) }
     }
 
     async fn see_again(&self, receipt: &str, delay: Duration) -> Result<(), WakeError> {

@@ -65,3 +65,11 @@ mock_resource "aws_sqs_queue" {
 mock_resource "aws_ssm_parameter" {
   defaults = { arn = "arn:aws:ssm:eu-west-1:123456789012:parameter/mock", version = 1 }
 }
+
+mock_resource "aws_kms_key" {
+  defaults = { arn = "arn:aws:kms:eu-west-1:123456789012:key/mock", key_id = "mock" }
+}
+
+mock_resource "aws_cloudwatch_event_bus" {
+  defaults = { arn = "arn:aws:events:eu-west-1:123456789012:event-bus/mock" }
+}

@@ -7,6 +7,7 @@ mod bursts;
 mod cpu;
 mod functions;
 mod install;
+mod week;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -39,6 +40,8 @@ enum Part {
     Agent,
     /// The installation of the runner beside a shell's.
     Install,
+    /// A million jobs over a simulated week.
+    Week,
 }
 
 fn main() -> ExitCode {
@@ -65,6 +68,7 @@ async fn measure(cloud: &Cloud, ui: &Ui, parts: &[Part]) -> Result<()> {
             Part::Functions => functions::measure(cloud).await?,
             Part::Agent => agent::measure(cloud).await?,
             Part::Install => Box::pin(install::measure()).await?,
+            Part::Week => week::measure().await?,
         };
         ui.line(format!("\n{table}"));
     }

@@ -25,7 +25,7 @@ use crate::ui::Ui;
 /// Name of the deployment.
 pub(crate) const DEPLOYMENT: &str = "laptop";
 /// The fleet that most jobs are for.
-pub(crate) const FLEET: &str = "linux-x64";
+pub const FLEET: &str = "linux-x64";
 /// Labels of the jobs that it takes.
 pub const LABELS: [&str; 3] = ["self-hosted", "linux", "x64"];
 /// Labels of the jobs that the fleet `impatient` takes, whose agents wait for a registration for three seconds only, and

@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod crashes;
+mod gaps;
 mod inputs;
 mod installing;
 mod keeping;
@@ -98,6 +99,8 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
             test!(many::one_call_to_github_per_runner),
             test!(keeping::instances_that_die_at_boot_are_replaced),
             test!(keeping::webhooks_of_an_endpoint_that_was_down_are_sent_again),
+            test!(gaps::jobs_whose_webhooks_went_elsewhere_are_found),
+            test!(gaps::jobs_whose_deliveries_are_forgotten_are_found),
             test!(keeping::a_completed_that_never_came_is_asked_for),
             test!(keeping::an_orphan_of_each_kind_is_found),
             test!(keeping::busy_machines_outlive_a_lifecycle_queue_that_is_down),

@@ -23,6 +23,6 @@ mod terraform;
 pub mod ui;
 
 pub use aws::Aws;
-pub use cloud::{BURST_FLEETS, Cloud, LABELS, job, wait_for};
+pub use cloud::{BURST_FLEETS, Cloud, FLEET, LABELS, job, wait_for};
 pub use redeliver::Redeliveries;
 pub use terraform::Outputs;

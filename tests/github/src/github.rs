@@ -176,6 +176,23 @@ impl Github {
         self.shared.deliverer.redeliver(id)
     }
 
+    /// Publishes a release of actions/runner: its archives by platform, such as `linux-x64`, with their digests.
+    pub fn publish_runner(&self, version: &str, archives: Vec<(String, Vec<u8>)>) {
+        let folder = format!("{}/actions/runner/releases/download/v{version}", self.shared.public_url);
+        self.shared.look(|world, now| world.releases.publish(version, archives, folder, now));
+    }
+
+    /// Has a published archive be these bytes, while its digest stays. False if there is none.
+    #[must_use]
+    pub fn spoil_runner(&self, version: &str, platform: &str, bytes: Vec<u8>) -> bool {
+        self.shared.look(|world, _| world.releases.spoil(version, platform, bytes))
+    }
+
+    /// Forgets all deliveries, as GitHub does after three days.
+    pub fn forget_deliveries(&self) {
+        self.shared.deliverer.forget();
+    }
+
     /// How often each route was called, by `METHOD /route/{pattern}`.
     #[must_use]
     pub fn calls(&self) -> BTreeMap<String, u64> {

@@ -53,9 +53,9 @@ fn router(shared: &Arc<Shared>, github: &Github) -> Router {
         .fallback(unknown)
         .layer(from_fn_with_state(shared.clone(), gate::api))
         .with_state(shared.clone());
-    let runner =
-        runner_protocol::routes().layer(from_fn_with_state(shared.clone(), gate::plain)).with_state(shared.clone());
-    rest.merge(runner).merge(admin::routes().with_state(github.clone()))
+    let others = runner_protocol::routes().merge(routes::downloads_of_releases());
+    let others = others.layer(from_fn_with_state(shared.clone(), gate::plain)).with_state(shared.clone());
+    rest.merge(others).merge(admin::routes().with_state(github.clone()))
 }
 
 async fn unknown() -> Answered {

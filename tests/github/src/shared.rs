@@ -9,7 +9,7 @@ use uuid::Builder;
 
 use crate::auth::App;
 use crate::clock::Clock;
-use crate::config::{Config, RunnerRelease};
+use crate::config::Config;
 use crate::webhooks::{Around, Deliverer, HOOK_ID, Outgoing, Payloads};
 use crate::world::{Notice, World};
 
@@ -26,7 +26,6 @@ pub(crate) struct Shared {
     pub(crate) public_url: String,
     pub(crate) token_lifetime: Duration,
     pub(crate) poll_wait: Duration,
-    pub(crate) release: RunnerRelease,
     pub(crate) started: Timestamp,
     pub(crate) payloads: Payloads,
     pub(crate) deliverer: Arc<Deliverer>,
@@ -45,7 +44,6 @@ impl Shared {
             public_url,
             token_lifetime: config.token_lifetime,
             poll_wait: config.poll_wait,
-            release: config.runner.clone(),
             started: config.clock.now(),
             payloads: Payloads::new(config)?,
             deliverer,

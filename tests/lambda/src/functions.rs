@@ -110,6 +110,12 @@ impl Functions {
         self.closed.store(true, Ordering::SeqCst);
     }
 
+    /// Ends the idle processes of one function.
+    pub(crate) fn end_idle(&self, name: &str) {
+        let ended = lock(&self.pools).get_mut(name).map(|pool| pool.expire(Instant::now(), Duration::ZERO));
+        drop(ended);
+    }
+
     /// Ends processes that have been idle for too long.
     pub(crate) fn expire(&self) {
         let now = Instant::now();

@@ -170,6 +170,11 @@ impl LambdaHost {
         self.inner.functions.orders.withdraw(function);
     }
 
+    /// Ends the processes of a function that wait, so that its next invocation starts one.
+    pub fn end_idle(&self, function: &str) {
+        self.inner.functions.end_idle(function);
+    }
+
     /// Each function's numbers since the start.
     #[must_use]
     pub fn stats(&self) -> BTreeMap<String, FunctionStats> {

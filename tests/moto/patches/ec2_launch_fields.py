@@ -1,7 +1,8 @@
 """An instance has what its launch template says: shutdown behaviour, metadata options, instance profile, and a subnet.
 
 moto takes image, type, user data, groups and tags from a template, and nothing else. An instance without a subnet
-gets a random address outside every subnet; EC2 takes the zone's default subnet.
+gets a random address outside every subnet; EC2 takes the zone's default subnet. A volume of a template that has no size is
+refused; EC2 takes the size of the image's own.
 """
 
 from __future__ import annotations
@@ -44,6 +45,13 @@ def install() -> None:
                 )
         return reservation
 
+    add = models.Instance.add_block_device
+
+    def add_block_device(self: Any, size: Any, device_path: str, snapshot_id: Any = None, *args: Any, **kwargs: Any) -> Any:
+        # Images here have no snapshots to ask.
+        return add(self, size or (None if snapshot_id else 8), device_path, snapshot_id, *args, **kwargs)
+
+    models.Instance.add_block_device = add_block_device
     models.Instance.__init__ = __init__
     models.InstanceBackend.run_instances = run_instances
 

@@ -1,3 +1,4 @@
+import datetime
 import time
 
 import pytest
@@ -40,8 +41,11 @@ def test_what_aws_noted_is_older(laptop, name):
     ssm.put_parameter(Name=f"/{name}", Value="v", Type="String")
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     s3.put_object(Bucket=name, Key="k", Body=b"x")
-    image = ec2.describe_images()["Images"][0]["ImageId"]
+    others = ec2.describe_images()["Images"][0]
+    image = others["ImageId"]
     instance = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]
+    made = ec2.create_image(InstanceId=instance["InstanceId"], Name=name)["ImageId"]
+    volume = ec2.create_volume(AvailabilityZone="eu-west-1a", Size=1)["VolumeId"]
 
     assert laptop.ask("age", {"seconds": HOUR})[0] == 204
 
@@ -55,7 +59,13 @@ def test_what_aws_noted_is_older(laptop, name):
     modified = next(each for each in modified if each["Name"] == f"/{name}")["LastModifiedDate"]
     uploaded = s3.list_objects_v2(Bucket=name)["Contents"][0]["LastModified"]
     again = ec2.describe_instances(InstanceIds=[instance["InstanceId"]])["Reservations"][0]["Instances"][0]
-    for at in (modified, uploaded, again["LaunchTime"]):
+    own = ec2.describe_images(ImageIds=[made])["Images"][0]
+    created = datetime.datetime.fromisoformat(own["CreationDate"].replace("Z", "+00:00"))
+    snapshot = ec2.describe_snapshots(SnapshotIds=[own["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]])
+    started = snapshot["Snapshots"][0]["StartTime"]
+    free = ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["CreateTime"]
+    assert ec2.describe_images(ImageIds=[image])["Images"][0]["CreationDate"] == others["CreationDate"]
+    for at in (modified, uploaded, again["LaunchTime"], created, started, free):
         assert HOUR - 60 <= time.time() - at.timestamp() <= HOUR + 60
     assert (instance["LaunchTime"] - again["LaunchTime"]).total_seconds() == HOUR
 

@@ -59,3 +59,11 @@ def test_a_profile_that_is_not_there_is_refused(template, fleet):
     made = template(IamInstanceProfile={"Name": "nobody"})
     with pytest.raises(ClientError, match="nobody"):
         fleet(made)
+
+
+def test_a_volume_without_a_size_has_the_images(ec2, template, fleet):
+    made = template(BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"VolumeType": "gp3", "Encrypted": True}}])
+    (instance,) = ids(fleet(made))
+    volumes = ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [instance]}])["Volumes"]
+    (volume,) = [each for each in volumes if each["Attachments"][0]["Device"] == "/dev/xvda"]
+    assert (volume["Size"], volume["VolumeType"], volume["Encrypted"]) == (8, "gp3", True)

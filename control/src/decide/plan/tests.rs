@@ -199,6 +199,8 @@ fn after_a_launch_the_fleet_cools_down() {
     view.meta.reserved_at = NOW - 10_000;
     let planned = plan(&fleet, &view, NOW);
     assert_eq!((count(&fleet, &view, NOW), planned.cooling_until), (0, Some(NOW + 20_000)));
+    let told = planned.told(&fleet, NOW);
+    assert_eq!((told.paused_until, told.reason()), (NOW + 20_000, "paused"), "explain tells it");
     assert_eq!(count(&fleet, &view, NOW + 20_000), 2);
     view.queued.clear();
     assert_eq!(plan(&fleet, &view, NOW).cooling_until, None, "nothing is missing");

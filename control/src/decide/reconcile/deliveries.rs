@@ -97,10 +97,12 @@ impl Memory {
     /// Takes a page of the list in; `next` is the cursor of the following one. Answers whether the reading is to go on:
     /// it is not where the end is reached, or there is no more room, which the next look will have again.
     pub fn read(&mut self, page: &[Failed], next: Option<String>) -> bool {
-        for failed in page.iter().filter(|it| it.is_worth_it()) {
+        let floor = self.known_until.saturating_sub(millis(OVERLAP));
+        // A page of a short list goes back for days. What was read before may have succeeded and be forgotten: heard of
+        // again, it would be sent again each minute for as long as GitHub lists it.
+        for failed in page.iter().filter(|it| it.is_worth_it() && it.at >= floor) {
             self.hear(failed);
         }
-        let floor = self.known_until.saturating_sub(millis(OVERLAP));
         let reached = next.is_none() || page.iter().any(|it| it.at < floor);
         match self.walk.take() {
             Some(walk) if reached => self.known_until = self.known_until.max(walk.began_at),

@@ -1,7 +1,7 @@
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use dayfly_contract::{Grant, Job as RanJob, Kind, Lifecycle, Reason, Registration, VERSION};
 use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Deps,
@@ -15,16 +15,17 @@ use crate::{
         Manual, Marker, Meta, Runner,
         tests::{instance, marker, runner},
     },
-    logging::tests::logged,
     metrics::Metrics,
     simulation::{
-        runtime::{run, step},
+        runtime::run,
         world::{self, Fault, Port, Registered},
     },
 };
 
+mod failures;
 mod interrupted;
 mod pool;
+mod reading;
 mod reusable;
 mod words;
 
@@ -72,10 +73,13 @@ fn deps(port: &Port) -> Deps<Port, Port, Port, Port, Port> {
 }
 
 fn handled(port: &Port, message: SqsMessage) -> (usize, Vec<Value>) {
+    handled_by(&deps(port), message)
+}
+
+fn handled_by(deps: &Deps<Port, Port, Port, Port, Port>, message: SqsMessage) -> (usize, Vec<Value>) {
     let mut batch = SqsEvent::default();
     batch.records = vec![message];
-    let deps = deps(port);
-    let given_back = run(handle(&deps, &batch)).batch_item_failures.len();
+    let given_back = run(handle(deps, &batch)).batch_item_failures.len();
     (given_back, deps.metrics.take(0).iter().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
@@ -267,50 +271,6 @@ fn an_end_that_overtook_the_ledger_is_remembered() {
 }
 
 #[test]
-fn a_message_is_trusted_for_its_sender_alone() {
-    let body = serde_json::to_value(finished()).unwrap();
-    for sender in ["", "AIDALAPTOPCALLER", "AROAX:i-00000000000000002", &instance(1), "AROAX:"] {
-        let port = world(RunnerState::Busy);
-        assert_eq!(send(&port, &body, sender, 1), 0, "{sender}");
-        assert_eq!((state(&port), alive(&port)), (Some(RunnerState::Busy), 1), "{sender}");
-    }
-}
-
-#[test]
-fn what_is_not_understood_is_put_aside_with_the_reason() {
-    let sender = format!("AROAX:{}", instance(1));
-    let with = |field: &str, value: Value| {
-        let mut body = serde_json::to_value(finished()).unwrap();
-        body[field] = value;
-        body
-    };
-    let bodies = [
-        json!("{"),
-        json!({}),
-        with("version", json!(2)),
-        with("kind", json!("dreams")),
-        with("instance_id", json!("i-1/../x")),
-        with("fleet", json!("Linux#x64")),
-        with("fleet", json!(7)),
-    ];
-    for body in bodies {
-        let port = world(RunnerState::Busy);
-        assert_eq!(send(&port, &body, &sender, 1), 0, "{body}");
-        assert_eq!(port.0.calls.borrow().keys().collect::<Vec<_>>(), [&"wake.put_aside"], "{body}");
-        let aside = port.0.aside.borrow().clone().unwrap();
-        let text = if let Value::String(text) = &body { text.clone() } else { body.to_string() };
-        assert_eq!((aside.len(), &aside[0].0), (1, &text));
-        assert!(aside[0].1.contains(": it") || aside[0].1.contains(" is no "), "{aside:?}");
-    }
-    // Without a queue for that, or where it does not take it, it is given back: SQS puts it there in the end.
-    let port = world(RunnerState::Busy);
-    port.0.fault("wake.put_aside", Fault::Wake);
-    assert_eq!(send(&port, &json!({}), &sender, 1), 1);
-    port.0.aside.replace(None);
-    assert_eq!(send(&port, &json!({}), &sender, 1), 1);
-}
-
-#[test]
 fn without_the_ledger_or_the_queue_the_message_goes_back_and_settles_later() {
     for (call, fault) in
         [("ledger.runner", Fault::Ledger), ("ledger.commit", Fault::Ledger), ("wake.wake", Fault::Wake)]
@@ -320,84 +280,5 @@ fn without_the_ledger_or_the_queue_the_message_goes_back_and_settles_later() {
         assert_eq!(tell(&port, &failed()), 1, "{call}");
         assert_eq!(tell(&port, &failed()), 0, "{call}");
         assert_eq!((alive(&port), woken(&port)), (0, 1), "{call}");
-    }
-}
-
-#[test]
-fn failures_in_a_row_leave_the_fleet_alone_for_longer_each_time() {
-    let port = world(RunnerState::Registered);
-    let now = || port.0.now.get();
-    let again = |state| {
-        let it = Runner { state, version: 1, ..runner("linux-x64", 1) };
-        port.0.ledger.borrow_mut().runners.insert(("linux-x64".into(), instance(1)), it);
-        port.0.ledger.borrow_mut().metas.get_mut("linux-x64").unwrap().alive = 1;
-    };
-    let waits =
-        |port: &Port| port.0.sent.borrow_mut().drain(..).map(|it| (it.visible_at - now()) / 1000).collect::<Vec<_>>();
-    for wait in [5, 10, 20, 40, 80, 160, 300, 300, 300] {
-        again(RunnerState::Registered);
-        assert_eq!((tell(&port, &failed()), waits(&port)), (0, vec![wait]));
-        assert_eq!(port.0.ledger.borrow().view("linux-x64").meta.paused_until, now() + wait * 1000);
-        assert_eq!((tell(&port, &failed()), waits(&port)), (0, vec![wait]), "repeated");
-        port.0.now.set(now() + 2000);
-        again(RunnerState::Launched);
-        assert_eq!((tell(&port, &failed()), waits(&port)), (0, vec![wait - 2]), "of the same launch");
-        port.0.now.set(now() + 300_000);
-    }
-    assert_eq!(port.0.ledger.borrow().view("linux-x64").meta.failures, 9);
-    again(RunnerState::Busy);
-    tell(&port, &finished());
-    again(RunnerState::Registered);
-    assert_eq!((tell(&port, &failed()), waits(&port)), (0, vec![5]), "a job was run");
-}
-
-#[test]
-fn a_failure_counts_once_wherever_its_invocation_is_killed() {
-    // One that had claimed its registration is unknown when its message comes again.
-    let failed = || Lifecycle { reservation: Some("r1".into()), ..failed() };
-    for steps in 0.. {
-        let port = world(RunnerState::Registered);
-        port.0.concurrent.set(true);
-        let mut batch = SqsEvent::default();
-        let body = serde_json::to_value(failed()).unwrap();
-        batch.records = vec![message(&body, &format!("AROAX:{}", instance(1)), 1)];
-        let deps = deps(&port);
-        let mut future = Box::pin(handle(&deps, &batch));
-        let over = (0..steps).any(|_| step(future.as_mut()).is_ready());
-        drop(future);
-        port.0.concurrent.set(false);
-        port.0.sent.borrow_mut().clear();
-        assert_eq!(tell(&port, &failed()), 0);
-        let meta = port.0.ledger.borrow().view("linux-x64").meta;
-        assert_eq!((meta.failures, meta.alive), (1, 0), "step {steps}");
-        assert_eq!((meta.paused_until, woken(&port)), (port.0.now.get() + 5000, 1), "step {steps}");
-        if over {
-            break;
-        }
-    }
-}
-
-#[test]
-fn a_message_that_is_put_aside_is_a_line_and_a_count() {
-    let port = world(RunnerState::Registered);
-    let with = |change: &dyn Fn(&mut Value)| {
-        let mut message = serde_json::to_value(failed()).unwrap();
-        change(&mut message);
-        message
-    };
-    let own = format!("AROAX:{}", instance(1));
-    let cases = [
-        ("unreadable", Value::String("nonsense".into()), own.as_str()),
-        ("too_new", with(&|it| it["version"] = 9.into()), &own),
-        ("unknown_kind", with(&|it| it["kind"] = "bored".into()), &own),
-        ("no_instance", with(&|it| it["instance_id"] = "x".into()), &own),
-        ("no_fleet", with(&|it| it["fleet"] = "X!".into()), &own),
-        ("foreign", with(&|_| {}), "AROAX:i-00000000000000002"),
-    ];
-    for (reason, body, sender) in cases {
-        let mut metrics = Vec::new();
-        let lines = logged("info", || metrics = measured(&port, &body, sender, 1).1);
-        assert_eq!((lines.len(), &lines[0]["reason"]), (1, &Value::from(reason)), "{lines:?}");
-        assert_eq!((metrics.len(), &metrics[0]["Reason"]), (1, &Value::from(reason)), "{metrics:?}");
     }
 }

@@ -42,7 +42,7 @@ pub(super) async fn on_the_way<L: Ledger, G, H, W, C: Clock>(
             // Where it is to be stopped now, each minute costs.
             let pool = deps.fleets.get(&it.fleet).and_then(|fleet| fleet.pool.as_ref());
             let stops = it.kind == Kind::Standby && pool.is_some_and(|pool| pool.kind == PoolKind::Stopped);
-            return Ok(Settled { wake: stops.then_some(Duration::ZERO), busy: false });
+            return Ok(Settled { wake: stops.then_some(Duration::ZERO), ..Settled::default() });
         }
         deps.clock.sleep(deps.clock.jitter(attempt)).await;
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tracing::{error, info};
 
-use super::{Done, Ports, Run, asleep, deaths, drained, memory::Memory};
+use super::{Done, Ports, Run, asleep, deaths, drained, gauges, memory::Memory, removed};
 use crate::{
     decide::reconcile::{counter, voices::Voices, wakes},
     ledger::{Census, Committed, LedgerError, Runner},
@@ -63,6 +63,7 @@ async fn one<P: Ports>(run: &Run<'_, P>, name: &str, last: Voices, voices: &mut 
     let before: Memory = run.recall(&key).await;
     let mut memory = before.clone();
     let view = run.levels.borrow().get(name).map(|level| level.view.clone()).unwrap_or_default();
+    gauges::tell(&run.deps.metrics, name, &view, run.now());
     memory.learn(fleet, &view);
     let own = {
         let levels = run.levels.borrow();
@@ -72,6 +73,9 @@ async fn one<P: Ports>(run: &Run<'_, P>, name: &str, last: Voices, voices: &mut 
     *voices = voices.and(own);
     let buried = deaths::look(run, name, &mut memory, last.with_news(own)).await + asleep::look(run, name, &view).await;
     drained::look(run, name, &view).await;
+    if fleet.is_none() {
+        removed::look(run, name, &view).await;
+    }
     let mut mended = false;
     // Who was buried has changed the count just now; it is compared again in a minute.
     let mismatch = if buried > 0 { None } else { counter::mismatch(&view) };
@@ -104,5 +108,5 @@ async fn one<P: Ports>(run: &Run<'_, P>, name: &str, last: Voices, voices: &mut 
     if memory != before {
         run.remember(&key, &memory).await;
     }
-    Ok(!view.runners.is_empty() || !view.reservations.is_empty())
+    Ok(!view.runners.is_empty() || !view.reservations.is_empty() || !view.queued.is_empty())
 }

@@ -25,8 +25,8 @@ use crate::{
     report::{BoxError, Chain},
 };
 
-/// The most calls of one run. GitHub allows an installation 5,000 an hour at least.
-const MOST_CALLS: usize = 30;
+/// The most calls of one run, beside those for a token. GitHub allows an installation 5,000 an hour at least.
+const MOST_CALLS: u32 = 30;
 /// The most pages of the jobs of one run: 100 each.
 const MOST_JOB_PAGES: u32 = 3;
 
@@ -141,19 +141,31 @@ async fn delivered<P: Ports>(run: &Run<'_, P>) -> Option<Delivered> {
 /// Asks on where the scan has come to, within this run's calls. What was found is noted after it was taken: to take it
 /// again changes nothing.
 async fn go_on<P: Ports>(run: &Run<'_, P>, scan: &mut Scan, repositories: &Repositories) {
-    for _ in 0..MOST_CALLS {
+    let mut left = MOST_CALLS;
+    loop {
         let Some(question) = scan.next().filter(|_| run.has_time()) else { break };
+        // A question is begun where it can be asked to its end, however many pages the answer has.
+        let most = match &question {
+            Question::Runs { .. } => 1,
+            Question::Jobs { .. } => MOST_JOB_PAGES,
+        };
+        if left < most {
+            break;
+        }
         let (Question::Runs { repository, .. } | Question::Jobs { repository, .. }) = &question;
         let installation = repositories.0.get(repository).and_then(|it| it.installation);
         let target = Target { scope: Scope::Repository(repository.clone()), installation };
         let answer = match &question {
             Question::Runs { repository, status, page } => {
+                left -= 1;
                 run.deps.github.open_runs(&target, repository, status, *page).await.map(|(runs, more)| {
                     scan.listed(&runs, more);
                     None
                 })
             }
-            Question::Jobs { repository, run: it } => queued(run, &target, repository, it.id).await.map(Some),
+            Question::Jobs { repository, run: it } => {
+                queued(run, &target, repository, it.id, &mut left).await.map(Some)
+            }
         };
         match (answer, &question) {
             (Ok(Some(jobs)), Question::Jobs { repository, run: it }) => {
@@ -201,15 +213,17 @@ fn is_passed_over<P: Ports>(run: &Run<'_, P>, scan: &mut Scan, repository: &str)
     over
 }
 
-/// The queued jobs of the run `id`.
+/// The queued jobs of the run `id`. Each call is taken from what is `left`, also one that fails.
 async fn queued<P: Ports>(
     run: &Run<'_, P>,
     target: &Target,
     repository: &str,
     id: u64,
+    left: &mut u32,
 ) -> Result<Vec<RunJob>, GitHubError> {
     let mut all = Vec::new();
     for page in 1..=MOST_JOB_PAGES {
+        *left = left.saturating_sub(1);
         let (jobs, more) = run.deps.github.run_jobs(target, repository, id, page).await?;
         all.extend(jobs.into_iter().filter(|job| job.status == "queued"));
         if !more {

@@ -141,6 +141,16 @@ fn may_go_on<P: Ports>(run: &Run<'_, P>, open: &Open, error: &GitHubError) -> bo
 /// The fleet of a job that was only noted as waiting and turns out to be queued; none where nobody takes it. It may have
 /// been noted when it was not known whose code it runs, or just because of that; and its fleet may be gone.
 async fn fleet_for<P: Ports>(run: &Run<'_, P>, job: &Job, target: &Target) -> Result<Option<String>, GitHubError> {
+    Ok(routed(run, job, target).await?.map(|(fleet, _)| fleet))
+}
+
+/// The fleet that takes `job` by the fleets that there are now, its own before others, and whether it runs a public fork's
+/// code, as far as that makes a difference; none where nobody takes it.
+pub(super) async fn routed<P: Ports>(
+    run: &Run<'_, P>,
+    job: &Job,
+    target: &Target,
+) -> Result<Option<(String, bool)>, GitHubError> {
     // Of its owner nothing is known here but the name, which it was routed by before.
     let (fleets, owner) = (&run.deps.fleets, Owner::default());
     let Job { id, ref labels, ref repository, .. } = *job;
@@ -151,14 +161,14 @@ async fn fleet_for<P: Ports>(run: &Run<'_, P>, job: &Job, target: &Target) -> Re
     let own = fleets.get(&job.fleet).map(|fleet| fleet.name.clone()).or_else(|| takes(false));
     let as_forks = takes(true);
     if own == as_forks {
-        return Ok(own);
+        return Ok(own.map(|fleet| (fleet, false)));
     }
     let is_forks = run.deps.github.run(target, repository, job.run_id).await?.is_of_public_fork(repository);
-    Ok(if is_forks { as_forks } else { own })
+    Ok(if is_forks { as_forks } else { own }.map(|fleet| (fleet, is_forks)))
 }
 
 /// Notes, once, that no fleet takes a job.
-async fn refuse<P: Ports>(run: &Run<'_, P>, mut job: Job) -> Result<(), LedgerError> {
+pub(super) async fn refuse<P: Ports>(run: &Run<'_, P>, mut job: Job) -> Result<(), LedgerError> {
     let id = job.id;
     info!(job.id = id, fleet.name = job.fleet, "No fleet takes job {id}");
     if !job.history.has(doubt::NO_FLEET) {

@@ -29,9 +29,11 @@ mod asleep;
 mod deaths;
 mod drained;
 mod gaps;
+mod gauges;
 mod jobs;
 mod kills;
 mod others;
+mod removed;
 mod rules;
 
 pub(crate) const MINUTE: Millis = 60_000;
@@ -62,11 +64,18 @@ pub(crate) fn now(port: &Port) -> Millis {
     port.0.now.get()
 }
 
-/// One run, with a minute for it; answers what was mended.
-fn look(port: &Port) -> String {
+/// One run, with a minute for it; answers all that it measured.
+fn measured(port: &Port) -> Vec<String> {
     let deps = deps(port);
     run(handle(&deps, now(port) + MINUTE));
-    deps.metrics.take(0).join("\n")
+    deps.metrics.take(0)
+}
+
+/// One run, with a minute for it; answers what was mended, and not how the fleets stand.
+fn look(port: &Port) -> String {
+    let mut lines = measured(port);
+    lines.retain(|line| !line.contains("\"Runners\"") && !line.contains("\"OldestQueued\""));
+    lines.join("\n")
 }
 
 /// So many minutes pass, with a run in each.

@@ -90,7 +90,7 @@ async fn one<P: Ports>(deps: &Deps<P>, note: Note, deadline: Millis) -> Result<O
         && run.attempt > claimed.attempt
     {
         // Whoever asked was killed before it could note what came of it.
-        return finish(deps, note, &[]).await;
+        return finish(deps, note).await;
     }
     if run.status != "completed" {
         info!(run.id = note.run, run.status = run.status, "Run {} has not completed", note.run);
@@ -115,7 +115,7 @@ async fn one<P: Ports>(deps: &Deps<P>, note: Note, deadline: Millis) -> Result<O
     }
     tell(deps, &note, &left).await?;
     let Some(note) = put(deps, note).await? else { return Ok(next) };
-    count_left(deps, &note, &left);
+    count(deps, &note, &left);
     ask(deps, note, &target, &run, what).await
 }
 
@@ -129,7 +129,7 @@ async fn ask<P: Ports>(
 ) -> Result<Option<Millis>, LedgerError> {
     let next = Some(note.look_at);
     match deps.github.run_again(target, &note.repository, note.run, what).await {
-        Ok(Asked::Accepted) => finish(deps, note, &[]).await,
+        Ok(Asked::Accepted) => finish(deps, note).await,
         Ok(Asked::Running) => {
             // Ours, if its answer was lost; then the run's attempt says so at the next look. Else a person's.
             info!(run.id = note.run, run.attempt = run.attempt, "Run {} is running already", note.run);
@@ -140,24 +140,9 @@ async fn ask<P: Ports>(
 }
 
 /// GitHub has done what was claimed: its jobs are run again.
-async fn finish<P: Ports>(deps: &Deps<P>, mut note: Note, left: &[usize]) -> Result<Option<Millis>, LedgerError> {
+async fn finish<P: Ports>(deps: &Deps<P>, mut note: Note) -> Result<Option<Millis>, LedgerError> {
     let again = note.done();
-    for at in &again {
-        let job = &note.jobs[*at];
-        deps.metrics.add(Metric::Reruns, 1, &[("Fleet", &job.fleet), ("Action", "again")]);
-        warn!(
-            run.id = note.run,
-            run.repository = note.repository,
-            fleet.name = job.fleet,
-            job.id = job.id,
-            job.name = job.name,
-            runner.name = job.runner,
-            "An interrupted job of run {} is run again",
-            note.run
-        );
-    }
-    let changed: Vec<usize> = again.iter().chain(left).copied().collect();
-    close(deps, note, &changed).await
+    close(deps, note, &again).await
 }
 
 /// Writes down what is known now; `changed` are those of whose fate their histories do not tell yet. Whoever is killed
@@ -165,18 +150,33 @@ async fn finish<P: Ports>(deps: &Deps<P>, mut note: Note, left: &[usize]) -> Res
 async fn close<P: Ports>(deps: &Deps<P>, note: Note, changed: &[usize]) -> Result<Option<Millis>, LedgerError> {
     tell(deps, &note, changed).await?;
     let next = note.is_open().then_some(note.look_at);
-    count_left(deps, &note, changed);
     // In between another job of the run may have been interrupted: its own message has the run looked at, and finds
-    // what was done by the run's attempt.
-    put(deps, note).await?;
+    // what was done by the run's attempt. That look counts it, then.
+    if let Some(note) = put(deps, note).await? {
+        count(deps, &note, changed);
+    }
     Ok(next)
 }
 
-/// Counts those of `changed` that are not run again.
-fn count_left<P: Ports>(deps: &Deps<P>, note: &Note, changed: &[usize]) {
+/// Counts and tells what became of those of `changed` of which that is known, once it is written down: whoever comes to the
+/// same and can't write it counts nothing.
+fn count<P: Ports>(deps: &Deps<P>, note: &Note, changed: &[usize]) {
     for at in changed {
-        if let Fate::Left(why) = note.jobs[*at].fate {
-            let job = &note.jobs[*at];
+        let job = &note.jobs[*at];
+        if let Fate::Again(_) = job.fate {
+            deps.metrics.add(Metric::Reruns, 1, &[("Fleet", &job.fleet), ("Action", "again")]);
+            warn!(
+                run.id = note.run,
+                run.repository = note.repository,
+                fleet.name = job.fleet,
+                job.id = job.id,
+                job.name = job.name,
+                runner.name = job.runner,
+                "An interrupted job of run {} is run again",
+                note.run
+            );
+        }
+        if let Fate::Left(why) = job.fate {
             deps.metrics.add(Metric::Reruns, 1, &[("Fleet", &job.fleet), ("Action", why.name())]);
             info!(
                 run.id = note.run,

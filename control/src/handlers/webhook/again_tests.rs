@@ -10,7 +10,7 @@ use crate::{
     decide::rerun::tests::{interrupted, note},
     fleets::{Market, tests::fleets},
     simulation::{
-        model::delivery,
+        delivery,
         runtime::run,
         world::{self, Fault, Port},
     },

@@ -19,7 +19,7 @@ use crate::{
         tests::{instance, runner},
     },
     simulation::{
-        model::delivery,
+        delivery,
         runtime::run,
         world::{self, Fault, Port},
     },

@@ -16,7 +16,7 @@ use crate::{
     ledger::Doubt,
     logging::tests::logged,
     simulation::{
-        model::delivery,
+        delivery,
         runtime::{run, turn},
         world::{self, Fault, Port},
     },

@@ -18,7 +18,7 @@ use crate::{
     logging::tests::logged,
     metrics::Metrics,
     simulation::{
-        model::delivery,
+        delivery,
         runtime::run,
         world::{self, Fault, Port},
     },

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use super::{Fault, Port, github::github_fault, ledger_fault};
+use super::{Fault, Port, STALE, github::github_fault, ledger_fault};
 use crate::{
     clock::Millis,
     compute::instances::{DescribeError, Instances, Seen},
@@ -26,33 +26,34 @@ use crate::{
     },
     handlers::reconcile,
     handover::{HandoverError, leftovers::Leftovers},
-    ledger::{Census, Committed, Heard, JobPage, LedgerError},
+    ledger::{Census, Committed, Heard, Job, JobPage, LedgerError},
     report::Failure,
 };
 
-/// How many are in a page of anything.
-const PAGE: usize = 2;
-
 #[derive(Debug, Default)]
-pub(crate) struct Known {
-    pub(crate) heard: RefCell<BTreeMap<(String, String), Millis>>,
-    pub(crate) texts: RefCell<BTreeMap<String, String>>,
+pub struct Known {
+    pub heard: RefCell<BTreeMap<(String, String), Millis>>,
+    pub texts: RefCell<BTreeMap<String, String>>,
     /// Instances. Those that were ended are in [`super::World::dead`].
-    pub(crate) instances: RefCell<BTreeMap<String, Seen>>,
+    pub instances: RefCell<BTreeMap<String, Seen>>,
     /// Those of them that are another deployment's.
-    pub(crate) others: RefCell<BTreeSet<String>>,
+    pub others: RefCell<BTreeSet<String>>,
     /// When registrations were put.
-    pub(crate) put_at: RefCell<BTreeMap<String, Millis>>,
+    pub put_at: RefCell<BTreeMap<String, Millis>>,
     /// What failed, in any order.
-    pub(crate) failed: RefCell<Vec<Failed>>,
+    pub failed: RefCell<Vec<Failed>>,
     /// When GitHub delivered last.
-    pub(crate) delivered: Cell<Delivered>,
+    pub delivered: Cell<Delivered>,
     /// What was sent again.
-    pub(crate) redelivered: RefCell<Vec<u64>>,
+    pub redelivered: RefCell<Vec<u64>>,
     /// Jobs that are not understood.
-    pub(crate) unread_jobs: RefCell<Vec<String>>,
+    pub unread_jobs: RefCell<Vec<String>>,
+    /// What jobs were before they were changed just now, and when.
+    pub previous: RefCell<BTreeMap<u64, (Millis, Option<Job>)>>,
+    /// When instances ended.
+    pub ended_at: RefCell<BTreeMap<String, Millis>>,
     /// Deliveries that GitHub has forgotten.
-    pub(crate) forgotten: RefCell<BTreeSet<u64>>,
+    pub forgotten: RefCell<BTreeSet<u64>>,
 }
 
 impl reconcile::Ports for Port {
@@ -97,9 +98,14 @@ impl Census for Port {
         ledger_fault(self.0.call("ledger.open_jobs").await)?;
         let from: u64 = from.map_or(0, |from| from.parse().unwrap());
         let ledger = self.0.ledger.borrow();
-        let page: Vec<_> = ledger.jobs.range(from + 1..).take(PAGE).map(|(_, job)| job.clone()).collect();
-        let next = page.last().filter(|_| page.len() == PAGE).map(|job| job.id.to_string());
-        let jobs = page.into_iter().filter(|job| job.state != JobState::Done).collect();
+        let page: Vec<&Job> = ledger.jobs.range(from + 1..).take(self.0.page.get()).map(|(_, job)| job).collect();
+        let next = page.last().filter(|_| page.len() == self.0.page.get()).map(|job| job.id.to_string());
+        let (previous, now) = (self.0.census.previous.borrow(), self.0.now.get());
+        let read = |job: &Job| match previous.get(&job.id) {
+            Some((at, before)) if at + STALE > now => before.clone(),
+            _ => Some(job.clone()),
+        };
+        let jobs = page.into_iter().filter_map(read).filter(|job| job.state != JobState::Done).collect();
         Ok(JobPage { jobs, unread: self.0.census.unread_jobs.borrow().clone(), next })
     }
 
@@ -120,8 +126,11 @@ impl Census for Port {
 
 impl Port {
     fn ec2(&self, id: &str) -> AtEc2 {
-        if self.0.dead.borrow().contains(id) {
+        if self.0.is_new(id) || (self.0.dead.borrow().contains(id) && !self.0.lingers(id)) {
             return AtEc2::Gone;
+        }
+        if self.0.asleep.borrow().get(id).is_some_and(|at| *at <= self.0.now.get()) {
+            return AtEc2::Stopped;
         }
         self.0.census.instances.borrow().get(id).map_or(AtEc2::Gone, |seen| seen.state)
     }
@@ -144,8 +153,8 @@ impl Instances for Port {
         let others = self.0.census.others.borrow();
         let ours = all.values().filter(|it| it.id.as_str() > from && !others.contains(&it.id));
         let there = ours.filter(|it| self.ec2(&it.id) != AtEc2::Gone);
-        let page: Vec<Seen> = there.take(PAGE).cloned().collect();
-        let next = page.last().filter(|_| page.len() == PAGE).map(|it| it.id.clone());
+        let page: Vec<Seen> = there.take(self.0.page.get()).cloned().collect();
+        let next = page.last().filter(|_| page.len() == self.0.page.get()).map(|it| it.id.clone());
         Ok((page, next))
     }
 }
@@ -170,15 +179,15 @@ impl Watch for Port {
     async fn runners(&self, _: &Target, page: u32) -> Result<(Vec<Listed>, bool), GitHubError> {
         github_fault(self.0.call("github.runners").await.as_ref())?;
         let all = self.0.runners.borrow();
-        let skipped = usize::try_from(page - 1).unwrap() * PAGE;
+        let skipped = usize::try_from(page - 1).unwrap() * self.0.page.get();
         let listed = |(name, it): (&String, &super::Registered)| Listed {
             id: it.id,
             name: name.clone(),
             online: it.online,
             busy: it.busy,
         };
-        let listed: Vec<Listed> = all.iter().skip(skipped).take(PAGE).map(listed).collect();
-        let more = listed.len() == PAGE;
+        let listed: Vec<Listed> = all.iter().skip(skipped).take(self.0.page.get()).map(listed).collect();
+        let more = listed.len() == self.0.page.get();
         Ok((listed, more))
     }
 
@@ -194,7 +203,7 @@ impl Watch for Port {
         let mut all = self.0.census.failed.borrow().clone();
         all.sort_by_key(|it| std::cmp::Reverse((it.at, it.id)));
         let from = cursor.map_or(0, |id| all.iter().position(|it| it.id.to_string() == id).unwrap() + 1);
-        let failed: Vec<Failed> = all[from..].iter().take(PAGE).cloned().collect();
+        let failed: Vec<Failed> = all[from..].iter().take(self.0.page.get()).cloned().collect();
         let next = failed.last().filter(|_| from + failed.len() < all.len()).map(|it| it.id.to_string());
         Ok(FailedPage { failed, next })
     }
@@ -209,6 +218,7 @@ impl Watch for Port {
         if self.0.census.forgotten.borrow().contains(&id) {
             return Ok(Redelivery::Gone);
         }
+        self.0.note(format_args!("GitHub: delivery {id} is made again, as control asks"));
         self.0.census.redelivered.borrow_mut().push(id);
         self.0.answered().await;
         Ok(Redelivery::Accepted)
@@ -226,10 +236,10 @@ impl Leftovers for Port {
         let page: Vec<Registration> = parameters
             .keys()
             .filter(|id| id.as_str() > from)
-            .take(PAGE)
+            .take(self.0.page.get())
             .map(|id| Registration { instance: id.clone(), at: at(id) })
             .collect();
-        let next = page.last().filter(|_| page.len() == PAGE).map(|it| it.instance.clone());
+        let next = page.last().filter(|_| page.len() == self.0.page.get()).map(|it| it.instance.clone());
         Ok((page, next))
     }
 }

@@ -1,17 +1,43 @@
 //! EC2, which has no more than it is given, and remembers what it answered.
 
-use super::{Fault, Port, World};
+use dayfly_contract::names;
+
+use super::{Fault, Port, STALE, World};
 use crate::{
-    compute::{Compute, LaunchError, Launched, PowerError, Shortfall, TerminateError},
+    clock::Millis,
+    compute::{Compute, LaunchError, Launched, PowerError, Shortfall, TerminateError, instances::Seen},
     decide::{
         errors::{Class, TOKEN_MISMATCH},
         launch::LaunchRequest,
         offers::{Kind, Offer, Pool},
+        reconcile::deaths::AtEc2,
     },
-    ledger::{Write, tests::instance},
+    ledger::Write,
 };
 
 impl World {
+    /// An instance is gone.
+    pub fn end(&self, id: &str) {
+        if self.dead.borrow_mut().insert(id.to_owned()) {
+            self.census.ended_at.borrow_mut().insert(id.to_owned(), self.now.get());
+            self.asleep.borrow_mut().remove(id);
+        }
+    }
+
+    fn is_recent(&self, at: Millis) -> bool {
+        self.stale.get() && at + STALE > self.now.get()
+    }
+
+    /// Whether EC2 does not tell of it yet.
+    pub(super) fn is_new(&self, id: &str) -> bool {
+        self.census.instances.borrow().get(id).is_some_and(|it| self.is_recent(it.launched_at))
+    }
+
+    /// Whether it has ended and EC2 tells of it still.
+    pub(super) fn lingers(&self, id: &str) -> bool {
+        self.census.ended_at.borrow().get(id).is_some_and(|at| self.is_recent(*at))
+    }
+
     /// When each breaker was opened.
     pub(super) fn note_opened(&self, write: &Write) {
         let Write::PutOffers(it) = write else { return };
@@ -56,9 +82,16 @@ impl World {
         let Some(from) = request.offers.iter().find(|offer| !is_dry(offer)) else {
             return Launched { shortfalls, ..Launched::default() };
         };
-        let instances: Vec<String> = (0..count).map(|_| instance(self.below(u64::MAX >> 12))).collect();
+        let tagged = request.tags.iter().find(|(key, _)| key == names::TAG_RESERVATION);
+        let tag = tagged.map_or_else(|| request.token.clone(), |(_, value)| value.clone());
+        let instances: Vec<String> = (0..count).map(|_| format!("i-{:017x}", self.below(u64::MAX >> 12))).collect();
+        for id in &instances {
+            let (id, fleet, reservation) = (id.clone(), fleet.to_owned(), tag.clone());
+            let seen = Seen { id: id.clone(), fleet, reservation, state: AtEc2::Running, launched_at: now };
+            self.census.instances.borrow_mut().insert(id, seen);
+        }
         self.born.borrow_mut().extend(instances.iter().map(|id| (id.clone(), fleet.to_owned())));
-        self.launched.borrow_mut().insert(request.token.clone(), instances.clone());
+        self.launched.borrow_mut().entry(tag).or_default().extend(instances.iter().cloned());
         let types = instances.iter().map(|id| (id.clone(), "c7i.large".to_owned())).collect();
         Launched { instances, types, pools: vec![pool(from)], shortfalls }
     }
@@ -71,7 +104,10 @@ impl Compute for Port {
             let source = "a fault".into();
             Err(LaunchError { token: request.token.clone(), class, code: Some(code.to_owned()), source })
         };
+        let is_known = self.0.answers.borrow().contains_key(&request.token);
         let (count, more) = match fault {
+            // What EC2 has launched under this token it answers again, whatever it has now.
+            Some(Fault::Ec2(Class::Capacity, _)) if is_known => (0, Vec::new()),
             Some(Fault::Ec2(class, code)) => return failed(class, code),
             Some(Fault::Short(count, class)) => {
                 let (code, reason) = ("Short".into(), "Short: short".into());
@@ -88,27 +124,43 @@ impl Compute for Port {
                 let fleet = request.tags.iter().find(|(key, _)| key == "dayfly:fleet").unwrap().1.clone();
                 let mut answer = self.0.give(request, &fleet, count);
                 answer.shortfalls.extend(more);
-                self.0.note(format_args!("{} gives {} of {}", request.token, answer.instances.len(), request.count));
+                self.0.note(format_args!(
+                    "EC2: launches {} of {} for reservation {}: {}",
+                    answer.instances.len(),
+                    request.count,
+                    request.token,
+                    answer.instances.join(", ")
+                ));
                 self.0.answers.borrow_mut().insert(request.token.clone(), (request.clone(), answer.clone()));
                 answer
             }
         };
         self.0.answered().await;
+        if matches!(fault, Some(Fault::Lost)) {
+            return failed(Class::Transient, "RequestTimeout");
+        }
         Ok(launched)
     }
 
     async fn find(&self, id: &str) -> Result<Vec<String>, LaunchError> {
-        self.0.call("compute.find").await;
+        if self.0.call("compute.find").await.is_some() {
+            let (token, code) = (id.to_owned(), Some("RequestLimitExceeded".to_owned()));
+            return Err(LaunchError { token, class: Class::Transient, code, source: "a fault".into() });
+        }
         let all = self.0.launched.borrow().get(id).cloned().unwrap_or_default();
-        Ok(all.into_iter().filter(|id| !self.0.dead.borrow().contains(id)).collect())
+        let is_listed = |id: &String| !self.0.dead.borrow().contains(id) && !self.0.is_new(id);
+        Ok(all.into_iter().filter(is_listed).collect())
     }
 
     async fn terminate(&self, instances: &[String]) -> Result<(), TerminateError> {
         if self.0.call("compute.terminate").await.is_some() {
             return Err(TerminateError { instances: instances.to_vec(), source: "a fault".into() });
         }
-        self.0.note(format_args!("terminated {}", instances.join(", ")));
-        self.0.dead.borrow_mut().extend(instances.iter().cloned());
+        self.0.note(format_args!("EC2: ends {}, as control asks", instances.join(", ")));
+        self.0.terminated.borrow_mut().extend(instances.iter().cloned());
+        for id in instances {
+            self.0.end(id);
+        }
         self.0.answered().await;
         Ok(())
     }
@@ -116,32 +168,53 @@ impl Compute for Port {
     async fn stop(&self, instances: &[String]) -> Result<(), PowerError> {
         let fault = self.0.call("compute.stop").await;
         let gone = instances.iter().any(|it| self.0.dead.borrow().contains(it));
-        switchable("stopping", instances, fault, gone)?;
-        self.0.note(format_args!("stops {}", instances.join(", ")));
-        self.0.asleep.borrow_mut().extend(instances.iter().cloned());
+        switchable("stopping", instances, fault.as_ref(), gone)?;
+        self.0.note(format_args!("EC2: stops {}, as control asks", instances.join(", ")));
+        for id in instances {
+            let at = self.0.now.get() + 1000 + self.0.below(60_000);
+            // One that stops, or is stopped, does so no sooner for being asked again.
+            self.0.asleep.borrow_mut().entry(id.clone()).or_insert(at);
+            self.0.switched.borrow_mut().push((id.clone(), false));
+        }
         self.0.answered().await;
-        Ok(())
+        lost("stopping", instances, fault.as_ref())
     }
 
     async fn start(&self, instance: &str) -> Result<(), PowerError> {
         let fault = self.0.call("compute.start").await;
+        let ids = [instance.to_owned()];
+        // Nor is one that has still to come to its stop.
+        let stops = self.0.asleep.borrow().get(instance).is_some_and(|at| *at > self.0.now.get());
         let gone = self.0.dead.borrow().contains(instance);
-        switchable("starting", &[instance.to_owned()], fault, gone)?;
-        self.0.note(format_args!("starts {instance}"));
-        self.0.asleep.borrow_mut().remove(instance);
+        switchable("starting", &ids, fault.as_ref(), gone || stops)?;
+        // To start what runs is no error, and does nothing.
+        if self.0.asleep.borrow_mut().remove(instance).is_some() {
+            self.0.note(format_args!("EC2: starts {instance}, as control asks"));
+            self.0.switched.borrow_mut().push((instance.to_owned(), true));
+        }
         self.0.answered().await;
-        Ok(())
+        lost("starting", &ids, fault.as_ref())
     }
 }
 
-/// EC2's refusal, where an instance is gone or a fault was asked for.
-fn switchable(doing: &'static str, instances: &[String], fault: Option<Fault>, gone: bool) -> Result<(), PowerError> {
-    let refused = match fault {
-        Some(Fault::Ec2(class, code)) => Some((class, code)),
-        Some(_) => Some((Class::Transient, "RequestLimitExceeded")),
-        None => gone.then_some((Class::Capacity, "IncorrectInstanceState")),
+/// EC2's refusal, where an instance is `unfit` or a fault was asked for.
+fn switchable(doing: &'static str, instances: &[String], fault: Option<&Fault>, unfit: bool) -> Result<(), PowerError> {
+    let (class, code) = match fault {
+        Some(Fault::Ec2(class, code)) => (*class, *code),
+        None | Some(Fault::Lost) if unfit => (Class::Capacity, "IncorrectInstanceState"),
+        None | Some(Fault::Lost) => return Ok(()),
+        Some(_) => (Class::Transient, "RequestLimitExceeded"),
     };
-    let Some((class, code)) = refused else { return Ok(()) };
-    let instances = instances.to_vec();
-    Err(PowerError { doing, instances, class, code: Some(code.to_owned()), source: "a fault".into() })
+    Err(refused(doing, instances, class, code))
+}
+
+/// Its answer, where that is lost.
+fn lost(doing: &'static str, instances: &[String], fault: Option<&Fault>) -> Result<(), PowerError> {
+    let is_lost = matches!(fault, Some(Fault::Lost));
+    if is_lost { Err(refused(doing, instances, Class::Transient, "RequestTimeout")) } else { Ok(()) }
+}
+
+fn refused(doing: &'static str, instances: &[String], class: Class, code: &str) -> PowerError {
+    let (instances, code) = (instances.to_vec(), Some(code.to_owned()));
+    PowerError { doing, instances, class, code, source: "a fault".into() }
 }

@@ -29,16 +29,20 @@ impl GitHub for Port {
     }
 
     async fn jit_config(&self, _: &Target, runner: &NewRunner) -> Result<Jit, GitHubError> {
-        github_fault(self.0.call("github.jit_config").await.as_ref())?;
+        let fault = self.0.call("github.jit_config").await;
+        if !Fault::is_done(fault.as_ref()) {
+            github_fault(fault.as_ref())?;
+        }
         if self.0.runners.borrow().contains_key(&runner.name) {
             return Err(GitHubError::NameTaken { name: runner.name.clone() });
         }
         let id = self.0.below(1 << 40) + 1;
         let labels = runner.labels.clone();
         let registered = Registered { id, online: false, busy: false, labels };
-        self.0.note(format_args!("registered {} as {id}", runner.name));
+        self.0.note(format_args!("GitHub: {} is registered as runner {id}", runner.name));
         self.0.runners.borrow_mut().insert(runner.name.clone(), registered);
         self.0.answered().await;
+        github_fault(fault.as_ref())?;
         Ok(Jit { runner_id: id, config: SecretString::from("a JIT config") })
     }
 
@@ -84,8 +88,11 @@ impl GitHub for Port {
         if runners.values().any(|it| it.id == id && it.busy) {
             return Ok(Deletion::Busy);
         }
-        self.0.note(format_args!("deleted runner {id}"));
-        runners.retain(|_, it| it.id != id);
+        if let Some(name) = runners.iter().find(|(_, it)| it.id == id).map(|(name, _)| name.clone()) {
+            self.0.note(format_args!("GitHub: {name}, runner {id}, is deleted, as control asks"));
+            runners.remove(&name);
+            self.0.deleted.borrow_mut().push(name);
+        }
         Ok(Deletion::Gone)
     }
 }

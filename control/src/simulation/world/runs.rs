@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use super::{Port, github::github_fault, ledger_fault};
+use super::{Fault, Port, github::github_fault, ledger_fault};
 use crate::{
     clock::Millis,
     decide::rerun::Note,
@@ -15,18 +15,15 @@ use crate::{
     report::Failure,
 };
 
-/// How many are in a page of anything.
-const PAGE: usize = 2;
-
 #[derive(Debug, Default)]
-pub(crate) struct Known {
-    pub(crate) notes: RefCell<BTreeMap<u64, Note>>,
+pub struct Known {
+    pub notes: RefCell<BTreeMap<u64, Note>>,
     /// How each run stands, and its jobs' latest executions.
-    pub(crate) runs: RefCell<BTreeMap<u64, (RunState, Vec<RunJob>)>>,
+    pub runs: RefCell<BTreeMap<u64, (RunState, Vec<RunJob>)>>,
     /// What was run again: (run, its attempt before, what).
-    pub(crate) again: RefCell<Vec<(u64, u64, Again)>>,
+    pub again: RefCell<Vec<(u64, u64, Again)>>,
     /// The runs of each repository that are not over, by their status.
-    pub(crate) open: RefCell<BTreeMap<(String, String), Vec<OpenRun>>>,
+    pub open: RefCell<BTreeMap<(String, String), Vec<OpenRun>>>,
 }
 
 impl Reruns for Port {
@@ -36,7 +33,10 @@ impl Reruns for Port {
     }
 
     async fn put_rerun(&self, note: &Note, _: Millis) -> Result<Committed, LedgerError> {
-        ledger_fault(self.0.call("ledger.put_rerun").await)?;
+        let fault = self.0.call("ledger.put_rerun").await;
+        if !Fault::is_done(fault.as_ref()) {
+            ledger_fault(fault.clone())?;
+        }
         {
             let mut notes = self.0.known_runs.notes.borrow_mut();
             if notes.get(&note.run).map_or(0, |it| it.version) != note.version {
@@ -47,6 +47,7 @@ impl Reruns for Port {
             notes.insert(note.run, Note { version: note.version + 1, ..read });
         }
         self.0.answered().await;
+        ledger_fault(fault)?;
         Ok(Committed::Yes)
     }
 }
@@ -65,14 +66,17 @@ impl Runs for Port {
         github_fault(self.0.call("github.run_jobs").await.as_ref())?;
         let runs = self.0.known_runs.runs.borrow();
         let (_, jobs) = runs.get(&id).ok_or_else(missing)?;
-        let from = usize::try_from(page - 1).unwrap() * PAGE;
-        let page: Vec<RunJob> = jobs.iter().skip(from).take(PAGE).cloned().collect();
-        let more = page.len() == PAGE;
+        let from = usize::try_from(page - 1).unwrap() * self.0.page.get();
+        let page: Vec<RunJob> = jobs.iter().skip(from).take(self.0.page.get()).cloned().collect();
+        let more = page.len() == self.0.page.get();
         Ok((page, more))
     }
 
     async fn run_again(&self, _: &Target, _: &str, id: u64, what: Again) -> Result<Asked, GitHubError> {
-        github_fault(self.0.call("github.run_again").await.as_ref())?;
+        let fault = self.0.call("github.run_again").await;
+        if !Fault::is_done(fault.as_ref()) {
+            github_fault(fault.as_ref())?;
+        }
         {
             let mut runs = self.0.known_runs.runs.borrow_mut();
             let (run, jobs) = runs.get_mut(&id).ok_or_else(missing)?;
@@ -98,6 +102,7 @@ impl Runs for Port {
             }
         }
         self.0.answered().await;
+        github_fault(fault.as_ref())?;
         Ok(Asked::Accepted)
     }
 
@@ -111,9 +116,9 @@ impl Runs for Port {
         github_fault(self.0.call("github.open_runs").await.as_ref())?;
         let open = self.0.known_runs.open.borrow();
         let all = open.get(&(repository.to_owned(), status.to_owned())).cloned().unwrap_or_default();
-        let from = usize::try_from(page - 1).unwrap() * PAGE;
-        let page: Vec<OpenRun> = all.into_iter().skip(from).take(PAGE).collect();
-        let more = page.len() == PAGE;
+        let from = usize::try_from(page - 1).unwrap() * self.0.page.get();
+        let page: Vec<OpenRun> = all.into_iter().skip(from).take(self.0.page.get()).collect();
+        let more = page.len() == self.0.page.get();
         Ok((page, more))
     }
 }

@@ -36,7 +36,7 @@ pub(super) async fn reconcile(cloud: &Cloud) -> Result<()> {
 }
 
 /// Lets so many minutes pass, and has reconcile look. What functions are writing is written first, or it would be new.
-async fn later(cloud: &Cloud, minutes: u64) -> Result<()> {
+pub(super) async fn later(cloud: &Cloud, minutes: u64) -> Result<()> {
     wait_for("functions at rest", LIMIT, || if cloud.lambda.idle() { Ok(()) } else { Err("they work".to_owned()) })
         .await?;
     cloud.aws.age(Duration::from_mins(minutes)).await?;
@@ -55,7 +55,7 @@ pub(super) async fn until_nothing_is_left(cloud: &Cloud) -> Result<()> {
 }
 
 /// The instances of the fleet that live by EC2.
-async fn alive(cloud: &Cloud) -> Result<Vec<String>> {
+pub(super) async fn alive(cloud: &Cloud) -> Result<Vec<String>> {
     let all = cloud.aws.instances().await?;
     let live = all.into_iter().filter(|it| ["pending", "running"].contains(&it.state.as_str()));
     Ok(live.filter(|it| it.tags.get(names::TAG_FLEET).is_some_and(|it| it == FLEET)).map(|it| it.id).collect())
@@ -188,7 +188,7 @@ pub(super) async fn busy_machines_outlive_a_lifecycle_queue_that_is_down(cloud: 
 }
 
 /// Waits until all webhooks so far were delivered.
-async fn told_all(cloud: &Cloud) -> Result<()> {
+pub(super) async fn told_all(cloud: &Cloud) -> Result<()> {
     wait_for("webhooks delivered", LIMIT, || match cloud.github.deliveries_pending() {
         0 => Ok(()),
         left => Err(format!("{left} are under way")),

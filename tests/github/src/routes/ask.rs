@@ -5,8 +5,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, OriginalUri, Path, Query};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
 use crate::answer::Failure;
@@ -24,6 +24,7 @@ pub(crate) struct Ask {
     /// The path as it was asked for.
     pub(crate) path: String,
     pub(crate) query: HashMap<String, String>,
+    pub(crate) headers: HeaderMap,
     params: HashMap<String, String>,
 }
 
@@ -43,7 +44,7 @@ impl FromRequestParts<Arc<Shared>> for Ask {
             .map_or_else(|| parts.uri.path().to_owned(), |uri| uri.path().to_owned());
         let caller = parts.extensions.get::<Caller>().cloned().unwrap_or(Caller::Anonymous);
         let owner = owner_of(shared, &params)?;
-        Ok(Self { caller, owner, path, query, params })
+        Ok(Self { caller, owner, path, query, headers: parts.headers.clone(), params })
     }
 }
 
@@ -51,6 +52,11 @@ impl Ask {
     /// A number in the path; what is none names nothing that exists.
     pub(crate) fn id<T: FromStr>(&self, name: &str) -> Result<T, Failure> {
         self.params.get(name).and_then(|text| text.parse().ok()).ok_or_else(Failure::not_found)
+    }
+
+    /// A text in the path.
+    pub(crate) fn param(&self, name: &str) -> Result<&str, Failure> {
+        self.params.get(name).map(String::as_str).ok_or_else(Failure::not_found)
     }
 
     /// The owner that the path names.

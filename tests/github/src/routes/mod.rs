@@ -19,6 +19,7 @@ use axum::routing::{get, post};
 use serde_json::json;
 
 use self::ask::Ask;
+pub(crate) use self::releases::downloads_of_releases;
 use crate::answer::{Answered, ok};
 use crate::gate::Caller;
 use crate::limits::{Payer, Standing};
@@ -35,7 +36,9 @@ pub(crate) fn all() -> Router<Arc<Shared>> {
         .route("/orgs/{org}/installation", get(apps::installation_of))
         .route("/repos/{owner}/{repo}/installation", get(apps::installation_of))
         .route("/rate_limit", get(rate_limit))
-        .route("/repos/{owner}/{repo}/releases/latest", get(releases::latest));
+        .route("/repos/{owner}/{repo}/releases", get(releases::list))
+        .route("/repos/{owner}/{repo}/releases/latest", get(releases::latest))
+        .route("/repos/{owner}/{repo}/releases/tags/{tag}", get(releases::tagged));
     let hooks = ["/app/hook", "/orgs/{org}/hooks/{hook_id}", "/repos/{owner}/{repo}/hooks/{hook_id}"];
     let app = hooks.iter().fold(app, |router, hook| {
         router

@@ -145,6 +145,11 @@ impl Deliverer {
         lock(&self.sent).clone()
     }
 
+    /// Forgets all attempts so far.
+    pub(crate) fn forget(&self) {
+        lock(&self.sent).clear();
+    }
+
     /// How many deliveries are on their way.
     pub(crate) fn pending(&self) -> usize {
         self.pending.load(Ordering::SeqCst)

@@ -1,9 +1,10 @@
 //! All that the emulator knows, changed by plain synchronous calls that take the time as an argument.
 //!
-//! `jobs` holds what happens to jobs and runs, `runners` who is registered, `sessions` what connected runners do.
+//! `jobs` holds what happens to jobs and runs, `runners` who is registered, `releases` what runners are released, `sessions` what connected runners do.
 //! Webhooks to be sent are left in the outbox, for [`crate::shared::Shared`] to take.
 
 pub(crate) mod jobs;
+pub(crate) mod releases;
 pub(crate) mod runners;
 pub(crate) mod sessions;
 
@@ -36,6 +37,7 @@ pub(crate) struct World {
     pub(crate) limits: Limits,
     pub(crate) faults: Faults,
     pub(crate) calls: Calls,
+    pub(crate) releases: releases::Releases,
     pub(crate) jobs: BTreeMap<u64, Job>,
     pub(crate) runs: BTreeMap<u64, Run>,
     pub(crate) runners: BTreeMap<u64, Runner>,
@@ -61,6 +63,7 @@ impl World {
             limits: Limits::new(config.rate_limit),
             faults: Faults::default(),
             calls: Calls::default(),
+            releases: releases::Releases::new(&config.runner, config.clock.now()),
             jobs: BTreeMap::new(),
             runs: BTreeMap::new(),
             runners: BTreeMap::new(),

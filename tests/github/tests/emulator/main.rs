@@ -10,6 +10,7 @@ mod jobs;
 mod many;
 mod openapi;
 mod registration;
+mod releases;
 mod runners;
 mod support;
 mod tour;

@@ -242,6 +242,20 @@ async fn lost_webhooks_can_be_asked_for_again() {
 }
 
 #[tokio::test]
+async fn what_is_forgotten_is_in_no_list_and_not_sent_again() {
+    let lab = Lab::start().await.unwrap();
+    let receiver = Receiver::of(&lab.github).await.unwrap();
+    lab.queue(&["a"]).unwrap();
+    receiver.wait(&lab.github, 1).await.unwrap();
+    let id = lab.github.deliveries()[0].id;
+    lab.github.forget_deliveries();
+    let listed = lab.call("GET", "/app/hook/deliveries", As::App, None).await.unwrap();
+    assert_eq!(listed.body, json!([]));
+    let path = format!("/app/hook/deliveries/{id}/attempts");
+    assert_eq!(lab.call("POST", &path, As::App, None).await.unwrap().status, 404);
+}
+
+#[tokio::test]
 async fn the_installation_may_be_missing_or_wrong() {
     let lab = Lab::start().await.unwrap();
     let receiver = Receiver::of(&lab.github).await.unwrap();

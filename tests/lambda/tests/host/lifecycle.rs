@@ -191,6 +191,21 @@ fn a_killed_host_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn the_next_invocation_can_be_made_a_cold_one() {
+    let world = World::new(|cloud| {
+        cloud.add_function("f", &[]);
+        cloud.add_function("g", &[]);
+    })
+    .await;
+    let (first, other) = (pid(&world.ask("f", json!({})).await), pid(&world.ask("g", json!({})).await));
+    world.host.end_idle("f");
+    wait_until("its process gone", false, || lives(first)).await;
+    assert_ne!(pid(&world.ask("f", json!({})).await), first);
+    assert_eq!(world.host.stats()["f"].cold_starts, 2);
+    assert_eq!(pid(&world.ask("g", json!({})).await), other, "another function's stay");
+}
+
+#[tokio::test]
 async fn a_deleted_function_is_no_more() {
     let world = World::new(|cloud| cloud.add_function("f", &[])).await;
     let pid = pid(&world.ask("f", json!({})).await);

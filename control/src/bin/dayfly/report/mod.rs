@@ -81,8 +81,11 @@ fn prices(asked: &ReportCommand) -> Result<Prices> {
 /// What a reader has to know so as not to take the numbers for more than they are.
 fn remarks(report: &Report, unread: usize, now: Millis) -> Vec<String> {
     let mut remarks = Vec::new();
-    if report.since < now.saturating_sub(REMEMBERED) {
+    if report.since <= now.saturating_sub(REMEMBERED) {
         remarks.push("The ledger keeps jobs and instances for 7 days: what is older is missing.".to_owned());
+    }
+    if report.all.dollars > 0.0 {
+        remarks.push("Costs are minutes by the prices that --prices names: the ledger knows none.".to_owned());
     }
     if report.all.unpriced_minutes > 0.0 {
         let named: Vec<String> =
@@ -255,8 +258,15 @@ Mind this.
 
     #[test]
     fn what_the_numbers_leave_out_is_said() {
-        let it = report();
+        let mut it = report();
+        it.all.dollars = 0.0;
         assert!(remarks(&it, 0, it.until).is_empty());
+        it.all.dollars = 0.1;
+        let said = remarks(&it, 0, it.until);
+        assert!(said.len() == 1 && said[0].contains("--prices"), "{said:?}");
+        it.since = it.until - super::REMEMBERED;
+        assert!(remarks(&it, 0, it.until)[0].contains("7 days"), "where it is all that is kept");
+        it.all.dollars = 0.0;
         let short = Report { all: Part { unpriced_minutes: 12.6, ..it.all.clone() }, since: 0, ..it };
         let said = remarks(&short, 2, short.until);
         assert!(said[0].contains("7 days") && said[1].contains("m7i.large spot (13 min)") && said[2].starts_with("2 "));

@@ -74,6 +74,21 @@ fn one_that_succeeded_is_forgotten_and_one_past_hope_is_told() {
 }
 
 #[test]
+fn one_that_succeeded_is_not_sent_again_though_it_is_listed_for_days() {
+    let mut memory = Memory::default();
+    let all = [failed(1, "a", NOW - MINUTE)];
+    look(&mut memory, &all, NOW, 100, 5);
+    memory.sent("a");
+    for minute in 1..13 * 60 {
+        let now = NOW + minute * MINUTE;
+        look(&mut memory, &all, now, 100, 5);
+        memory.tidy(now);
+        assert!(due(&memory, now).is_empty(), "after {minute} minutes");
+    }
+    assert!(memory.waiting.is_empty());
+}
+
+#[test]
 fn what_would_be_refused_again_or_is_none_of_ours_is_left() {
     let mut memory = Memory::default();
     let it = |status, event: &str| Failed { status, event: event.into(), ..failed(1, "a", NOW) };

@@ -5,6 +5,7 @@ use crate::{
     decide::reusable::LISTENING,
     fleets::{Eviction, Fleet, Pool, PoolKind},
     ledger::Reuse,
+    simulation::runtime::step,
 };
 
 fn word(kind: Kind) -> Lifecycle {

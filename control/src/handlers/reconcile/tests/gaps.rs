@@ -134,7 +134,7 @@ fn a_look_through_many_repositories_takes_a_few_calls_each_minute() {
     for minute in 0..40 {
         port.0.now.set(now(&port) + MINUTE);
         look(&port);
-        assert!(calls() - before <= 30 * 2, "{} in minute {minute}", calls() - before);
+        assert!(calls() - before <= 30, "{} in minute {minute}", calls() - before);
         before = calls();
         if note(&port).scan.is_none() {
             break;

@@ -275,3 +275,26 @@ fn two_jobs_of_a_run_whose_code_failed_elsewhere_are_run_again_one_by_one() {
     let fates: Vec<Fate> = noted(&port).jobs.into_iter().map(|it| it.fate).collect();
     assert_eq!(fates, [Fate::Again(2), Fate::Again(3)]);
 }
+
+#[test]
+fn a_re_run_counts_once_though_another_interruption_was_noted_meanwhile() {
+    let port = scene();
+    fails(&port);
+    port.0.concurrent.set(true);
+    let first = deps_of(&port, fleet(FLEET));
+    let batch = batch(0, 1);
+    let mut future = Box::pin(handle(&first, &batch, port.0.now.get() + 20_000));
+    while again(&port).is_empty() {
+        assert!(!step(future.as_mut()).is_ready(), "GitHub was not asked");
+    }
+    // GitHub has done it, and what came of it is not noted yet.
+    port.0.known_runs.notes.borrow_mut().get_mut(&5).unwrap().version += 5;
+    while !step(future.as_mut()).is_ready() {}
+    drop(future);
+    port.0.concurrent.set(false);
+    let counted = |metrics: &str| metrics.matches("\"Action\":\"again\"").count();
+    assert_eq!((counted(&first.metrics.take(0).join("\n")), fate(&port)), (0, Fate::Waiting));
+    port.0.now.set(port.0.now.get() + 60_000);
+    assert_eq!(counted(&look(&port, 0).1), 1);
+    assert_eq!((again(&port).len(), fate(&port)), (1, Fate::Again(2)));
+}

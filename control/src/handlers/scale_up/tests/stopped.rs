@@ -42,10 +42,20 @@ fn stopped(queued: u64, count: u64) -> Port {
     look_at(&port, pooled(count));
     assert_eq!((runners(&port, RunnerState::Stopping) as u64, port.0.asleep.borrow().len() as u64), (count, count));
     all_are(&port, RunnerState::Stopped);
-    port.0.ledger.borrow_mut().markers = world(queued).0.ledger.borrow().markers.clone();
     port.0.sent.borrow_mut().clear();
     pass(&port, 3600);
+    queue(&port, queued);
     port
+}
+
+/// So many jobs are queued now.
+fn queue(port: &Port, count: u64) {
+    let now = port.0.now.get();
+    let mut markers = world(count).0.ledger.borrow().markers.clone();
+    for it in markers.values_mut() {
+        (it.queued_at, it.expires) = (now, now / 1000 + 3600);
+    }
+    port.0.ledger.borrow_mut().markers = markers;
 }
 
 #[test]
@@ -74,7 +84,7 @@ fn what_ec2_does_not_stop_stands_by_and_the_others_are_stopped() {
     port.0.dead.borrow_mut().insert(gone.clone());
     look_at(&port, pooled(2));
     assert_eq!([RunnerState::Stopping, RunnerState::Standby].map(|it| runners(&port, it)), [1, 1]);
-    assert!(port.0.asleep.borrow().len() == 1 && !port.0.asleep.borrow().contains(&gone));
+    assert!(port.0.asleep.borrow().len() == 1 && !port.0.asleep.borrow().contains_key(&gone));
     look_at(&port, pooled(2));
     assert_eq!(port.0.called("compute.stop"), 3, "both, each alone, and that is all for now");
 }
@@ -87,7 +97,7 @@ fn a_job_gets_a_stopped_instance_which_is_started_when_its_registration_is_there
     assert_eq!((states, alive(&port), port.0.asleep.borrow().len()), ([1, 1, 1], 3, 1));
     let parameters = port.0.parameters.borrow();
     let given = parameters.keys().next().unwrap();
-    assert!(!port.0.asleep.borrow().contains(given));
+    assert!(!port.0.asleep.borrow().contains_key(given));
     let log = port.0.log.borrow();
     let at = |text: &str| log.iter().position(|line| line.contains(text)).unwrap_or_else(|| panic!("{text}: {log:?}"));
     assert!(at("put") < at(&format!("starts {given}")), "its agent would find nothing: {log:?}");
@@ -125,7 +135,7 @@ fn where_ec2_refuses_the_start_the_job_is_planned_again_and_the_instance_ended()
         assert_eq!((states, port.0.called("compute.start")), ([1, 1], 1), "{code}: the job has another");
         // Another job finds out that it goes well again.
         port.0.now.set(open);
-        port.0.ledger.borrow_mut().markers = world(2).0.ledger.borrow().markers.clone();
+        queue(&port, 2);
         look_at(&port, pooled(2));
         assert_eq!(port.0.called("compute.start"), 2, "{code}");
         assert!(port.0.ledger.borrow().view("linux-x64").offers.breakers.0.is_empty(), "{code}");

@@ -1,0 +1,31 @@
+# Graviton, for the jobs and for the functions: `make dist ARCH=aarch64` makes the zip.
+
+module "dayfly" {
+  source      = "../../terraform"
+  deployment  = "arm64"
+  vpc_id      = var.vpc_id
+  subnets     = var.subnets
+  control_zip = var.control_zip
+
+  github = {
+    app_id         = nonsensitive(var.github_app.id)
+    app_key        = var.github_app.key
+    webhook_secret = var.github_app.webhook_secret
+  }
+
+  architecture = "arm64"
+
+  fleets = {
+    linux-arm64 = {
+      labels         = ["self-hosted", "linux", "arm64"]
+      max            = 20
+      image_id       = "ami-0123456789abcdef0"
+      instance_types = ["c7g.large", "c6g.large", "m7g.large"]
+    }
+  }
+}
+
+output "github_setup" {
+  description = "What to enter in the GitHub App's settings."
+  value       = module.dayfly.github_setup
+}

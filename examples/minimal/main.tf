@@ -1,0 +1,29 @@
+# The least that there is: on-demand instances of one image, one job each.
+
+module "dayfly" {
+  source      = "../../terraform"
+  deployment  = "minimal"
+  vpc_id      = var.vpc_id
+  subnets     = var.subnets
+  control_zip = var.control_zip
+
+  github = {
+    app_id         = nonsensitive(var.github_app.id)
+    app_key        = var.github_app.key
+    webhook_secret = var.github_app.webhook_secret
+  }
+
+  fleets = {
+    linux-x64 = {
+      labels         = ["self-hosted", "linux", "x64"]
+      max            = 10
+      image_id       = "ami-0123456789abcdef0"
+      instance_types = ["c7i.large"]
+    }
+  }
+}
+
+output "github_setup" {
+  description = "What to enter in the GitHub App's settings."
+  value       = module.dayfly.github_setup
+}

@@ -1,0 +1,164 @@
+//! What a run is like.
+
+use dayfly_control::{decide::bucket::Limits, fleets::Fleets, simulation::runtime::Random};
+use serde_json::{Value, json};
+
+use crate::{
+    Faults,
+    documents::{fleet, fleets, pooled, spot, stopped, with},
+};
+
+const MINUTE: u64 = 60_000;
+
+/// What a run is like. Times are milliseconds.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The fleets.
+    pub fleets: Fleets,
+    /// Labels to choose from for each job.
+    pub labels: Vec<Vec<&'static str>>,
+    /// How many jobs are queued; some in one run.
+    pub jobs: u64,
+    /// From the beginning until then.
+    pub spread: u64,
+    /// The longest that a webhook is late.
+    pub lateness: u64,
+    /// The longest that a job runs.
+    pub longest_job: u64,
+    /// Whether no webhook tells that a job has begun.
+    pub quiet: bool,
+    /// The step at which an invocation is killed.
+    pub kill_at: Option<u64>,
+    /// How fast EC2, SSM and GitHub may be called.
+    pub limits: Limits,
+    /// Offers that EC2 has none of, and for how long from the beginning.
+    pub dry: Vec<(String, u64)>,
+    /// What goes wrong.
+    pub faults: Faults,
+    /// The longest that one call to a port takes.
+    pub call: u64,
+    /// The most invocations at a time.
+    pub concurrency: usize,
+    /// What is over is forgotten after so long.
+    pub kept: u64,
+    /// Whether each job costs exactly one launch.
+    pub exact: bool,
+    /// Whether reconcile does not run, and a person makes the failed webhooks again: the other functions leave nothing
+    /// behind by themselves.
+    pub alone: bool,
+}
+
+impl Setting {
+    /// A calm world with one fleet of `max`.
+    #[must_use]
+    pub fn calm(max: u64, jobs: u64, lateness: u64) -> Self {
+        Self {
+            fleets: fleets(&[fleet("linux-x64", max)]),
+            labels: vec![vec!["self-hosted", "linux"]],
+            jobs,
+            spread: 0,
+            lateness,
+            longest_job: 60_000,
+            quiet: false,
+            kill_at: None,
+            limits: Limits::NONE,
+            dry: vec![],
+            faults: Faults::default(),
+            call: 20,
+            concurrency: 6,
+            kept: 24 * 60 * MINUTE,
+            exact: false,
+            alone: false,
+        }
+    }
+
+    /// What `seed` decides: fleets of one of several kinds, and a mix of faults.
+    #[must_use]
+    pub fn of_seed(seed: u64) -> Self {
+        let mut random = Random::new(seed ^ 0x05EE_D000);
+        let mut it = Self::calm(1, random.range(1, 16), random.range(0, 60) * 1000);
+        let max = if random.chance(50) { random.range(1, 4) } else { 50 };
+        let faults = Faults::random(&mut random);
+        it.spread = random.below(faults.until);
+        match seed % 10 {
+            // Nothing goes wrong but that webhooks are late and doubled.
+            0 => {
+                it.longest_job = 4 * MINUTE;
+                it.exact = true;
+                it.quiet = random.chance(20);
+                it.fleets = fleets(&[fleet("linux-x64", max)]);
+                return it;
+            }
+            // Functions are killed, and nobody makes up for it but they themselves.
+            1 => {
+                it.longest_job = MINUTE;
+                it.alone = true;
+                it.faults = Faults { until: faults.until, kills: random.range(1, 30), ..Faults::default() };
+                let spot = if random.chance(50) { spot(fleet("linux-x64", max)) } else { fleet("linux-x64", max) };
+                it.fleets = fleets(&[with(spot, "ephemeral", json!(random.chance(70)))]);
+                it.dry = if random.chance(50) { dry(&mut random, 3 * MINUTE) } else { vec![] };
+                return it;
+            }
+            _ => {}
+        }
+        it.longest_job = if random.chance(70) { random.range(1, 20) } else { 60 } * MINUTE;
+        it.fleets = fleets(&[of_kind(&mut random, max)]);
+        if random.chance(25) {
+            let big = with(of_kind(&mut random, max), "labels", json!(["self-hosted", "linux", "big"]));
+            let big = with(big, "name", json!("big"));
+            it.fleets = fleets(&[of_kind(&mut random, max), big]);
+            it.labels.push(vec!["self-hosted", "linux", "big"]);
+        }
+        if random.chance(20) {
+            it.limits = Limits { ec2: 1, ssm: 2, github: 40 };
+        }
+        if random.chance(30) {
+            it.dry = dry(&mut random, faults.until);
+        }
+        it.quiet = random.chance(10);
+        it.faults = faults;
+        it
+    }
+
+    /// The same, killed at a step.
+    #[must_use]
+    pub fn killed_at(self, step: u64) -> Self {
+        Self { kill_at: Some(step), ..self }
+    }
+}
+
+/// A fleet of a kind that the seed decides.
+fn of_kind(random: &mut Random, max: u64) -> Value {
+    let mut it = fleet("linux-x64", max);
+    if random.chance(50) {
+        it = spot(it);
+    }
+    if random.chance(25) {
+        it = with(it, "ephemeral", json!(false));
+    }
+    match random.below(6) {
+        0 => {
+            let size = max.min(random.range(1, 3));
+            it = if random.chance(50) { stopped(it, size) } else { pooled(it, size) };
+        }
+        1 => it = with(it, "cooldown_seconds", json!(10)),
+        2 => it = with(it, "boot_seconds", json!(60)),
+        3 => it = with(it, "interrupted", json!({"rerun": random.below(3)})),
+        _ => {}
+    }
+    it
+}
+
+/// Some of the offers have nothing for a while.
+pub(crate) fn dry(random: &mut Random, longest: u64) -> Vec<(String, u64)> {
+    let mut all = Vec::new();
+    for market in ["spot", "on-demand"] {
+        for subnet in ["subnet-0123456789abcdef1", "subnet-0123456789abcdef2"] {
+            for kind in ["c7i.large", "m7i.large"] {
+                all.push(format!("{market}/{subnet}/{kind}"));
+            }
+        }
+    }
+    all.retain(|_| random.chance(60));
+    all.into_iter().map(|offer| (offer, random.range(20_000, longest.max(20_000)))).collect()
+}

@@ -1,0 +1,69 @@
+"""The module's variables: they say everything that the fleets document can, and nothing that Terraform 1.6 can't read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hcl import ROOT, type_of, variables
+
+SCHEMA = json.loads((ROOT / "control/fleets.schema.json").read_text())
+
+# What the module itself writes, and what it has in another place or shape.
+OWN = {".name", ".launch.template_id", ".launch.template_version"}
+
+
+def paths(node: dict[str, Any], path: str = "") -> Iterator[str]:
+    """Every field that the schema has, as a path."""
+    if "$ref" in node:
+        node = SCHEMA["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    for name, field in node.get("properties", {}).items():
+        yield f"{path}.{name}"
+        yield from paths(field, f"{path}.{name}")
+    if "items" in node:
+        yield from paths(node["items"], f"{path}[]")
+
+
+def fields(kind: Any, path: str = "") -> Iterator[str]:
+    """Every field of a variable's type, as a path."""
+    if isinstance(kind, dict):
+        for name, inner in kind.items():
+            yield f"{path}.{name}"
+            yield from fields(inner, f"{path}.{name}")
+    elif isinstance(kind, list):
+        yield from fields(kind[0], f"{path}[]")
+
+
+def test_a_fleet_can_be_said_to_the_last_field() -> None:
+    wanted = {path.replace(".launch.", ".", 1) for path in paths(SCHEMA["$defs"]["fleet"]) if path not in OWN | {".launch"}}
+    said = set(fields(type_of("fleets")[0]))
+    assert len(wanted) > 50
+    assert wanted - said == set()
+
+
+def test_the_document_around_the_fleets_can_be_said() -> None:
+    assert set(SCHEMA["properties"]) - {"$schema", "version"} - set(variables()) == set()
+
+
+def test_every_variable_has_a_type_and_a_description() -> None:
+    for name, text in variables().items():
+        assert re.search(r"^  type\s*=", text, re.M), name
+        assert re.search(r"^  description\s*=", text, re.M), name
+        assert not re.search(r"\bany\b", re.search(r"^  type\s*=.*?(?=^  \w)", text + "\n  end", re.M | re.S).group()), name
+
+
+@pytest.mark.parametrize("name", variables())
+def test_a_validation_looks_at_its_own_variable_alone(name: str) -> None:
+    """Terraform before 1.9 refuses the whole module else."""
+    text = "\n".join(line.split("#", 1)[0] for line in variables()[name].splitlines())
+    assert set(re.findall(r"\bvar\.(\w+)", text)) <= {name}
+    assert not re.search(r"\b(local|data|aws_\w+)\.", text.split("validation {", 1)[-1]) or "validation {" not in text
+
+
+def test_every_variable_and_output_is_in_the_docs() -> None:
+    page = (ROOT / "docs/terraform.md").read_text()
+    outputs = re.findall(r'^output "(\w+)"', (ROOT / "terraform/outputs.tf").read_text(), re.M)
+    assert {name for name in [*variables(), *outputs] if f"`{name}`" not in page} == set()
