@@ -1,9 +1,9 @@
 //! The report, as a pure function of what the ledger keeps.
 //!
-//! An instance is paid for from its launch to its end, whether or not it has a job, but for the time that it is stopped: that
-//! is taken off at the beginning, as a pool's instance is stopped soon after its launch, and has its job at the end. So minutes and costs are those of
-//! instances, and each instance's go to the repositories of its jobs: to one job's all of them, boot and end with it; of
-//! several jobs, as long as each ran. Instances without a job have no repository.
+//! An instance is paid for from its launch to its end, whether or not it has a job, but for the time that it is stopped:
+//! that is taken off at the beginning, as a pool's instance is stopped soon after its launch, and has its job at the end.
+//! So minutes and costs are those of instances, and each instance's go to the repositories of its jobs: to one job's all
+//! of them, boot and end with it; of several jobs, as long as each ran. Instances without a job have no repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 

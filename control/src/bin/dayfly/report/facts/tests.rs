@@ -64,6 +64,7 @@ fn an_instance_is_not_paid_for_while_it_is_stopped() {
         instance: instance(2),
         launched_at: NOW - HOUR - 2 * MINUTE,
         instance_type: Some("c7i.large".into()),
+        market: Some(Market::OnDemand),
         stops,
         ..runner(RunnerState::Stopped)
     };
