@@ -196,16 +196,14 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
             }
         };
         let scope = &need.target.scope;
+        // EC2 stops no spot instance of ours.
+        let first = match need.pool {
+            Some(PoolKind::Stopped) => Market::OnDemand,
+            _ => offers::first_market(fleet, &wishes),
+        };
         let choice = match refusals::open(breakers, scope, &need.asks, now) {
             Some(until) => Choice::Wait(until),
-            None => {
-                // EC2 stops no spot instance of ours.
-                let first = match need.pool {
-                    Some(PoolKind::Stopped) => Market::OnDemand,
-                    _ => offers::first_market(fleet, &wishes),
-                };
-                choice(fleet, view, &need.asks, &wishes, first, now)
-            }
+            None => choice(fleet, view, &need.asks, &wishes, first, now),
         };
         let (market, without) = match choice {
             Choice::Ask { market, without } => (market, without),

@@ -229,6 +229,7 @@ mod tests {
     type Row = (Option<RunnerState>, RunnerEvent, RunnerNext, bool, bool);
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "the table has every pair")]
     fn every_pair_of_state_and_event() {
         let told = RunnerEvent::Registered;
         let table: [Row; 96] = [

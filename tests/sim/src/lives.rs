@@ -203,7 +203,7 @@ impl Model {
             // It does nothing by itself.
             Life::Asleep => Some((Life::Asleep, never)),
             Life::Claiming { .. } | Life::StandingBy { .. } | Life::Leaving { .. } if self.stands_by(&it.fleet) => {
-                self.stand_by(id, it, life)
+                self.stand_by(id, it, &life)
             }
             Life::Claiming { since } => {
                 let claimed = self.port.0.parameters.borrow_mut().remove(id).and_then(Claim::of);
@@ -359,7 +359,7 @@ impl Model {
     }
 
     /// The next step of one that may stand by.
-    fn stand_by(&mut self, id: &str, it: &mut Instance, life: Life) -> Option<(Life, u64)> {
+    fn stand_by(&mut self, id: &str, it: &mut Instance, life: &Life) -> Option<(Life, u64)> {
         let now = self.now();
         let found = self.port.0.parameters.borrow_mut().remove(id);
         if let Some(found) = found {
@@ -370,7 +370,7 @@ impl Model {
             self.note(|| format!("{id} has claimed its registration"));
             return Some((Life::Starting { until: now + 3 * SECOND, claim }, 3 * SECOND));
         }
-        match life {
+        match *life {
             Life::StandingBy { until } if until <= now => {
                 self.tell_of_standby(id, it, Kind::Retire);
                 Some((Life::Leaving { until: now + RETIRE }, POLL))

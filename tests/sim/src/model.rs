@@ -252,7 +252,8 @@ impl Model {
         ledger.runners.retain(|_, it| it.expires.is_none_or(|expires| expires * 1000 > now));
         ledger.markers.retain(|_, it| it.expires * 1000 > now);
         ledger.lives.clear();
-        let tokens: BTreeSet<String> = ledger.reservations.values().map(|it| it.token()).collect();
+        let tokens: BTreeSet<String> =
+            ledger.reservations.values().map(dayfly_control::ledger::Reservation::token).collect();
         drop(ledger);
         let lately = now.saturating_sub(60 * 60_000);
         world.census.heard.borrow_mut().retain(|_, at| *at > lately);

@@ -1,5 +1,7 @@
 //! Settings that are made by hand: each asks one thing.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests end where something is not as it must be")]
+
 use dayfly_control::{decide::bucket::Limits, fleets::Fleets};
 use dayfly_sim::{
     Faults, Model, Setting, Summary,
@@ -11,13 +13,16 @@ use serde_json::json;
 /// Runs of each.
 const RUNS: u64 = 60;
 
+/// Plays it; where it goes wrong, again with its story, which the test ends with.
+fn told(setting: Setting, seed: u64, which: &str) -> Summary {
+    play(setting.clone(), seed, false).unwrap_or_else(|_| panic!("{which}: {}", play(setting, seed, true).unwrap_err()))
+}
+
 fn all(runs: u64, make: impl Fn(u64) -> Setting) -> Summary {
     let mut sum = Summary::default();
     for seed in 0..runs {
-        match play(make(seed), seed, false) {
-            Ok(summary) => sum.add(&summary),
-            Err(_) => panic!("seed {seed}: {}", play(make(seed), seed, true).unwrap_err()),
-        }
+        let summary = told(make(seed), seed, &format!("seed {seed}"));
+        sum.add(&summary);
     }
     sum
 }
@@ -136,10 +141,7 @@ fn killed_at_every_step(seeds: u64, setting: &Setting) {
                 break;
             }
             let it = Setting { alone: true, ..setting.clone() }.killed_at(step);
-            match play(it.clone(), seed, false) {
-                Ok(summary) => steps = summary.steps,
-                Err(_) => panic!("seed {seed}, killed at {step}: {}", play(it, seed, true).unwrap_err()),
-            }
+            steps = told(it, seed, &format!("seed {seed}, killed at {step}")).steps;
         }
     }
 }
@@ -168,9 +170,7 @@ fn a_claim_survives_a_kill_at_any_step() {
     for step in (1..1200).step_by(11) {
         let fleets = of(pooled(fleet("linux-x64", 100), 1));
         let it = Setting { fleets, ..Setting::calm(100, 1, 200_000) }.killed_at(step);
-        if play(it.clone(), step, false).is_err() {
-            panic!("killed at {step}: {}", play(it, step, true).unwrap_err());
-        }
+        told(it, step, &format!("killed at {step}"));
     }
 }
 
@@ -179,9 +179,7 @@ fn a_stop_and_a_start_survive_a_kill_at_any_step() {
     for step in (1..1600).step_by(11) {
         let fleets = of(stopped(fleet("linux-x64", 100), 1));
         let it = Setting { fleets, ..Setting::calm(100, 2, 600_000) }.killed_at(step);
-        if play(it.clone(), step, false).is_err() {
-            panic!("killed at {step}: {}", play(it, step, true).unwrap_err());
-        }
+        told(it, step, &format!("killed at {step}"));
     }
 }
 

@@ -52,8 +52,9 @@ mod tests {
                     let it = Runner { state, boot_deadline: 100, ..runner("linux-x64", 1) };
                     let expected = match (state, ec2, overdue) {
                         (RunnerState::Stopping, AtEc2::Stopped, _) => Fate::Note,
-                        (RunnerState::Stopping, AtEc2::Running, true) => Fate::End,
-                        (RunnerState::Stopped, AtEc2::Running, _) => Fate::End,
+                        (RunnerState::Stopping, AtEc2::Running, true) | (RunnerState::Stopped, AtEc2::Running, _) => {
+                            Fate::End
+                        }
                         (RunnerState::Stopping | RunnerState::Stopped, AtEc2::Gone, _) => Fate::Forget,
                         _ => Fate::Keep,
                     };

@@ -72,6 +72,7 @@ pub enum ItsJob {
 
 /// What is seen of one runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a column of the table")]
 pub struct Sighting {
     /// What the ledger takes it for.
     pub state: RunnerState,

@@ -63,7 +63,7 @@ mod tests {
     use super::{Why, wake};
     use crate::{
         decide::runners::RunnerState,
-        fleets::tests::fleet,
+        fleets::{Eviction, Fleet, Market, Pool, PoolKind, tests::fleet},
         ledger::{
             Meta, Reservation, Runner, View,
             tests::{marker, reservation, runner},
@@ -110,6 +110,30 @@ mod tests {
         ]);
         for (what, view, expected) in cases {
             assert_eq!(wake(&fleet("linux-x64"), &view, NOW), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_fleet_is_woken_for_what_is_to_be_stopped() {
+        let pool = Pool {
+            kind: PoolKind::Stopped,
+            size: 1,
+            schedules: vec![],
+            eviction: Eviction::Oldest,
+            lifetime_seconds: 86_400,
+            repository: Some("octo-org/octo-repo".into()),
+        };
+        let fleet = Fleet { pool: Some(pool), ..fleet("linux-x64") };
+        for (state, lease_until, expected) in [
+            (RunnerState::Standby, 0, Some(Why::Awake)),
+            (RunnerState::Stopping, NOW, Some(Why::LeftBehind)),
+            (RunnerState::Stopping, NOW + 1, None),
+            (RunnerState::Stopped, 0, None),
+        ] {
+            let (market, boot_deadline) = (Some(Market::OnDemand), NOW + 60_000);
+            let it = Runner { state, market, boot_deadline, lease_until, ..runner("linux-x64", 1) };
+            let view = View { runners: vec![it], meta: Meta { alive: 1, ..Meta::default() }, ..View::default() };
+            assert_eq!(wake(&fleet, &view, NOW), expected, "{state:?} {lease_until}");
         }
     }
 }

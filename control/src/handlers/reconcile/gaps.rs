@@ -142,8 +142,7 @@ async fn delivered<P: Ports>(run: &Run<'_, P>) -> Option<Delivered> {
 /// again changes nothing.
 async fn go_on<P: Ports>(run: &Run<'_, P>, scan: &mut Scan, repositories: &Repositories) {
     let mut left = MOST_CALLS;
-    loop {
-        let Some(question) = scan.next().filter(|_| run.has_time()) else { break };
+    while let Some(question) = scan.next().filter(|_| run.has_time()) {
         // A question is begun where it can be asked to its end, however many pages the answer has.
         let most = match &question {
             Question::Runs { .. } => 1,

@@ -53,7 +53,7 @@ impl Sink {
         let task = tokio::spawn(async move {
             while let Ok((mut socket, _)) = listener.accept().await {
                 tokio::spawn(async move {
-                    let mut read = [0; 64 * 1024];
+                    let mut read = vec![0; 64 * 1024];
                     // Whether it has come whole is no matter: GitHub hears that it was taken.
                     let _ = tokio::io::AsyncReadExt::read(&mut socket, &mut read).await;
                     let _ =

@@ -4,7 +4,10 @@ use std::task::Poll;
 
 use super::*;
 use crate::{
-    decide::pool::START,
+    decide::{
+        bucket::{Bucket, Limits},
+        pool::START,
+    },
     fleets::{Eviction, Pool, PoolKind},
     simulation::runtime::step,
 };
@@ -73,6 +76,16 @@ fn what_stands_by_is_stopped_by_one_call_and_asked_again_only_when_that_is_in_do
     look_at(&port, pooled(3));
     assert_eq!((port.0.called("compute.stop"), port.0.asleep.borrow().len(), alive(&port)), (2, 3, 3));
     assert_eq!(port.0.called("github.jit_config"), 0);
+}
+
+#[test]
+fn a_pause_keeps_nothing_awake() {
+    let port = world(0);
+    look_at(&port, pooled(1));
+    all_are(&port, RunnerState::Standby);
+    port.0.ledger.borrow_mut().pause("linux-x64", port.0.now.get() + 60_000);
+    look_at(&port, pooled(1));
+    assert_eq!((runners(&port, RunnerState::Stopping), port.0.asleep.borrow().len()), (1, 1));
 }
 
 #[test]
@@ -213,4 +226,22 @@ fn no_more_than_max_ever_run() {
     }
     let running = port.0.ledger.borrow().runners.values().filter(|it| it.state.is_alive()).count();
     assert_eq!((running, alive(&port)), (4, 4));
+}
+
+#[test]
+fn a_start_waits_for_its_turn_at_ec2() {
+    let port = stopped(1, 1);
+    let look = || {
+        let limits = Limits { ec2: 1, ..Limits::NONE };
+        let deps = Deps { limits, ..deps_of(&port, Fleet { max: 1, ..pooled(1) }) };
+        run(handle(&deps, &batch(&[wake_up("linux-x64")]), port.0.now.get() + 30_000));
+    };
+    // Others have taken the turns of some minutes.
+    port.0.ledger.borrow_mut().buckets.insert(Bucket::Ec2, (port.0.now.get() + 600_000) * 1000);
+    look();
+    assert_eq!((port.0.called("compute.start"), runners(&port, RunnerState::Launched)), (0, 1));
+    port.0.ledger.borrow_mut().buckets.clear();
+    pass(&port, 62);
+    look();
+    assert_eq!((port.0.called("compute.start"), runners(&port, RunnerState::Registered)), (1, 1));
 }
