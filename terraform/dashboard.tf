@@ -1,7 +1,7 @@
 # What is going on, at a glance.
 
 locals {
-  # Those that are an instance; what is spent or gone is none any more.
+  # Those that are an instance, and not stopped; what is spent or gone is none any more.
   costing = join(" OR ", [for state in ["launched", "registered", "busy", "warming", "standby", "withdrawn", "retiring"] : "\"${state}\""])
   # reconcile counts runners each minute, so sixty counts are an hour of one instance.
   instance_hours = { for name in keys(var.fleets) : name => "SUM(SEARCH('{Dayfly,Deployment,Fleet,State} MetricName=\"Runners\" Deployment=\"${var.deployment}\" Fleet=\"${name}\" State=(${local.costing})', 'Sum', 3600)) / 60" }

@@ -43,13 +43,16 @@ locals {
     } : field => value if value != null }]
   })
 
-  # How long its instances wait is for their agents to know.
+  pool_lifetime = { for name, fleet in var.fleets : name => fleet.pool == null ? null : coalesce(fleet.pool.lifetime_seconds, fleet.pool.kind == "stopped" ? 86400 : 14400) }
+
+  # How long instances wait that stand by is for their agents to know.
   pool = { for name, fleet in var.fleets : name => fleet.pool == null ? null : { for key, value in {
-    kind       = fleet.pool.kind
-    size       = fleet.pool.size
-    schedules  = fleet.pool.schedules == null ? null : [for schedule in fleet.pool.schedules : { for key, value in schedule : key => value if value != null }]
-    eviction   = fleet.pool.eviction
-    repository = fleet.pool.repository
+    kind             = fleet.pool.kind
+    size             = fleet.pool.size
+    schedules        = fleet.pool.schedules == null ? null : [for schedule in fleet.pool.schedules : { for key, value in schedule : key => value if value != null }]
+    eviction         = fleet.pool.eviction
+    repository       = fleet.pool.repository
+    lifetime_seconds = fleet.pool.kind == "stopped" ? local.pool_lifetime[name] : null
   } : key => value if value != null } }
 
   requirements = { for name, fleet in var.fleets : name => fleet.requirements == null ? null : { for key, value in {

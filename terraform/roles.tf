@@ -151,6 +151,15 @@ locals {
     },
   ]
 
+  # Where a fleet keeps stopped instances.
+  may_stop_and_start = anytrue([for fleet in values(var.fleets) : fleet.pool == null ? false : fleet.pool.kind == "stopped"]) ? [{
+    Sid       = "StopAndStart"
+    Effect    = "Allow"
+    Action    = ["ec2:StartInstances", "ec2:StopInstances"]
+    Resource  = "${local.ec2}:instance/*"
+    Condition = { StringEquals = { "aws:ResourceTag/dayfly:deployment" = var.deployment } }
+  }] : []
+
   policies = merge({
     reconcile = local.may_reconcile
     # The App: to ask about check runs, and about runs of public repositories.
@@ -163,7 +172,7 @@ locals {
         Resource = aws_ssm_parameter.webhook_secret.arn
       },
     ])
-    scale-up = concat(local.may_publish, local.may_launch, local.may_make_spot_role, local.may_read_secrets, local.may_read_image_parameters, local.may_hand_over_by_s3, local.may_encrypt_registrations, local.may_encrypt_volumes, [
+    scale-up = concat(local.may_publish, local.may_launch, local.may_stop_and_start, local.may_make_spot_role, local.may_read_secrets, local.may_read_image_parameters, local.may_hand_over_by_s3, local.may_encrypt_registrations, local.may_encrypt_volumes, [
       local.may_reserve, local.may_wake, local.may_read_fleets, local.may_be_the_app, local.may_take_from["wake"],
       local.may_put_aside["wake"],
       {

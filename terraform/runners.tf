@@ -99,7 +99,7 @@ locals {
     log                        = var.log_level
     pool = fleet.pool == null ? null : { for field, value in {
       kind             = fleet.pool.kind
-      lifetime_seconds = fleet.pool.kind == "standby" ? fleet.pool.lifetime_seconds : null
+      lifetime_seconds = fleet.pool.kind == "idle" ? null : local.pool_lifetime[name]
     } : field => value if value != null }
     runner = { for field, value in {
       directory       = fleet.agent.runner_directory

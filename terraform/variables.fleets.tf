@@ -57,9 +57,10 @@ variable "fleets" {
     in Ubuntu's. A name that the image does not have is one more volume, which EC2 refuses without a size. With `[]` all is as the
     image has it.
 
-    `pool` is what is kept ready before a job comes (docs/pools.md): booted instances without a registration (`standby`), or
-    listening reusable runners (`idle`), as many as `size` says, or those of the `schedules` whose time came last.
-    `pool.lifetime_seconds` is how long a standby instance waits before it ends and another takes its place.
+    `pool` is what is kept ready before a job comes (docs/pools.md): booted instances without a registration (`standby`), the
+    same stopped until a job comes (`stopped`, always on-demand), or listening reusable runners (`idle`), as many as `size` says,
+    or those of the `schedules` whose time came last. `pool.lifetime_seconds` is how long a standby instance (4 hours), or a
+    stopped one (a day), waits before another takes its place.
 
     `agent.runner_source` is where the runner is installed from, and gives instances the permission to read there: a
     `platform` of `runner_versions`, or a `bucket` and a `prefix` of your own. What `agent.cloudwatch_agent` needs is to be
@@ -96,7 +97,7 @@ variable "fleets" {
       schedules        = optional(list(object({ cron = string, timezone = optional(string), size = number })))
       eviction         = optional(string)
       repository       = optional(string)
-      lifetime_seconds = optional(number, 14400)
+      lifetime_seconds = optional(number)
     }))
     github = optional(object({
       level           = optional(string, "organization")
@@ -226,10 +227,10 @@ variable "fleets" {
   }
   validation {
     condition = alltrue(flatten([for pool in [for fleet in values(var.fleets) : fleet.pool if fleet.pool != null] : [
-      contains(["standby", "idle"], pool.kind), pool.eviction == null ? true : contains(["oldest", "newest"], pool.eviction),
+      contains(["standby", "stopped", "idle"], pool.kind), pool.eviction == null ? true : contains(["oldest", "newest"], pool.eviction),
       pool.repository == null ? true : can(regex("^[A-Za-z0-9_-]{1,100}/[A-Za-z0-9._-]+$", pool.repository)),
     ]]))
-    error_message = "fleets[*].pool.kind is \"standby\" or \"idle\" (stopped instances are not to be had yet); eviction is \"oldest\" or \"newest\"; repository is \"owner/repo\"."
+    error_message = "fleets[*].pool.kind is \"standby\", \"stopped\" or \"idle\"; eviction is \"oldest\" or \"newest\"; repository is \"owner/repo\"."
   }
   validation {
     condition = alltrue([for fleet in [for fleet in values(var.fleets) : fleet if fleet.pool != null] :
@@ -249,7 +250,7 @@ variable "fleets" {
     condition = alltrue([for fleet in [for fleet in values(var.fleets) : fleet if fleet.pool != null] :
       (fleet.pool.kind != "idle" || (!fleet.ephemeral && coalesce(fleet.agent.max_lifetime_seconds, 0) > 0))
       && (fleet.github.owner != null || fleet.pool.repository != null) && coalesce(fleet.agent.heartbeat_seconds, 60) <= 120
-      && floor(fleet.pool.lifetime_seconds) == fleet.pool.lifetime_seconds && fleet.pool.lifetime_seconds >= 60 && fleet.pool.lifetime_seconds <= 604800
+      && (fleet.pool.lifetime_seconds == null ? true : floor(fleet.pool.lifetime_seconds) == fleet.pool.lifetime_seconds && fleet.pool.lifetime_seconds >= 60 && fleet.pool.lifetime_seconds <= 604800)
     ])
     error_message = "fleets[*].pool: \"idle\" needs ephemeral = false and an agent.max_lifetime_seconds, by which each ends for good; without a github.owner there is a repository; agent.heartbeat_seconds is at most 120, since what is silent for longer is not counted; lifetime_seconds is a whole number from 60 to 604800."
   }

@@ -196,6 +196,7 @@ fn limits() -> Limits {
         retire: Duration::from_millis(100),
         before_end: None,
         standby: None,
+        stopped: false,
         kept: false,
     }
 }

@@ -95,6 +95,7 @@ fn usual() -> Limits {
         retire: Duration::from_mins(1),
         before_end: None,
         standby: None,
+        stopped: false,
         kept: false,
     }
 }
@@ -114,6 +115,7 @@ fn read_limits(limits: &mut Limits, words: &str) -> Result<()> {
             "retire" => limits.retire = limit,
             "before-end" => limits.before_end = Some(limit),
             "standby" => limits.standby = Some(limit),
+            "stopped" => limits.stopped = !limit.is_zero(),
             "kept" => limits.kept = !limit.is_zero(),
             other => bail!("no such limit: {other}"),
         }

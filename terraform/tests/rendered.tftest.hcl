@@ -80,6 +80,7 @@ run "everything" {
         instance_types = ["c7i.large"]
         market         = "spot"
         volumes        = [{ device_name = "/dev/xvda", kms_key = "arn:aws:kms:eu-west-1:123456789012:key/volumes" }]
+        pool           = { kind = "stopped", size = 1, repository = "octo-org/octo-repo" }
         agent          = { runner_source = { platform = "linux-x64" } }
       }
       by-s3 = {

@@ -309,7 +309,7 @@ run "pool_kind" {
   command         = plan
   expect_failures = [var.fleets]
   variables {
-    fleets = { a = { labels = ["a"], max = 1, pool = { kind = "stopped", size = 1 }, github = { level = "organization", owner = "octo-org" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
+    fleets = { a = { labels = ["a"], max = 1, pool = { kind = "hibernated", size = 1 }, github = { level = "organization", owner = "octo-org" }, image_id = "ami-1", instance_types = ["c7i.large"] } }
   }
 }
 

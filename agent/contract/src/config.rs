@@ -87,6 +87,12 @@ pub enum Pool {
         /// Seconds after the agent's start at which an instance that has no registration ends.
         lifetime_seconds: u64,
     },
+    /// The same, until control stops the instance (`StopInstances`) once it has said that it stands by, and starts it again
+    /// when a job comes. An agent without a registration that is told to end by such a stop says nothing and ends nothing.
+    Stopped {
+        /// Seconds after the agent's start at which an instance that has no registration ends, where nobody stops it.
+        lifetime_seconds: u64,
+    },
     /// Control decides whether a reusable runner without a job retires, and says nothing where it is to stay: then it
     /// listens on and asks again after [`AgentConfig::idle_seconds`], until its [`AgentConfig::max_lifetime_seconds`].
     Idle,
@@ -166,17 +172,26 @@ fn prefix(root: &mut Fields<'_>) -> String {
     })
 }
 
+/// The kinds of [`Pool`].
+#[derive(Clone, Copy)]
+enum Kind {
+    Standby,
+    Stopped,
+    Idle,
+}
+
 fn pool(root: &mut Fields<'_>) -> Option<Pool> {
     root.get("pool")?;
     let mut fields = root.object("pool");
     if fields.get("kind").is_none() {
-        fields.refuse("kind", "\"standby\" or \"idle\"");
+        fields.refuse("kind", "\"standby\", \"stopped\" or \"idle\"");
     }
-    let idle = fields.choice_or("kind", false, &[("standby", false), ("idle", true)]);
-    if idle {
-        return Some(Pool::Idle);
-    }
-    Some(Pool::Standby { lifetime_seconds: fields.number("lifetime_seconds", 1..=WEEK) })
+    let kinds = [("standby", Kind::Standby), ("stopped", Kind::Stopped), ("idle", Kind::Idle)];
+    Some(match fields.choice_or("kind", Kind::Standby, &kinds) {
+        Kind::Standby => Pool::Standby { lifetime_seconds: fields.number("lifetime_seconds", 1..=WEEK) },
+        Kind::Stopped => Pool::Stopped { lifetime_seconds: fields.number("lifetime_seconds", 1..=WEEK) },
+        Kind::Idle => Pool::Idle,
+    })
 }
 
 fn before_end(root: &mut Fields<'_>) -> Option<BeforeEnd> {

@@ -15,6 +15,7 @@ const RELEASE: &str = include_str!("../golden/runner-release.v1.json");
 const TOKEN_REGISTRATION: &str = include_str!("../golden/registration-token.v1.json");
 const TRACED_REGISTRATION: &str = include_str!("../golden/registration-trace.v1.json");
 const STANDBY_CONFIG: &str = include_str!("../golden/agent-config-standby.v1.json");
+const STOPPED_CONFIG: &str = include_str!("../golden/agent-config-stopped.v1.json");
 const IDLE_CONFIG: &str = include_str!("../golden/agent-config-idle.v1.json");
 const LEAVE: &str = include_str!("../golden/registration-leave.v1.json");
 const LIFECYCLES: [&str; 7] = [
@@ -127,14 +128,19 @@ fn root_can_not_be_kept_from_the_metadata_service() {
 
 #[test]
 fn a_pool_is_read_and_written() {
-    for (golden, pool) in [(STANDBY_CONFIG, Pool::Standby { lifetime_seconds: 14_400 }), (IDLE_CONFIG, Pool::Idle)] {
+    for (golden, pool) in [
+        (STANDBY_CONFIG, Pool::Standby { lifetime_seconds: 14_400 }),
+        (STOPPED_CONFIG, Pool::Stopped { lifetime_seconds: 14_400 }),
+        (IDLE_CONFIG, Pool::Idle),
+    ] {
         let config = AgentConfig::read(golden).unwrap();
         assert_eq!(config.pool, Some(pool));
         assert_eq!(serde_json::to_value(&config).unwrap()["pool"], value(golden)["pool"]);
     }
     for (bad, path) in [
         (json!({}), "pool.kind"),
-        (json!({"kind": "stopped"}), "pool.kind"),
+        (json!({"kind": "hibernated"}), "pool.kind"),
+        (json!({"kind": "stopped"}), "pool.lifetime_seconds"),
         (json!({"kind": "standby"}), "pool.lifetime_seconds"),
         // Nothing would ever end it where control does not.
         (json!({"kind": "idle"}), "max_lifetime_seconds"),

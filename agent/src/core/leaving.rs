@@ -21,6 +21,9 @@ pub(super) fn verdict(facts: &Facts) -> Verdict {
 
 /// Something outside wants the instance to end.
 pub(super) fn told(stage: Stage, facts: &mut Facts, limits: &Limits, event: Event, now: Uptime) -> Step {
+    if event == Event::StopAsked && limits.stopped && matches!(stage, Stage::Claiming { .. }) {
+        return standby::stopped();
+    }
     let leaving = match event {
         Event::StopAsked => {
             let again = facts.leaving.as_ref().is_some_and(|leaving| leaving.reason == Reason::Stopped);

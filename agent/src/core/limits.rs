@@ -30,6 +30,9 @@ pub struct Limits {
     /// [`Limits::claim`].
     #[serde(default)]
     pub standby: Option<Duration>,
+    /// Whether an instance that stands by may be stopped, to be started again when a job comes.
+    #[serde(default)]
+    pub stopped: bool,
     /// Whether control decides if a runner without a job retires.
     #[serde(default)]
     pub kept: bool,
@@ -83,9 +86,12 @@ impl Limits {
             grace: Duration::from_secs(config.interruption_grace_seconds),
             retire: Duration::from_secs(config.retire_seconds),
             standby: match config.pool {
-                Some(Pool::Standby { lifetime_seconds }) => Some(Duration::from_secs(lifetime_seconds)),
+                Some(Pool::Standby { lifetime_seconds } | Pool::Stopped { lifetime_seconds }) => {
+                    Some(Duration::from_secs(lifetime_seconds))
+                }
                 Some(Pool::Idle) | None => None,
             },
+            stopped: matches!(config.pool, Some(Pool::Stopped { .. })),
             kept: config.pool == Some(Pool::Idle),
             before_end: config.before_end.as_ref().map(|it| Duration::from_secs(it.seconds)),
         }

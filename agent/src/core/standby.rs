@@ -5,12 +5,19 @@
 
 use dayfly_contract::{Kind, Reason};
 
-use super::{Action, Facts, Leaving, Limits, Stage, ending};
+use super::{Action, Ending, Facts, Leaving, Limits, Stage, ending};
 use crate::clock::Uptime;
 
 /// Whether the instance is ready for a registration that may come long after this.
 pub(super) fn is_ready(facts: &Facts, limits: &Limits) -> bool {
     limits.standby.is_some() && facts.prepared
+}
+
+/// The machine goes down, and is to come up again: ended by EC2's API it never would, and control knows without a word of
+/// ours, since it asked for the stop. Where somebody else did, or stopped the agent alone, `reconcile` finds an instance
+/// that the ledger has otherwise, or that is silent.
+pub(super) fn stopped() -> (Stage, Vec<Action>) {
+    (Stage::Ending(Ending::Over { code: 0 }), vec![Action::StopClaiming, Action::StopPreparing, Action::Exit(0)])
 }
 
 /// Its lifetime is over, or control has had its time to say so.

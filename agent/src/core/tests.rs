@@ -23,6 +23,7 @@ pub(crate) fn limits() -> Limits {
         retire: Duration::from_mins(1),
         before_end: None,
         standby: None,
+        stopped: false,
         kept: false,
     }
 }

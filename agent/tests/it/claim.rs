@@ -142,10 +142,14 @@ async fn sigterm_ends_the_waiting() {
 
 /// A config of a fleet whose instances may stand by, for so long.
 fn standing_by(lifetime_seconds: u64) -> Script {
+    pooled("standby", lifetime_seconds)
+}
+
+fn pooled(kind: &str, lifetime_seconds: u64) -> Script {
     let mut config = config();
     config["claim_seconds"] = json!(1);
     config["retire_seconds"] = json!(1);
-    config["pool"] = json!({ "kind": "standby", "lifetime_seconds": lifetime_seconds });
+    config["pool"] = json!({ "kind": kind, "lifetime_seconds": lifetime_seconds });
     Script { registration: None, user_data: Some(cloud_config(&config).into_bytes()), ..usual() }
 }
 
@@ -158,6 +162,21 @@ async fn one_that_stands_by_waits_longer_than_a_claim_and_runs_a_job() {
     world.wait_for("many tries", |world| world.cloud.calls().len() >= 9).await;
     world.cloud.script().registration = Some(registration().to_string());
     assert_eq!(world.ended().await["reason"], "job_done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_stopped_ends_nothing_and_runs_a_job_when_it_is_started_again() {
+    let mut world = World::new(pooled("stopped", 600), ONE_JOB).await;
+    world.start();
+    world.wait_for("its word", |world| !world.messages("standby").is_empty()).await;
+    world.signal(Signal::SIGTERM);
+    assert_eq!(world.exit_code().await, 0);
+    assert!(!world.cloud.script().terminated, "it never came up again");
+    assert!(world.messages("finished").is_empty() && world.messages("failed").is_empty(), "{}", world.log());
+    // Its next boot, which finds nothing of this one below /run, and a registration.
+    std::fs::remove_dir_all(world.path().join("state")).unwrap();
+    world.cloud.script().registration = Some(registration().to_string());
+    assert_eq!(world.start().ended().await["reason"], "job_done");
 }
 
 #[tokio::test(flavor = "multi_thread")]

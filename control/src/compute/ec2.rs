@@ -9,7 +9,7 @@ use aws_sdk_ec2::{
 };
 use dayfly_contract::names;
 
-use super::{Compute, LaunchError, Launched, Shortfall, TerminateError, images::Images};
+use super::{Compute, LaunchError, Launched, PowerError, Shortfall, TerminateError, images::Images};
 use crate::{
     decide::{
         errors::{Class, classify},
@@ -106,6 +106,24 @@ impl Compute for Ec2 {
             Ok(_) => Ok(()),
         }
     }
+
+    async fn stop(&self, instances: &[String]) -> Result<(), PowerError> {
+        let sent = self.client.stop_instances().set_instance_ids(Some(instances.to_vec())).send().await;
+        sent.map(drop).map_err(|error| not_switched("stopping", instances, error))
+    }
+
+    async fn start(&self, instance: &str) -> Result<(), PowerError> {
+        let sent = self.client.start_instances().instance_ids(instance).send().await;
+        sent.map(drop).map_err(|error| not_switched("starting", &[instance.to_owned()], error))
+    }
+}
+
+fn not_switched<E>(doing: &'static str, instances: &[String], error: SdkError<E>) -> PowerError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let (code, class) = (error.code().map(str::to_owned), class_of(&error));
+    PowerError { doing, instances: instances.to_vec(), class, code, source: error.into() }
 }
 
 /// The instances of a part of the answer, each with its type.
@@ -125,12 +143,15 @@ pub(super) fn failed<E>(token: &str, error: SdkError<E>) -> LaunchError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    let code = error.code().map(str::to_owned);
+    let (code, class) = (error.code().map(str::to_owned), class_of(&error));
+    LaunchError { token: token.to_owned(), class, code, source: error.into() }
+}
+
+fn class_of<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Class {
     let status = error.raw_response().map(|response| response.status().as_u16());
-    let class = match error {
+    match error {
         // Never sent: the request itself is wrong.
         SdkError::ConstructionFailure(_) => Class::Permanent,
-        _ => classify(code.as_deref(), status),
-    };
-    LaunchError { token: token.to_owned(), class, code, source: error.into() }
+        _ => classify(error.code(), status),
+    }
 }

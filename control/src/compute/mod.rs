@@ -36,6 +36,23 @@ pub struct TerminateError {
     pub source: BoxError,
 }
 
+/// Instances could not be stopped or started.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing} {}{}", instances.join(", "), code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default())]
+pub struct PowerError {
+    /// `stopping` or `starting`.
+    pub doing: &'static str,
+    /// The instances.
+    pub instances: Vec<String>,
+    /// What the error means. After a transient one it may have been done.
+    pub class: Class,
+    /// EC2's code, if it answered.
+    pub code: Option<String>,
+    /// Why.
+    #[source]
+    pub source: BoxError,
+}
+
 /// What the handlers need of EC2.
 pub trait Compute {
     /// Launches instances at once. The same token again gives the same instances.
@@ -44,4 +61,8 @@ pub trait Compute {
     fn find(&self, token: &str) -> impl Future<Output = Result<Vec<String>, LaunchError>>;
     /// Ends instances, which never had a job, at once. Those that are gone already are no error.
     fn terminate(&self, instances: &[String]) -> impl Future<Output = Result<(), TerminateError>>;
+    /// Has these instances, which never had a job, stopped: all or none. What is stopped already is no error.
+    fn stop(&self, instances: &[String]) -> impl Future<Output = Result<(), PowerError>>;
+    /// Has a stopped instance started. One that runs already is no error; one that has ended, or is still being stopped, is.
+    fn start(&self, instance: &str) -> impl Future<Output = Result<(), PowerError>>;
 }

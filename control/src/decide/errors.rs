@@ -22,7 +22,7 @@ const TRANSIENT: [&str; 8] = [
     "RequestTimeoutException",
 ];
 
-const CAPACITY: [&str; 14] = [
+const CAPACITY: [&str; 16] = [
     "InsufficientInstanceCapacity",
     "InsufficientCapacityOnHost",
     "UnfulfillableCapacity",
@@ -38,6 +38,9 @@ const CAPACITY: [&str; 14] = [
     "InsufficientFreeAddressesInSubnet",
     // There is no spot to be had until somebody makes the role; on-demand there is.
     "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
+    // Of one instance, which is to be stopped or started: it has ended, or is about to. There are others.
+    "IncorrectInstanceState",
+    "InvalidInstanceID.NotFound",
     // This type does not exist in this zone; another pair of subnet and type may do.
     "Unsupported",
 ];

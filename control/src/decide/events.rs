@@ -13,7 +13,7 @@ use super::{
 use crate::{
     clock::{Millis, seconds},
     ledger::{
-        Failure, Job, Marker, Runner, Write,
+        Failure, Job, Marker, Runner, Stops, Write,
         history::{Entry, History},
     },
 };
@@ -207,11 +207,12 @@ fn change_runner(
     (write, step)
 }
 
-/// What handing `runner` its registration changes: it has `runner_id` now. A reusable one has none before it registers
-/// itself.
+/// What handing `runner` its registration changes: it has `runner_id` now, and one that was stopped has been started. A
+/// reusable one has none before it registers itself.
 #[must_use]
 pub fn registered(mut runner: Runner, runner_id: Option<u64>, now: Millis) -> Option<Write> {
     runner.runner_id = runner_id.or(runner.runner_id);
+    runner.stops = runner.stops.over(now);
     let how = || runner_id.map_or_else(|| "by a token".to_owned(), |id| format!("as runner {id}"));
     change_runner(runner, RunnerEvent::Registered, now, how).0
 }
@@ -313,6 +314,7 @@ fn unheard_of(message: &Lifecycle, state: RunnerState, now: Millis) -> Runner {
         launched_at: now,
         boot_deadline: now,
         lease_until: now,
+        stops: Stops::default(),
         untouched: false,
         expires: Some(seconds(now) + GONE_SECONDS),
         version: 0,

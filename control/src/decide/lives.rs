@@ -36,6 +36,7 @@ pub fn kept(mut writes: Vec<Write>, runner: Option<&Runner>, now: Millis) -> Vec
             market: runner.market,
             launched_at: runner.launched_at,
             ended_at: now.max(runner.launched_at),
+            stopped_ms: runner.stops.total(now),
             expires: seconds(now) + KEPT_SECONDS,
         }));
     }
@@ -53,7 +54,7 @@ mod tests {
             runners::RunnerState,
         },
         ledger::{
-            Life, Runner, Write,
+            Life, Runner, Stops, Write,
             tests::{instance, reservation, runner},
         },
     };
@@ -75,8 +76,11 @@ mod tests {
 
     #[test]
     fn a_life_is_kept_when_its_instance_stops_being_counted_and_never_again() {
+        // It was stopped for 30 s, and again since 10 s ago.
+        let stops = Stops { at: Some(NOW - 10_000), started_at: None, before: 30_000 };
         let lives = |state| {
-            let it = Runner { state, version: 1, instance_type: Some("c7i.large".into()), ..runner("linux-x64", 1) };
+            let it =
+                Runner { state, version: 1, instance_type: Some("c7i.large".into()), stops, ..runner("linux-x64", 1) };
             let writes = kept(events::given_up(it.clone()), Some(&it), NOW);
             writes.into_iter().filter_map(|it| if let Write::PutLife(it) = it { Some(it) } else { None }).collect()
         };
@@ -87,6 +91,7 @@ mod tests {
             market: runner("linux-x64", 1).market,
             launched_at: 1_000_000,
             ended_at: NOW,
+            stopped_ms: 40_000,
             expires: NOW / 1000 + super::KEPT_SECONDS,
         };
         for state in RunnerState::ALL {

@@ -26,6 +26,7 @@ pub mod doubt;
 pub mod errors;
 pub mod events;
 pub mod explain;
+pub mod failures;
 pub mod housekeeping;
 pub mod jobs;
 pub mod launch;

@@ -51,6 +51,8 @@ pub struct Plan {
     pub claims: Vec<Claim>,
     /// Instances of the pool that nobody needs.
     pub surplus: Vec<Runner>,
+    /// Instances of the pool that are to be stopped.
+    pub stops: Vec<Runner>,
     /// The jobs that it launches for, some of which may have runners already.
     pub jobs: Vec<u64>,
     /// Jobs past the fleet's delay, and runners that people asked for.
@@ -121,6 +123,8 @@ pub struct Wanted {
     pub without: Vec<String>,
     /// Whether they stand by, for the fleet's pool.
     pub standby: bool,
+    /// Whether they are the pool's, and no job's.
+    pub pool: bool,
     /// How many, at most [`LARGEST_RESERVATION`].
     pub count: u32,
 }
@@ -153,16 +157,16 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
     let mut trials = if view.meta.last_error.is_some() { u64::from(view.reservations.is_empty()) } else { u64::MAX };
     let mut claimable = claimable(view, trials);
     let mut plan = Plan { drained, ..Plan::default() };
-    let mut ready = Ready::of(view, now);
+    let mut ready = Ready::of(fleet, view, now);
     let spare = spare(fleet, &needs);
     // The pool is last: what it lacks is known when the jobs have theirs.
     for need in needs.into_iter().chain([pool_need(fleet)]) {
         let wishes = Wishes::read(need.asks.iter().map(String::as_str), &fleet.steering);
         let mut missing = need.demand.saturating_sub(need.supply);
         if need.pool.is_some() {
-            let (lacks, surplus) = ready.compare(fleet, plan.held_back, spare, now);
-            plan.surplus = if cooling { Vec::new() } else { surplus };
-            missing = lacks;
+            let wants = ready.compare(fleet, plan.held_back, spare);
+            plan.surplus = if cooling { Vec::new() } else { wants.surplus };
+            (missing, plan.stops) = (wants.missing, wants.stops);
         } else {
             plan.demand += need.demand;
             plan.supply += need.supply;
@@ -192,9 +196,14 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
             }
         };
         let scope = &need.target.scope;
+        // EC2 stops no spot instance of ours.
+        let first = match need.pool {
+            Some(PoolKind::Stopped) => Market::OnDemand,
+            _ => offers::first_market(fleet, &wishes),
+        };
         let choice = match refusals::open(breakers, scope, &need.asks, now) {
             Some(until) => Choice::Wait(until),
-            None => choice(fleet, view, &need.asks, &wishes, now),
+            None => choice(fleet, view, &need.asks, &wishes, first, now),
         };
         let (market, without) = match choice {
             Choice::Ask { market, without } => (market, without),
@@ -242,7 +251,8 @@ fn wanted(need: &Need, market: Market, without: &[String], count: u64) -> Vec<Wa
         asks: need.asks.clone(),
         market,
         without: without.to_vec(),
-        standby: need.pool == Some(PoolKind::Standby),
+        standby: need.pool.is_some_and(PoolKind::stands_by),
+        pool: need.pool.is_some(),
         count,
     };
     split(count).map(one).collect()
@@ -255,9 +265,11 @@ fn claimable(view: &View, trials: u64) -> u64 {
     if unregistered { trials } else { u64::MAX }
 }
 
-/// How many of what is missing are to be launched on-demand though something stands by: what does is spot.
+/// How many of what is missing are to be launched on-demand though something stands by: what does is spot, but for what
+/// is stopped.
 fn for_on_demand(fleet: &Fleet, need: &Need, wishes: &Wishes) -> u64 {
-    let free = fleet.launch.market == Market::Spot && wishes.market.is_none();
+    let is_spot = fleet.pool.as_ref().is_none_or(|pool| pool.kind != PoolKind::Stopped);
+    let free = is_spot && fleet.launch.market == Market::Spot && wishes.market.is_none();
     if free { need.on_demand() } else { 0 }
 }
 
@@ -274,12 +286,12 @@ fn claims(view: &View, need: &Need, most: u64, ready: &mut Ready<'_>, now: Milli
     ready.take(most, &need.asks).into_iter().map(claim).collect()
 }
 
-/// What to ask EC2 for; nothing where it has refused for good what these jobs ask.
-fn choice(fleet: &Fleet, view: &View, asks: &[String], wishes: &Wishes, now: Millis) -> Choice {
+/// What to ask EC2 for, from the `first` market on; nothing where it has refused for good what these jobs ask.
+fn choice(fleet: &Fleet, view: &View, asks: &[String], wishes: &Wishes, first: Market, now: Millis) -> Choice {
     let breakers = &view.offers.breakers;
     match offers::asks_key(asks).and_then(|key| breakers.open(&key, now)) {
         Some(until) => Choice::Wait(until),
-        None => choose(fleet, wishes, offers::first_market(fleet, wishes), breakers, now),
+        None => choose(fleet, wishes, first, breakers, now),
     }
 }
 
@@ -290,7 +302,9 @@ fn missing_base(fleet: &Fleet, view: &View) -> u64 {
     }
     let on_demand = |market: Option<Market>| market == Some(Market::OnDemand);
     let reserved: u64 = view.reservations.iter().filter(|it| on_demand(it.market)).map(|it| u64::from(it.count)).sum();
-    let alive = view.runners.iter().filter(|it| it.state.is_alive() && on_demand(it.market) && !is_reserved(view, it));
+    // What is stopped runs no job.
+    let runs = |it: &Runner| it.state.is_alive() && !it.state.is_asleep();
+    let alive = view.runners.iter().filter(|it| runs(it) && on_demand(it.market) && !is_reserved(view, it));
     fleet.launch.on_demand_base.saturating_sub(reserved).saturating_sub(alive.count() as u64)
 }
 

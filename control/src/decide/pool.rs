@@ -8,6 +8,13 @@
 //!                                withdrawn ──▶ its agent ends it
 //! ```
 //!
+//! In a pool of stopped instances:
+//!
+//! ```text
+//! standby ──▶ stopping ──EC2 says so──▶ stopped ──▶ launched, and is started once its registration is there
+//!                                          └──▶ withdrawn ──▶ control ends it
+//! ```
+//!
 //! Every step is a write on condition of the version that was read, and those that look at the whole level
 //! ([`claimed`], [`withdrawn`] by the plan) move the fleet's `rev` as well: of two planners that saw the same instance,
 //! one gets it, and of two that saw the same job, one claims for it.
@@ -17,78 +24,35 @@
 
 use dayfly_contract::{Kind, Lifecycle};
 
+mod ready;
+
+pub(super) use ready::Ready;
+
 use super::{
     offers,
-    plan::{is_reserved, plan},
+    plan::plan,
     reusable::LISTENING,
     runners::{self, RunnerEvent, RunnerNext, RunnerState},
 };
 use crate::{
     clock::Millis,
     fleets::{Eviction, Fleet, PoolKind, Target},
-    ledger::{Runner, View, Write},
+    ledger::{Runner, Stops, View, Write},
 };
 
 /// The most instances that are claimed or withdrawn in one transaction. With a check for each job it is half of the 100
 /// writes that DynamoDB takes.
 pub const MOST_AT_ONCE: usize = 25;
 
+/// What the breaker of a fleet is called whose stopped instances EC2 can't start, for want of capacity or of a permission.
+pub const START: &str = "start";
+/// So long EC2 has to stop an instance before it counts as one that can't be stopped: minutes, where it has to be forced.
+const STOP_TIME: Millis = 15 * 60_000;
+/// When an instance that EC2 refuses to stop is tried again.
+const STOP_AGAIN: Millis = 5 * 60_000;
+
 /// What its history calls an instance that was given to a job.
 const CLAIMED: &str = "claimed";
-
-/// The instances that stand by, without those that are being written down.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Ready<'a> {
-    /// Those that wait first, then those that boot; each the oldest first, which end the soonest.
-    free: Vec<&'a Runner>,
-    /// Those that are reserved.
-    reserved: u64,
-}
-
-impl<'a> Ready<'a> {
-    /// Those of `view`. One that was not heard of in its time is not counted: it may be dead.
-    pub(super) fn of(view: &'a View, now: Millis) -> Self {
-        let is_free = |it: &&Runner| {
-            matches!(it.state, RunnerState::Warming | RunnerState::Standby)
-                && it.boot_deadline > now
-                && !is_reserved(view, it)
-        };
-        let mut free: Vec<&Runner> = view.runners.iter().filter(is_free).collect();
-        free.sort_by_key(|it| (it.state != RunnerState::Standby, it.launched_at, it.instance.clone()));
-        let reserved = view.reservations.iter().filter(|it| it.standby).map(|it| u64::from(it.count)).sum();
-        Self { free, reserved }
-    }
-
-    /// Gives up to `count` of them away, to jobs with these `asks`.
-    pub(super) fn take(&mut self, count: u64, asks: &[String]) -> Vec<Runner> {
-        // What EC2 would have to be asked for is not here.
-        if offers::asks_key(asks).is_some() {
-            return Vec::new();
-        }
-        let count = usize::try_from(count).unwrap_or(usize::MAX).min(self.free.len());
-        self.free.drain(..count).cloned().collect()
-    }
-
-    /// What is missing in the pool of `fleet`, or else what is too much: those of its instances that are to go.
-    /// `held_back`: jobs for which `max` leaves no room. `spare`: idle runners of the pool's owner beyond its jobs.
-    pub(super) fn compare(&self, fleet: &Fleet, held_back: u64, spare: u64, now: Millis) -> (u64, Vec<Runner>) {
-        let size = |kind| match &fleet.pool {
-            Some(pool) if pool.kind == kind => pool.size(now).saturating_sub(held_back),
-            _ => 0,
-        };
-        let standby = size(PoolKind::Standby);
-        let have = self.free.len() as u64 + self.reserved;
-        let missing = standby.saturating_sub(have) + size(PoolKind::Idle).saturating_sub(spare);
-        let surplus = usize::try_from(have.saturating_sub(standby)).unwrap_or(usize::MAX).min(self.free.len());
-        let eviction = fleet.pool.as_ref().map_or(Eviction::Oldest, |pool| pool.eviction);
-        let mut all = self.free.clone();
-        all.sort_by_key(|it| (it.launched_at, it.instance.clone()));
-        if eviction == Eviction::Newest {
-            all.reverse();
-        }
-        (missing, all.into_iter().take(surplus).cloned().collect())
-    }
-}
 
 /// `runner`, which stands by, given to a job of `target` that asks for `asks`: it is to be registered as one that has just
 /// been launched, within `boot_seconds`.
@@ -112,9 +76,42 @@ pub fn claimed(
         trace: trace.or(runner.trace),
         boot_deadline: now + boot_seconds * 1000,
         lease_until,
+        stops: Stops { started_at: runner.stops.at.map(|_| now), ..runner.stops },
         untouched: false,
         ..runner
     }
+}
+
+/// `runner`, which stands by, as one whose instance EC2 is asked to stop. Until `lease_until` whoever wrote it down does that.
+#[must_use]
+pub fn stopping(mut runner: Runner, lease_until: Millis, now: Millis) -> Runner {
+    runner.history.add(now, RunnerState::Stopping.name(), "");
+    let stops = runner.stops.again(now);
+    Runner { state: RunnerState::Stopping, lease_until, boot_deadline: now + STOP_TIME, stops, ..runner }
+}
+
+/// `runner`, which EC2 was asked to stop and says to be so.
+#[must_use]
+pub fn stopped(mut runner: Runner, now: Millis) -> Runner {
+    runner.history.add(now, RunnerState::Stopped.name(), "");
+    Runner { state: RunnerState::Stopped, ..runner }
+}
+
+/// `runner`, which EC2 refuses to stop: it stands by as it did, and EC2 is asked again later. Its agent ends it at its
+/// lifetime.
+#[must_use]
+pub fn not_stopped(mut runner: Runner, now: Millis) -> Runner {
+    runner.history.add(now, RunnerState::Standby.name(), "EC2 does not stop it");
+    let stops = Stops { at: None, ..runner.stops };
+    let boot_deadline = now + LISTENING;
+    Runner { state: RunnerState::Standby, lease_until: now + STOP_AGAIN, boot_deadline, stops, ..runner }
+}
+
+/// Those that were to be stopped, and whoever was to ask EC2 may be gone.
+#[must_use]
+pub fn unstopped(view: &View, now: Millis) -> Vec<Runner> {
+    let is_left = |it: &&Runner| it.state == RunnerState::Stopping && it.lease_until <= now && it.boot_deadline > now;
+    view.runners.iter().filter(is_left).cloned().collect()
 }
 
 /// `runner`, which stands by, as one that no job gets any more. Until `lease_until` whoever withdrew it tells it so.
@@ -188,13 +185,12 @@ pub fn let_go(runner: Runner, now: Millis) -> Option<Write> {
 pub fn may_retire(fleet: &Fleet, view: &View, runner: &Runner, now: Millis) -> Option<bool> {
     let pool = fleet.pool.as_ref().filter(|pool| pool.kind == PoolKind::Idle && view.meta.drained_at.is_none())?;
     let scope = fleet.pool_scope(pool);
-    let is_own = |it: &Runner| it.scope.as_ref() == Some(&scope) && it.asks.is_empty() && it.reuse.is_some();
-    if !is_own(runner) {
+    if !is_own(fleet, runner) {
         return None;
     }
     let listens = |it: &&Runner| {
         let heard = it.boot_deadline > now || it.instance == runner.instance;
-        it.state == RunnerState::Registered && heard && is_own(it)
+        it.state == RunnerState::Registered && heard && is_own(fleet, it)
     };
     let mut idle: Vec<&Runner> = view.runners.iter().filter(listens).collect();
     idle.sort_by_key(|it| (it.launched_at, it.instance.clone()));
@@ -207,6 +203,23 @@ pub fn may_retire(fleet: &Fleet, view: &View, runner: &Runner, now: Millis) -> O
     let surplus = (idle.len() as u64).saturating_sub(jobs).saturating_sub(size);
     let surplus = usize::try_from(surplus).unwrap_or(usize::MAX);
     Some(idle.iter().take(surplus).any(|it| it.instance == runner.instance))
+}
+
+/// Whether a silent `runner` is of its fleet's pool, so that its death counts as a failure of the pool's.
+#[must_use]
+pub fn is_of_pool(fleet: &Fleet, runner: &Runner) -> bool {
+    let Some(pool) = &fleet.pool else { return false };
+    match runner.state {
+        RunnerState::Warming | RunnerState::Standby => pool.kind.stands_by(),
+        RunnerState::Launched | RunnerState::Registered => pool.kind == PoolKind::Idle && is_own(fleet, runner),
+        _ => false,
+    }
+}
+
+/// Whether `runner` is as those of the idle pool of `fleet`.
+fn is_own(fleet: &Fleet, runner: &Runner) -> bool {
+    let scope = fleet.pool.as_ref().map(|pool| fleet.pool_scope(pool));
+    runner.scope == scope && scope.is_some() && runner.asks.is_empty() && runner.reuse.is_some()
 }
 
 /// `runner`, which listens, as one that is to get no further job: it is deleted at GitHub next.

@@ -7,12 +7,15 @@
 //! - [`drained`]: which runners of a drained fleet are retired.
 //! - [`deliveries`]: which webhooks are sent again.
 //! - [`gaps`]: whether webhooks were missed, and what is looked through then.
+//! - [`asleep`]: what becomes of instances that are to be stopped, or are.
+//! - [`voices`]: whether agents are silent since nobody's messages come through.
 //! - [`wakes`]: which fleets have to be looked at.
 //! - [`leftovers`]: which registrations and which runners at GitHub nobody will use any more.
 //!
 //! Several of these act only on what they see twice: [`Since`] remembers since when. All of what is remembered is a
 //! note in the ledger; one that is lost is seen again, and costs a minute.
 
+pub mod asleep;
 pub mod counter;
 pub mod deaths;
 pub mod deliveries;
@@ -21,6 +24,7 @@ pub mod gaps;
 pub mod jobs;
 pub mod leftovers;
 pub mod strays;
+pub mod voices;
 pub mod wakes;
 
 use std::collections::BTreeMap;

@@ -11,7 +11,8 @@
 //!   killed before it could write it down). Whoever writes down the reservation's instances finds this and leaves it out.
 //!
 //! An instance of a pool has no registration before a job comes: it is [`RunnerState::Warming`] and then
-//! [`RunnerState::Standby`], until [`super::pool`] gives it to a job or withdraws it.
+//! [`RunnerState::Standby`], until [`super::pool`] gives it to a job or withdraws it. In a pool of stopped instances it is
+//! [`RunnerState::Stopping`] after that, and [`RunnerState::Stopped`] once EC2 says so.
 
 /// Where a runner stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +31,10 @@ pub enum RunnerState {
     Warming,
     /// Its instance has booted and waits for a registration.
     Standby,
+    /// It stood by, and control has EC2 stop its instance.
+    Stopping,
+    /// Its instance is stopped, and is started when a job comes.
+    Stopped,
     /// It stood by, and no job gets it any more: its agent ends it.
     Withdrawn,
     /// It listened, and is to get no further job: it is deleted at GitHub, which ends it.
@@ -38,7 +43,7 @@ pub enum RunnerState {
 
 impl RunnerState {
     /// All states.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Launched,
         Self::Registered,
         Self::Busy,
@@ -46,6 +51,8 @@ impl RunnerState {
         Self::Gone,
         Self::Warming,
         Self::Standby,
+        Self::Stopping,
+        Self::Stopped,
         Self::Withdrawn,
         Self::Retiring,
     ];
@@ -61,6 +68,8 @@ impl RunnerState {
             Self::Gone => "gone",
             Self::Warming => "warming",
             Self::Standby => "standby",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
             Self::Withdrawn => "withdrawn",
             Self::Retiring => "retiring",
         }
@@ -81,7 +90,13 @@ impl RunnerState {
     /// Whether it never had a registration.
     #[must_use]
     pub const fn is_unregistered(self) -> bool {
-        matches!(self, Self::Warming | Self::Standby | Self::Withdrawn)
+        matches!(self, Self::Warming | Self::Standby | Self::Stopping | Self::Stopped | Self::Withdrawn)
+    }
+
+    /// Whether its instance is stopped, or about to be: its agent says nothing, and is not dead for that.
+    #[must_use]
+    pub const fn is_asleep(self) -> bool {
+        matches!(self, Self::Stopping | Self::Stopped)
     }
 }
 
@@ -151,7 +166,7 @@ impl RunnerStep {
 #[must_use]
 pub fn step(now: Option<RunnerState>, event: RunnerEvent) -> RunnerStep {
     use RunnerEvent::{EndedAfterJob, EndedIdle, EndedUnclaimed, Job, JobEnded, Listening, Registered, StandsBy};
-    use RunnerState::{Busy, Gone, Launched, Retiring, Spent, Standby, Warming, Withdrawn};
+    use RunnerState::{Busy, Gone, Launched, Retiring, Spent, Standby, Stopped, Stopping, Warming, Withdrawn};
     let keep = RunnerStep::NONE;
     match (now, event) {
         // It gave up before it was written down. One that had claimed its registration had been: that is a duplicate.
@@ -160,20 +175,20 @@ pub fn step(now: Option<RunnerState>, event: RunnerEvent) -> RunnerStep {
         (Some(Launched), Registered) => RunnerStep { next: RunnerNext::Be(RunnerState::Registered), ..keep },
 
         // What has a job has one, whatever it was taken for.
-        (Some(Launched | RunnerState::Registered | Retiring | Warming | Standby | Withdrawn), Job) => {
+        (Some(Launched | RunnerState::Registered | Retiring | Warming | Standby | Stopping | Stopped | Withdrawn), Job) => {
             RunnerStep { next: RunnerNext::Be(Busy), frees: false, used_up: true }
         }
         (Some(Spent), Job | JobEnded) => RunnerStep { next: RunnerNext::Delete, frees: false, used_up: true },
 
         (Some(Launched | RunnerState::Registered | Busy), JobEnded)
         // Whether it is busy is for the webhooks to say: the agent's word may be an old one.
-        | (Some(Launched | RunnerState::Registered | Retiring | Warming | Standby | Withdrawn), Listening) => {
+        | (Some(Launched | RunnerState::Registered | Retiring | Warming | Standby | Stopping | Stopped | Withdrawn), Listening) => {
             RunnerStep { next: RunnerNext::Be(RunnerState::Registered), ..keep }
         }
 
         (Some(Warming | Standby), StandsBy) => RunnerStep { next: RunnerNext::Be(Standby), ..keep },
 
-        (Some(Launched | RunnerState::Registered | Retiring | Warming | Standby | Withdrawn), EndedAfterJob) => {
+        (Some(Launched | RunnerState::Registered | Retiring | Warming | Standby | Stopping | Stopped | Withdrawn), EndedAfterJob) => {
             RunnerStep { next: RunnerNext::Be(Spent), frees: true, used_up: false }
         }
         (Some(Launched | RunnerState::Registered), EndedIdle | EndedUnclaimed) => {
@@ -181,19 +196,19 @@ pub fn step(now: Option<RunnerState>, event: RunnerEvent) -> RunnerStep {
         }
         (Some(Busy), EndedAfterJob | EndedIdle | EndedUnclaimed)
         // These were no job's.
-        | (Some(Retiring | Warming | Standby | Withdrawn), EndedIdle | EndedUnclaimed) => {
+        | (Some(Retiring | Warming | Standby | Stopping | Stopped | Withdrawn), EndedIdle | EndedUnclaimed) => {
             RunnerStep { next: RunnerNext::Delete, frees: true, used_up: false }
         }
 
         // Settled, or never known: late and repeated news. A webhook or its own end told of it before scale-up got to
         // write its registration. The same message again. A job that ended before it retired. One that was given to a
-        // job, or is to end, says that it still waits.
+        // job, or is to end or to be stopped, says that it still waits.
         (None | Some(Gone), _)
         | (Some(_), Registered)
         | (Some(Busy), Job)
         | (Some(Busy | Spent), Listening)
-        | (Some(Retiring | Warming | Standby | Withdrawn), JobEnded)
-        | (Some(Launched | RunnerState::Registered | Busy | Spent | Retiring | Withdrawn), StandsBy)
+        | (Some(Retiring | Warming | Standby | Stopping | Stopped | Withdrawn), JobEnded)
+        | (Some(Launched | RunnerState::Registered | Busy | Spent | Retiring | Stopping | Stopped | Withdrawn), StandsBy)
         | (Some(Spent), EndedAfterJob | EndedIdle | EndedUnclaimed) => keep,
     }
 }
@@ -205,16 +220,19 @@ mod tests {
     use super::{
         RunnerEvent::{self, EndedAfterJob, EndedIdle, EndedUnclaimed, Job, JobEnded, Listening, StandsBy},
         RunnerNext::{self, Be, Delete, Keep},
-        RunnerState::{self, Busy, Gone, Launched, Registered, Retiring, Spent, Standby, Warming, Withdrawn},
+        RunnerState::{
+            self, Busy, Gone, Launched, Registered, Retiring, Spent, Standby, Stopped, Stopping, Warming, Withdrawn,
+        },
         RunnerStep, step,
     };
 
     type Row = (Option<RunnerState>, RunnerEvent, RunnerNext, bool, bool);
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "the table has every pair")]
     fn every_pair_of_state_and_event() {
         let told = RunnerEvent::Registered;
-        let table: [Row; 80] = [
+        let table: [Row; 96] = [
             // (now, event) -> next, frees, used up
             (None, told, Keep, false, false), // ended meanwhile: scale-up cleans up
             (None, Job, Keep, false, false),  // settled, and the webhook is late or repeated
@@ -280,6 +298,22 @@ mod tests {
             (Some(Standby), EndedAfterJob, Be(Spent), true, false),
             (Some(Standby), EndedIdle, Delete, true, false),
             (Some(Standby), EndedUnclaimed, Delete, true, false),
+            (Some(Stopping), told, Keep, false, false),
+            (Some(Stopping), Job, Be(Busy), false, true),
+            (Some(Stopping), JobEnded, Keep, false, false),
+            (Some(Stopping), Listening, Be(Registered), false, false),
+            (Some(Stopping), StandsBy, Keep, false, false), // it was said before
+            (Some(Stopping), EndedAfterJob, Be(Spent), true, false),
+            (Some(Stopping), EndedIdle, Delete, true, false),
+            (Some(Stopping), EndedUnclaimed, Delete, true, false),
+            (Some(Stopped), told, Keep, false, false),
+            (Some(Stopped), Job, Be(Busy), false, true),
+            (Some(Stopped), JobEnded, Keep, false, false),
+            (Some(Stopped), Listening, Be(Registered), false, false),
+            (Some(Stopped), StandsBy, Keep, false, false), // it was said before
+            (Some(Stopped), EndedAfterJob, Be(Spent), true, false),
+            (Some(Stopped), EndedIdle, Delete, true, false),
+            (Some(Stopped), EndedUnclaimed, Delete, true, false),
             (Some(Withdrawn), told, Keep, false, false),
             (Some(Withdrawn), Job, Be(Busy), false, true),
             (Some(Withdrawn), JobEnded, Keep, false, false),

@@ -8,7 +8,7 @@ use super::{Dry, Kind};
 use crate::{
     clock::{Clock, Millis},
     compute::{
-        Compute, LaunchError, Launched, TerminateError,
+        Compute, LaunchError, Launched, PowerError, TerminateError,
         instances::{DescribeError, Instances, Seen},
     },
     decide::{launch::LaunchRequest, reconcile},
@@ -29,6 +29,16 @@ impl<C: Compute> Compute for Dry<C> {
 
     async fn terminate(&self, instances: &[String]) -> Result<(), TerminateError> {
         self.journal.note(Kind::Instance, format!("end {}", instances.join(", ")));
+        Ok(())
+    }
+
+    async fn stop(&self, instances: &[String]) -> Result<(), PowerError> {
+        self.journal.note(Kind::Instance, format!("stop {}", instances.join(", ")));
+        Ok(())
+    }
+
+    async fn start(&self, instance: &str) -> Result<(), PowerError> {
+        self.journal.note(Kind::Instance, format!("start {instance}"));
         Ok(())
     }
 }

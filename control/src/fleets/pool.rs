@@ -33,6 +33,8 @@ pub struct Pool {
     pub schedules: Vec<Schedule>,
     /// Which go first where there are too many.
     pub eviction: Eviction,
+    /// After so many seconds a stopped instance is replaced by one of a fresh image. Of the others their agents know it.
+    pub lifetime_seconds: u64,
     /// For whose jobs the runners are, where the fleet itself does not say: `owner/repo`.
     pub repository: Option<String>,
 }
@@ -42,13 +44,23 @@ pub struct Pool {
 pub enum PoolKind {
     /// Booted and without a registration, which is handed over when a job comes.
     Standby,
+    /// The same, and then stopped: started again when a job comes. On-demand, since EC2 stops no spot instance of a fleet
+    /// request.
+    Stopped,
     /// Reusable runners that are registered and listen.
     Idle,
 }
 
 impl PoolKind {
     /// The words for it.
-    pub const WORDS: [(&'static str, Self); 2] = [("standby", Self::Standby), ("idle", Self::Idle)];
+    pub const WORDS: [(&'static str, Self); 3] =
+        [("standby", Self::Standby), ("stopped", Self::Stopped), ("idle", Self::Idle)];
+
+    /// Whether its instances are launched without a registration.
+    #[must_use]
+    pub const fn stands_by(self) -> bool {
+        matches!(self, Self::Standby | Self::Stopped)
+    }
 }
 
 /// Which go first where there are too many.

@@ -17,12 +17,12 @@ use tracing::{error, info, warn};
 
 use super::batch::{GivenBack, receive_count, sent_at};
 use crate::{
-    clock::{Clock, Millis},
-    decide::{events, lives, runners::RunnerEvent},
+    clock::Clock,
+    decide::{events, failures, lives, runners::RunnerEvent},
     fleets::Fleets,
     github::GitHub,
     handover::Handover,
-    ledger::{ATTEMPTS, Committed, Failure, Heard, Ledger, LedgerError, Meta, Reruns},
+    ledger::{ATTEMPTS, Committed, Failure, Heard, Ledger, LedgerError, Reruns},
     metrics::Metrics,
     report::{BoxError, Chain},
     told,
@@ -31,13 +31,8 @@ use crate::{
 use cleaning::{clean_up, leaves_something};
 use words::{on_the_way, retire};
 
-/// How long a fleet is left alone after its first failed instance, and by how much longer after each that follows:
-/// where none can work, as with a broken image, launching on at once costs money without end.
-const FAILURE_WAIT: Duration = Duration::from_secs(5);
 /// Why a message is put aside whose instance is of another fleet than it names: its name among the metrics.
 const FOREIGN_FLEET: &str = "foreign_fleet";
-/// The longest that a fleet is left alone after failures.
-const LONGEST_FAILURE_WAIT: Duration = Duration::from_mins(5);
 
 /// What the handler works with.
 #[derive(Debug)]
@@ -86,7 +81,7 @@ where
             Kind::Retire => retire(deps, &it, sent_at(message)).await.map(|()| Settled::default()),
             Kind::Interrupted => interrupted::note(deps, &it, message).await.map(|()| Settled::default()),
             kind if kind.is_last() => settle(deps, &it, receive_count(message)).await,
-            _ => on_the_way(deps, &it, sent_at(message)).await.map(|()| Settled::default()),
+            _ => on_the_way(deps, &it, sent_at(message)).await,
         };
         match outcome {
             Ok(Settled { own_fleet: Some(own), .. }) => {
@@ -181,7 +176,7 @@ where
         // A failed instance leaves a gap. It is counted with its end, so that a repeated message counts nothing again.
         let (mut pause, mut failure) = (Duration::ZERO, None);
         if changed && it.kind == Kind::Failed {
-            (pause, failure) = failed(&deps.ledger.meta(&it.fleet).await?, events::ran_job(&writes), now);
+            (pause, failure) = failures::failed(&deps.ledger.meta(&it.fleet).await?, events::ran_job(&writes), now);
         }
         let writes = events::counted(writes, &it.fleet, failure);
         if changed && deps.ledger.commit(writes).await? == Committed::Conflict {
@@ -229,25 +224,6 @@ async fn own_fleet<L: Ledger, G, H, W, C>(
         }
     }
     Ok(None)
-}
-
-/// How long the fleet is left alone after a failed instance, and what is counted of that. Instances of one launch fail
-/// together: those that fail within a pause count no more.
-fn failed(meta: &Meta, ran_job: bool, now: Millis) -> (Duration, Option<Failure>) {
-    let pause = meta.paused_until.saturating_sub(now);
-    if pause > 0 {
-        return (Duration::from_millis(pause), None);
-    }
-    let before = if ran_job { 0 } else { meta.failures };
-    let wait = failure_wait(before);
-    let until = now + u64::try_from(wait.as_millis()).unwrap_or_default();
-    (wait, Some(Failure { seen: meta.failures, count: before + 1, at: now, until }))
-}
-
-/// The wait after a failure that has so many before it.
-fn failure_wait(before: u64) -> Duration {
-    let times = 1_u32 << before.min(6);
-    (FAILURE_WAIT * times).min(LONGEST_FAILURE_WAIT)
 }
 
 #[cfg(test)]

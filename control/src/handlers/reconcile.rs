@@ -4,8 +4,9 @@
 //! Where the time is out the next run begins with the step that this one did not come to. What is decided is in
 //! [`crate::decide::reconcile`]; here it is asked for and done:
 //!
-//! - [`fleets`]: each fleet's level. Runners whose agents are silent ([`deaths`]), the count, a wake-up where instances
-//!   are missing. The plan itself stays scale-up's. What a fleet that is in no document any more has left ([`removed`]).
+//! - [`fleets`]: each fleet's level. Runners whose agents are silent ([`deaths`]), those that are stopped ([`asleep`]), the
+//!   count, a wake-up where instances are missing. The plan itself stays scale-up's. What a fleet that is in no document any
+//!   more has left ([`removed`]).
 //! - [`jobs`]: what GitHub says of jobs that have been in one state for long.
 //! - [`strays`]: instances that the ledger does not know.
 //! - [`deliveries`]: webhooks that failed.
@@ -15,6 +16,7 @@
 //! Every step may be killed between any two calls and made again. The order within each sees to that: the ledger gives
 //! an instance up before it is ended, so that who is killed in between leaves a stray.
 
+mod asleep;
 mod deaths;
 mod deliveries;
 mod drained;

@@ -2,7 +2,8 @@
 //!
 //! [`look`] takes over what a dead invocation left, plans and reserves; [`fulfil`] launches a reservation's instances
 //! and writes them down; [`register`] hands each its registration; [`doubts`] asks GitHub about jobs that the webhook could
-//! not tell all of; [`reruns`] has runs made again whose jobs were interrupted, [`pool`] gives jobs what is ready. [`pace`]
+//! not tell all of; [`reruns`] has runs made again whose jobs were interrupted, [`pool`] gives jobs what is ready, and
+//! [`start`] starts of that what is stopped. [`pace`]
 //! says when each may, [`refusals`] notes what EC2 and GitHub refuse. A crash between any two of these leaves a
 //! reservation or a runner whose lease runs out, and the next look takes it over.
 
@@ -14,6 +15,7 @@ mod pool;
 mod refusals;
 mod register;
 mod reruns;
+mod start;
 
 use std::{collections::BTreeMap, time::Duration};
 

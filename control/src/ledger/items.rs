@@ -16,7 +16,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::{Job, LastError, Marker, Meta, Reservation, Reuse, Runner, history::History};
+use super::{Job, LastError, Marker, Meta, Reservation, Reuse, Runner, Stops, history::History};
 use crate::{
     decide::{jobs::JobState, runners::RunnerState},
     fleets::Market,
@@ -293,6 +293,9 @@ pub(super) fn from_runner(it: &Runner) -> Item {
         .number("launched_at", it.launched_at)
         .number("boot_deadline", it.boot_deadline)
         .number("lease_until", it.lease_until)
+        .number("stopped_at", it.stops.at)
+        .number("started_at", it.stops.started_at)
+        .number("stopped_ms", Some(it.stops.before).filter(|ms| *ms > 0))
         .number("untouched", it.untouched.then_some(1))
         .number("expires", it.expires)
         .number("told_at", it.reuse.as_ref().and_then(|reuse| reuse.told_at))
@@ -333,6 +336,11 @@ pub(super) fn to_runner(item: &Item) -> Result<Runner, BadItem> {
         launched_at: fields.number("launched_at")?,
         boot_deadline: fields.number("boot_deadline")?,
         lease_until: fields.number("lease_until")?,
+        stops: Stops {
+            at: fields.maybe_number("stopped_at"),
+            started_at: fields.maybe_number("started_at"),
+            before: fields.maybe_number("stopped_ms").unwrap_or(0),
+        },
         untouched: fields.maybe_number("untouched").is_some(),
         expires: fields.maybe_number("expires"),
         version: fields.number("v")?,

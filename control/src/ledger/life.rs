@@ -17,6 +17,8 @@ pub struct Life {
     pub launched_at: Millis,
     /// When it was heard to have ended.
     pub ended_at: Millis,
+    /// For how long of that it was stopped, in milliseconds.
+    pub stopped_ms: u64,
     /// When DynamoDB may delete the item.
     pub expires: u64,
 }

@@ -24,6 +24,7 @@ pub mod memory;
 mod notes;
 mod records;
 mod reruns;
+mod stops;
 pub mod survey;
 mod transactions;
 mod writes;
@@ -37,6 +38,7 @@ pub use records::{
     UnreadSupply, View,
 };
 pub use reruns::Reruns;
+pub use stops::Stops;
 pub use writes::Write;
 
 use crate::{

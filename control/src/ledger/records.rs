@@ -1,6 +1,6 @@
 //! The ledger's records, as the decisions see them. Times are milliseconds since 1970, `expires` is in seconds.
 
-use super::history::History;
+use super::{Stops, history::History};
 use crate::{
     clock::Millis,
     decide::{breaker::Breakers, doubt::Why, jobs::JobState, runners::RunnerState},
@@ -265,6 +265,8 @@ pub struct Runner {
     pub boot_deadline: Millis,
     /// Until then an invocation works on its registration; afterwards another may take it over.
     pub lease_until: Millis,
+    /// When its instance was stopped, for its fleet's pool.
+    pub stops: Stops,
     /// Whether those who had it so far are known to have asked GitHub for nothing: it was not their turn, or their time
     /// was up.
     pub untouched: bool,

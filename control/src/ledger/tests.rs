@@ -1,6 +1,6 @@
 //! Records to test with.
 
-use super::{Job, Marker, Reservation, Runner, history::History};
+use super::{Job, Marker, Reservation, Runner, Stops, history::History};
 use crate::{
     decide::{jobs::JobState, runners::RunnerState},
     fleets::Market,
@@ -80,6 +80,7 @@ pub(crate) fn runner(fleet: &str, n: u64) -> Runner {
         launched_at: 1_000_000,
         boot_deadline: 1_300_000,
         lease_until: 1_030_000,
+        stops: Stops::default(),
         untouched: false,
         expires: None,
         version: 0,

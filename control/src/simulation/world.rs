@@ -78,6 +78,10 @@ pub struct World {
     /// Instances that were launched and no one has played yet: (id, fleet).
     pub born: RefCell<Vec<(String, String)>>,
     pub dead: RefCell<BTreeSet<String>>,
+    /// Instances that EC2 was asked to stop, and when each has come to that.
+    pub asleep: RefCell<BTreeMap<String, Millis>>,
+    /// Instances that EC2 stops (`false`) or starts, in order.
+    pub switched: RefCell<Vec<(String, bool)>>,
     pub runners: RefCell<BTreeMap<String, Registered>>,
     /// Jobs at GitHub, by id, and the repository whose commit each run runs.
     pub github_jobs: RefCell<BTreeMap<u64, crate::github::Job>>,
@@ -184,6 +188,8 @@ pub fn world(seed: u64) -> Port {
         asked_open: RefCell::default(),
         born: RefCell::default(),
         dead: RefCell::default(),
+        asleep: RefCell::default(),
+        switched: RefCell::default(),
         runners: RefCell::default(),
         github_jobs: RefCell::default(),
         heads: RefCell::default(),

@@ -97,6 +97,7 @@ fn pooled(size: u64) -> Fleet {
         size,
         schedules: vec![],
         eviction: Eviction::Oldest,
+        lifetime_seconds: 86_400,
         repository: Some("octo-org/octo-repo".into()),
     };
     Fleet { pool: Some(pool), ..fleet(100) }

@@ -33,6 +33,8 @@ pub const LABELS: [&str; 3] = ["self-hosted", "linux", "x64"];
 pub(crate) const IMPATIENT: [&str; 3] = ["self-hosted", "linux", "impatient"];
 /// Labels of a fleet with a pool.
 pub(crate) const STANDBY: [&str; 3] = ["self-hosted", "linux", "standby"];
+/// Labels of a fleet with a pool of stopped instances, of two types.
+pub(crate) const STOPPED: [&str; 3] = ["self-hosted", "linux", "stopped"];
 /// Labels of the jobs that the fleet `fleeting` takes, whose runners retire after three seconds without a job.
 pub(crate) const FLEETING: [&str; 3] = ["self-hosted", "linux", "fleeting"];
 /// Labels of the jobs that the fleet `spot` takes: spot instances, whose jobs are asked to stop five seconds before the end.
@@ -286,6 +288,10 @@ fn variables(endpoint: &str, github: &str, control_zip: &Path, secret: &SecretSt
     fleets["standby"] = fleet(&STANDBY, "on-demand", json!({ "claim_seconds": 60, "heartbeat_seconds": 5 }));
     fleets["standby"]["pool"] =
         json!({ "kind": "standby", "size": 0, "repository": "octo-org/octo-repo", "lifetime_seconds": 600 });
+    fleets["stopped"] = fleets["standby"].clone();
+    fleets["stopped"]["labels"] = json!(STOPPED);
+    fleets["stopped"]["instance_types"] = json!(["c7i.large", "m7i.large"]);
+    fleets["stopped"]["pool"]["kind"] = "stopped".into();
     for ((name, label, max), more) in STORM_FLEETS.into_iter().zip(own) {
         fleets[name] = storm(&["self-hosted", label], max, more);
     }

@@ -52,6 +52,8 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
         test!(machines::a_failing_job_ends_its_machine_too),
         test!(machines::an_agent_without_registration_gives_up_and_the_job_still_runs),
         test!(standby::a_job_gets_an_instance_that_stands_by),
+        test!(standby::a_job_gets_a_stopped_instance),
+        test!(standby::a_job_runs_though_ec2_can_not_start_its_instance),
     ];
     match machines {
         Machines::Systemd => tests.extend([

@@ -16,6 +16,7 @@ mod systemd;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -63,12 +64,20 @@ pub struct Machine {
     room: Arc<Room>,
     record: watch::Sender<Record>,
     asked: watch::Sender<Asked>,
+    /// Whether its disk outlives it, for the next boot of its instance.
+    kept: AtomicBool,
 }
 
 impl Machine {
     /// Boots a machine for the instance, in the background.
     pub(crate) fn boot(facts: Facts, room: Arc<Room>) -> Arc<Self> {
-        let machine = Arc::new(Self { facts, room, record: watch::Sender::default(), asked: watch::Sender::default() });
+        let machine = Arc::new(Self {
+            facts,
+            room,
+            record: watch::Sender::default(),
+            asked: watch::Sender::default(),
+            kept: AtomicBool::new(false),
+        });
         machine.mark(Phase::Queued);
         tokio::spawn(Arc::clone(&machine).live());
         machine
@@ -120,6 +129,26 @@ impl Machine {
     /// Asks it to power off, as EC2 does first; after the host's grace the plug is pulled.
     pub fn power_off(&self) {
         self.ask(Asked::Off);
+    }
+
+    /// The same, and its disk is kept: its instance may be started again, as one that was stopped.
+    pub fn stop(&self) {
+        self.kept.store(true, Ordering::SeqCst);
+        self.ask(Asked::Off);
+    }
+
+    /// Whether its disk outlives it.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept.load(Ordering::SeqCst)
+    }
+
+    /// Takes away the disk that was kept, once the machine is gone.
+    pub(crate) async fn discard(&self) -> anyhow::Result<()> {
+        let (folder, is_systemd) = (self.folder(), matches!(self.room.kind, Kind::Systemd(_)));
+        tokio::task::spawn_blocking(move || if is_systemd { disk::remove(&folder) } else { remove_folder(&folder) })
+            .await??;
+        self.kept.store(false, Ordering::SeqCst);
+        Ok(())
     }
 
     /// Cuts its power: every process dies at once.

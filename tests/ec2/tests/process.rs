@@ -205,8 +205,8 @@ async fn a_machine_that_cannot_boot_is_over_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_instance_that_is_started_gets_a_new_machine() {
-    let setup = start("exec sleep 1000").await;
+async fn a_stopped_instance_that_is_started_gets_a_new_machine_with_its_disk_and_nothing_of_its_last_boot() {
+    let setup = start("ls run home > found; touch run/boot home/disk; exec sleep 1000").await;
     let id = setup.moto.launch(13, "");
     setup.moto.wait_state(&id, "running").await;
     setup.moto.set(&id, "stopping");
@@ -215,6 +215,17 @@ async fn a_stopped_instance_that_is_started_gets_a_new_machine() {
     setup.moto.set(&id, "pending");
     setup.moto.wait_state(&id, "running").await;
     assert_eq!(setup.host.machines().len(), 2);
+    let disk = setup.host.machine(&id).expect("a machine").disk_path();
+    let found = || std::fs::read_to_string(disk.join("found")).unwrap_or_default();
+    wait_for("it has looked around", 5, || disk.join("run/boot").exists().then_some(()), found).await;
+    assert_eq!(found(), "home:\ndisk\n\nrun:\n", "its disk is kept, and what a boot begins without is not");
+    // Stopped and never started again, it takes its disk along.
+    setup.moto.set(&id, "stopping");
+    setup.moto.wait_state(&id, "stopped").await;
+    setup.host.wait_idle(LIMIT).await.expect("idle");
+    assert!(disk.join("home/disk").exists());
+    setup.moto.set(&id, "terminated");
+    wait_for("its disk is gone", 5, || (!disk.exists()).then_some(()), || disk.display().to_string()).await;
     setup.end().await;
 }
 

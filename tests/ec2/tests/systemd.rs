@@ -10,19 +10,20 @@ use std::time::Duration;
 
 use laptop_ec2::image::ensure_rootfs;
 use laptop_ec2::world::{self, Place};
-use laptop_ec2::{Machine, Phase};
+use laptop_ec2::{Config, Disk, Machine, Mode, Phase};
 use libtest_mimic::{Arguments, Trial};
 use support::machines::{LIMIT, UNIT, start, start_with};
 use support::{cache, groups, wait_for};
 
 type Test = fn() -> Result<(), libtest_mimic::Failed>;
 
-const TESTS: [(&str, Test); 10] = [
+const TESTS: [(&str, Test); 11] = [
     ("a_machine_boots_reads_its_metadata_and_powers_itself_off", || run(boots_and_powers_off())),
     ("a_terminated_machine_powers_off_in_order", || run(terminated())),
     ("a_machine_that_will_not_power_off_is_unplugged", || run(stubborn())),
     ("a_machine_is_terminated_while_it_boots", || run(terminated_early())),
     ("a_machine_reboots_with_its_disk", || run(reboots())),
+    ("a_stopped_machine_boots_again_with_its_disk", || run(stopped())),
     ("a_machine_is_frozen_cut_off_and_unplugged", || run(chaos())),
     ("the_layer_is_what_an_image_holds", || run(layer())),
     ("resource_control_works_inside", || run(limits())),
@@ -156,6 +157,40 @@ async fn reboots() {
     assert_eq!(machine.record().exit_code, Some(0), "{}", machine.console());
     assert_eq!(machine.console().matches("probe user-data=reboot-once").count(), 2, "{}", machine.console());
     setup.end().await;
+}
+
+async fn stopped() {
+    for disk in [Disk::Folder, Disk::Memory] {
+        let set = |config: &mut Config| {
+            if let Mode::Systemd(mode) = &mut config.mode {
+                mode.disk = disk;
+            }
+        };
+        let setup = start_with(set, |_| {}).await;
+        let machine = setup.ready(70, "wait").await;
+        let id = machine.id().to_owned();
+        let (said, good) = inside(&machine, "touch /run/boot /var/disk && rm /etc/motd").await;
+        assert!(good, "{said}");
+        setup.moto.wait_state(&id, "running").await;
+        setup.moto.set(&id, "stopping");
+        setup.moto.wait_state(&id, "stopped").await;
+        setup.host.wait_idle(LIMIT).await.expect("idle");
+        setup.moto.set(&id, "pending");
+        setup.moto.wait_state(&id, "running").await;
+        let again = setup.host.machine(&id).expect("a machine");
+        again.wait_for(Phase::Ready, LIMIT).await.expect("ready");
+        let (said, good) = inside(&again, "test -e /var/disk && ! test -e /run/boot && ! test -e /etc/motd").await;
+        assert!(good, "{disk:?}: {said}");
+        let (said, good) = inside(&again, "/usr/local/bin/probe token").await;
+        assert!(good, "{disk:?}: {said}");
+        setup.moto.set(&id, "stopping");
+        setup.moto.wait_state(&id, "stopped").await;
+        setup.moto.set(&id, "terminated");
+        setup.host.wait_idle(LIMIT).await.expect("idle");
+        let folder = again.disk_path().parent().expect("a folder").to_owned();
+        wait_for("its disk is gone", 10, || (!folder.exists()).then_some(()), || folder.display().to_string()).await;
+        setup.end().await;
+    }
 }
 
 async fn chaos() {

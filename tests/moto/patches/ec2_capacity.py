@@ -1,11 +1,13 @@
 """EC2 runs out of instances of a type in a zone; moto never does. The control channel says where.
 
-RunInstances answers InsufficientInstanceCapacity. CreateFleet (`ec2_fleet.py`) goes on to its next offer and tells
+RunInstances answers InsufficientInstanceCapacity, and so does StartInstances: EC2 keeps no capacity for what is stopped,
+and starts all instances of a call or none. CreateFleet (`ec2_fleet.py`) goes on to its next offer and tells
 what it missed beside what it launched.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 
@@ -71,6 +73,21 @@ def install() -> None:
         self.params["MinCount"] = self._get_param("MaxCount", self._get_param("MinCount", 1))
         return respond(self)
 
+    start = models.InstanceBackend.start_instances
+
+    def start_instances(self: Any, instance_ids: list[str]) -> Any:
+        stopped = [each for each in map(self.get_instance, instance_ids) if each._state.name == "stopped"]
+        wanted = Counter((each.instance_type, each._placement.zone) for each in stopped)
+        for (kind, zone), count in wanted.items():
+            left = CAPACITY.left(kind, zone)
+            if left is not None and left < count:
+                raise EC2ClientError(CODE, message(kind, zone))
+        started = start(self, instance_ids)
+        for (kind, zone), count in wanted.items():
+            CAPACITY.take(kind, zone, count)
+        return started
+
+    models.InstanceBackend.start_instances = start_instances
     models.InstanceBackend.run_instances = run_instances
     responses.InstanceResponse.run_instances = respond_run_instances
 

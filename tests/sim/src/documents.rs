@@ -43,6 +43,13 @@ pub fn pooled(it: Value, size: u64) -> Value {
     with(it, "pool", json!({"kind": "standby", "schedules": schedules, "repository": "octo-org/octo-repo"}))
 }
 
+/// The same, stopped until jobs come, and replaced after a quarter of an hour.
+#[must_use]
+pub fn stopped(it: Value, size: u64) -> Value {
+    let it = with(pooled(it, size), "pool/kind", json!("stopped"));
+    with(it, "pool/lifetime_seconds", json!(900))
+}
+
 /// The document of these fleets.
 ///
 /// # Panics

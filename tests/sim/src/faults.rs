@@ -99,6 +99,8 @@ fn fault(call: &str, random: &mut Random) -> Option<Fault> {
             | "ledger.put_rerun"
             | "ledger.take"
             | "compute.launch"
+            | "compute.start"
+            | "compute.stop"
             | "github.jit_config"
             | "github.run_again"
             | "handover.put"

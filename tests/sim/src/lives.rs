@@ -1,7 +1,9 @@
 //! The instances and their agents: they boot, claim, listen, run jobs and end; some die, hang, are cut off or taken away.
 
+mod boots;
+
 use dayfly_contract::{Job as ContractJob, Kind, Lifecycle, Phase, Reason, names};
-use dayfly_control::{decide::jobs::JobState, fleets::PoolKind, simulation::world::Registered};
+use dayfly_control::{decide::jobs::JobState, simulation::world::Registered};
 
 use crate::{Model, claim::Claim, faults::is_within, functions::Message};
 
@@ -32,6 +34,8 @@ pub(crate) enum Life {
     Leaving {
         until: u64,
     },
+    /// EC2 has stopped it, or is about to.
+    Asleep,
     Starting {
         until: u64,
         claim: Claim,
@@ -107,20 +111,13 @@ impl Model {
                 cut_until: 0,
                 known: false,
             };
-            if self.has_faults() && self.random.chance(self.setting.faults.boots) {
-                self.count("instances that did not boot");
-                match self.random.below(3) {
-                    0 => it.doom = Some((now + self.random.below(30 * SECOND), Doom::Vanishes)),
-                    1 => it.mute = true,
-                    // It can't install its runner, and says so: perhaps before the ledger has heard of it.
-                    _ => it.doom = Some((now + self.random.below(5 * SECOND), Doom::Fails)),
-                }
-            }
-            if let Some((at, _)) = it.doom {
-                it.due = it.due.min(at);
-            }
+            self.may_not_boot(&mut it);
             self.due.insert((it.due, id.clone()));
             self.instances.insert(id, it);
+        }
+        let switched: Vec<(String, bool)> = self.port.0.switched.borrow_mut().drain(..).collect();
+        for (id, starts) in switched {
+            self.switch(&id, starts)?;
         }
         let ended: Vec<String> = self.port.0.terminated.borrow_mut().drain(..).collect();
         for id in ended {
@@ -203,6 +200,8 @@ impl Model {
                 Some((Life::Claiming { since: now }, 0))
             }
             Life::Hung => Some((Life::Hung, never)),
+            // It does nothing by itself.
+            Life::Asleep => Some((Life::Asleep, never)),
             Life::Claiming { .. } | Life::StandingBy { .. } | Life::Leaving { .. } if self.stands_by(&it.fleet) => {
                 self.stand_by(id, it, &life)
             }
@@ -356,7 +355,7 @@ impl Model {
     /// Whether instances of `fleet` may wait for a registration.
     fn stands_by(&self, fleet: &str) -> bool {
         let pool = self.setting.fleets.get(fleet).and_then(|fleet| fleet.pool.as_ref());
-        pool.is_some_and(|pool| pool.kind == PoolKind::Standby)
+        pool.is_some_and(|pool| pool.kind.stands_by())
     }
 
     /// The next step of one that may stand by.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Faults,
-    documents::{fleet, fleets, pooled, spot, with},
+    documents::{fleet, fleets, pooled, spot, stopped, with},
 };
 
 const MINUTE: u64 = 60_000;
@@ -137,7 +137,10 @@ fn of_kind(random: &mut Random, max: u64) -> Value {
         it = with(it, "ephemeral", json!(false));
     }
     match random.below(6) {
-        0 => it = pooled(it, max.min(random.range(1, 3))),
+        0 => {
+            let size = max.min(random.range(1, 3));
+            it = if random.chance(50) { stopped(it, size) } else { pooled(it, size) };
+        }
         1 => it = with(it, "cooldown_seconds", json!(10)),
         2 => it = with(it, "boot_seconds", json!(60)),
         3 => it = with(it, "interrupted", json!({"rerun": random.below(3)})),

@@ -5,7 +5,7 @@
 use dayfly_control::{decide::bucket::Limits, fleets::Fleets};
 use dayfly_sim::{
     Faults, Model, Setting, Summary,
-    documents::{fleet, fleets, pooled, spot, with},
+    documents::{fleet, fleets, pooled, spot, stopped, with},
     play,
 };
 use serde_json::json;
@@ -117,6 +117,20 @@ fn jobs_are_given_what_stands_by() {
     assert!(given * 2 > jobs, "{given} of {jobs} jobs got what stood by");
 }
 
+#[test]
+fn jobs_are_given_what_is_stopped() {
+    let of = |seed| of(stopped(fleet("linux-x64", 100), 1 + seed % 3));
+    let sum = all(20, |seed| Setting { fleets: of(seed), ..Setting::calm(100, 6, 900_000) });
+    let given = sum.injected["instances started"];
+    assert!(given * 3 > sum.jobs, "{given} of {} jobs got what was stopped", sum.jobs);
+}
+
+#[test]
+fn a_small_max_is_kept_with_a_pool_of_stopped_instances() {
+    let of = |seed| of(stopped(fleet("linux-x64", 1 + seed % 3), 1 + seed % 3 / 2));
+    all(RUNS, |seed| Setting { fleets: of(seed), ..Setting::calm(3, 1 + seed % 8, 300_000) });
+}
+
 /// Every run of `setting` in which one invocation is killed, at each of its steps. Without reconcile, which would make up for
 /// it and has many steps of its own.
 fn killed_at_every_step(seeds: u64, setting: &Setting) {
@@ -156,6 +170,15 @@ fn a_claim_survives_a_kill_at_any_step() {
     for step in (1..1200).step_by(11) {
         let fleets = of(pooled(fleet("linux-x64", 100), 1));
         let it = Setting { fleets, ..Setting::calm(100, 1, 200_000) }.killed_at(step);
+        told(it, step, &format!("killed at {step}"));
+    }
+}
+
+#[test]
+fn a_stop_and_a_start_survive_a_kill_at_any_step() {
+    for step in (1..1600).step_by(11) {
+        let fleets = of(stopped(fleet("linux-x64", 100), 1));
+        let it = Setting { fleets, ..Setting::calm(100, 2, 600_000) }.killed_at(step);
         told(it, step, &format!("killed at {step}"));
     }
 }

@@ -60,7 +60,7 @@ fn list(runners: &[Runner], fleets: &BTreeMap<String, Meta>, now: Millis) -> Lis
 fn row(it: &Runner, now: Millis) -> Vec<Cell> {
     let light = match it.state {
         RunnerState::Launched | RunnerState::Warming => Light::Waiting,
-        RunnerState::Registered | RunnerState::Standby => Light::Plain,
+        RunnerState::Registered | RunnerState::Standby | RunnerState::Stopping | RunnerState::Stopped => Light::Plain,
         RunnerState::Busy => Light::Busy,
         _ => Light::Over,
     };
@@ -104,7 +104,7 @@ pub(crate) mod tests {
 
     use dayfly_control::{
         decide::runners::RunnerState,
-        ledger::{Meta, Runner, history::History},
+        ledger::{Meta, Runner, Stops, history::History},
     };
     use serde_json::Value;
 
@@ -126,6 +126,7 @@ pub(crate) mod tests {
             launched_at: 1_000,
             boot_deadline: 2_000,
             lease_until: 0,
+            stops: Stops::default(),
             untouched: false,
             expires: None,
             version: 1,

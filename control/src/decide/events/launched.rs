@@ -4,7 +4,7 @@ use super::free;
 use crate::{
     clock::Millis,
     decide::runners::RunnerState,
-    ledger::{Reservation, Reuse, Runner, Write, history::History},
+    ledger::{Reservation, Reuse, Runner, Stops, Write, history::History},
 };
 
 /// What the runners of a reservation begin with.
@@ -66,6 +66,7 @@ pub fn resolved_in_part(
             // It boots from its launch, for which its reservation may have waited.
             boot_deadline: terms.now + terms.boot_seconds * 1000,
             lease_until: terms.lease_until,
+            stops: Stops::default(),
             untouched: false,
             expires: None,
             version: 0,

@@ -140,6 +140,8 @@ fn is_supply(runner: &Runner, now: Millis) -> bool {
         | RunnerState::Gone
         | RunnerState::Warming
         | RunnerState::Standby
+        | RunnerState::Stopping
+        | RunnerState::Stopped
         | RunnerState::Withdrawn
         | RunnerState::Retiring => false,
     }

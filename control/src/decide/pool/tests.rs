@@ -1,12 +1,14 @@
 use dayfly_contract::{Kind, Lifecycle};
 
-use super::{claimed, heard, let_go, may_retire, retiring, stands_by, untold, withdrawn};
+use super::{claimed, heard, is_of_pool, let_go, may_retire, retiring, stands_by, untold, withdrawn};
 use crate::{
     decide::{
         breaker::Breaker,
         plan::{Plan, plan},
         reusable::LISTENING,
-        runners::RunnerState::{self, Busy, Gone, Launched, Registered, Retiring, Spent, Standby, Warming, Withdrawn},
+        runners::RunnerState::{
+            self, Busy, Gone, Launched, Registered, Retiring, Spent, Standby, Stopped, Stopping, Warming, Withdrawn,
+        },
     },
     fleets::{Eviction, Fleet, Market, Pool, PoolKind, Steering, tests::fleet},
     ledger::{
@@ -15,17 +17,24 @@ use crate::{
     },
 };
 
+mod idle;
+mod stopped;
+
 const NOW: u64 = 1_010_000;
 
 /// A fleet that keeps so many standing by.
 fn pooled(size: u64) -> Fleet {
-    with(Pool { kind: PoolKind::Standby, size, schedules: vec![], eviction: Eviction::Oldest, repository: None })
+    with(pool(PoolKind::Standby, size))
 }
 
 fn with(pool: Pool) -> Fleet {
     let mut fleet = fleet("linux-x64");
     fleet.github.owner = Some("octo-org".into());
     Fleet { pool: Some(pool), ..fleet }
+}
+
+fn pool(kind: PoolKind, size: u64) -> Pool {
+    Pool { kind, size, schedules: vec![], eviction: Eviction::Oldest, lifetime_seconds: 86_400, repository: None }
 }
 
 /// Runners in these states, each launched a second after the one before.
@@ -186,74 +195,49 @@ fn the_oldest_or_the_newest_go_first_and_none_that_has_or_may_get_a_job() {
 fn one_that_is_silent_is_not_relied_upon() {
     let mut level = view(1, &[Standby]);
     level.runners[0].boot_deadline = NOW;
-    assert_eq!(told(&plan(&pooled(1), &level, NOW)), (vec![], 1, 1, vec![]));
+    assert_eq!(
+        told(&plan(&pooled(1), &level, NOW)),
+        (vec![], 1, 0, vec![]),
+        "nor replaced before it is known to be dead"
+    );
+    assert_eq!(told(&plan(&pooled(3), &level, NOW)), (vec![], 1, 2, vec![]));
+    let both = View { queued: vec![], ..view(0, &[Standby, Standby]) };
+    let silent = |n: usize| {
+        let mut level = both.clone();
+        level.runners[n].boot_deadline = NOW;
+        told(&plan(&pooled(1), &level, NOW)).3
+    };
+    assert_eq!((silent(0), silent(1)), (vec![0], vec![1]), "it is the first to go");
     level.runners[0].boot_deadline = NOW + 1;
     assert_eq!(told(&plan(&pooled(1), &level, NOW)), (vec![0], 0, 1, vec![]));
 }
 
 #[test]
-fn so_many_idle_runners_listen_beyond_what_jobs_need() {
-    let pool = Pool { kind: PoolKind::Idle, size: 2, schedules: vec![], eviction: Eviction::Oldest, repository: None };
-    let idle = Fleet { ephemeral: false, max: 4, ..with(pool) };
-    let level = |queued, states: &[RunnerState]| {
-        let mut level = view(queued, states);
-        for it in &mut level.runners {
-            it.reuse = Some(Reuse::default());
-        }
-        level
+fn what_a_pool_launches_is_told_from_what_jobs_need() {
+    let mut fleet = Fleet { ephemeral: false, ..with(pool(PoolKind::Idle, 2)) };
+    let of = |fleet: &Fleet| -> Vec<(u32, bool)> {
+        plan(fleet, &view(1, &[]), NOW).launches.iter().map(|it| (it.count, it.pool)).collect()
     };
-    // Jobs, runners -> launched in all; never to stand by.
-    for (queued, states, expected) in [
-        (0, &[][..], 2),
-        (0, &[Registered, Launched], 0),
-        (1, &[Registered, Registered], 1),
-        (0, &[Busy, Registered], 1),
-        (0, &[Busy, Busy, Busy], 1),
-        (2, &[Busy, Busy, Busy], 1),
-        (0, &[Retiring, Registered], 1),
-        (0, &[Registered, Registered, Registered], 0),
-    ] {
-        let planned = plan(&idle, &level(queued, states), NOW);
-        assert_eq!((planned.launched(), told(&planned).2), (expected, 0), "{queued} {states:?}");
-    }
+    assert_eq!(of(&fleet), [(1, false), (2, true)]);
+    fleet.pool = Some(pool(PoolKind::Standby, 3));
+    assert_eq!(of(&fleet), [(1, false), (3, true)]);
 }
 
 #[test]
-fn of_idle_runners_those_retire_that_are_too_many() {
-    let pool = |size, eviction| Pool { kind: PoolKind::Idle, size, schedules: vec![], eviction, repository: None };
-    let idle = |size, eviction| Fleet { ephemeral: false, ..with(pool(size, eviction)) };
-    let level = |queued, states: &[RunnerState]| {
-        let mut level = view(queued, states);
-        level.runners.iter_mut().for_each(|it| it.reuse = Some(Reuse::default()));
-        level
-    };
-    let asks = |fleet: &Fleet, level: &View| -> Vec<usize> {
-        let may = |(n, it): (usize, &Runner)| may_retire(fleet, level, it, NOW).unwrap().then_some(n);
-        level.runners.iter().enumerate().filter_map(may).collect()
-    };
-    let three = [Registered, Registered, Registered];
-    for (size, eviction, queued, states, expected) in [
-        (3, Eviction::Oldest, 0, &three[..], &[][..]),
-        (1, Eviction::Oldest, 0, &three, &[0, 1]),
-        (1, Eviction::Newest, 0, &three, &[1, 2]),
-        (0, Eviction::Oldest, 0, &three, &[0, 1, 2]),
-        (1, Eviction::Oldest, 1, &three, &[0]), // a job is about to get one
-        (1, Eviction::Oldest, 0, &[Retiring, Registered, Busy, Registered], &[1]), // one goes already
-        (1, Eviction::Oldest, 0, &[Busy, Registered, Launched], &[]),
+fn deaths_of_a_pools_own_are_told_from_others() {
+    let reuse = Some(Reuse::default());
+    for (kind, own) in [
+        (PoolKind::Standby, &[Warming, Standby][..]),
+        (PoolKind::Stopped, &[Warming, Standby]),
+        (PoolKind::Idle, &[Launched, Registered]),
     ] {
-        assert_eq!(asks(&idle(size, eviction), &level(queued, states)), expected, "{size} {eviction:?} {queued}");
+        let fleet = with(pool(kind, 1));
+        for state in RunnerState::ALL {
+            let it = Runner { reuse: reuse.clone(), ..runners(&[state]).remove(0) };
+            assert_eq!(is_of_pool(&fleet, &it), own.contains(&state), "{kind:?} {state:?}");
+        }
     }
-    // What the pool does not count is not kept for it.
-    let fleet = idle(1, Eviction::Oldest);
-    let own = level(0, &[Registered]);
-    for other in [
-        Runner { asks: vec!["dayfly-pin=1".into()], ..own.runners[0].clone() },
-        Runner { scope: Some("orgs/friends".parse().unwrap()), ..own.runners[0].clone() },
-    ] {
-        assert_eq!(may_retire(&fleet, &own, &other, NOW), None);
-    }
-    assert_eq!(may_retire(&pooled(1), &own, &own.runners[0], NOW), None, "it keeps none that listen");
-    assert_eq!(retiring(own.runners[0].clone(), NOW).state, Retiring);
+    assert!(!is_of_pool(&fleet("linux-x64"), &runners(&[Standby])[0]), "there is no pool");
 }
 
 #[test]
@@ -268,7 +252,7 @@ fn what_an_agent_says_that_stands_by() {
     let late = 1_300_000 - LISTENING / 2;
     assert_eq!(state(&of(Standby), late - 1), None, "not every heartbeat is a write");
     assert_eq!(state(&of(Standby), late), Some((Standby, late + LISTENING)));
-    for settled in [Busy, Spent, Gone, Withdrawn, Retiring] {
+    for settled in [Busy, Spent, Gone, Stopping, Stopped, Withdrawn, Retiring] {
         assert_eq!(state(&of(settled), 2_000_000), None, "{settled:?}");
     }
     // One that was launched for a job, or given to one, may find its registration still.

@@ -13,6 +13,7 @@
 //! | silent | stopped | offline or absent | busy, its job over; or not busy | end: nothing runs there |
 //! | silent | runs | offline or absent | busy, its job over | end |
 //! | silent | there | offline or absent | busy, its job not over or not known | keep |
+//! | silent, as is everybody | runs | offline or absent | stands by | keep for hours: nobody's messages come through ([`super::voices`]) |
 //! | silent | runs | offline or absent | not busy; it never claimed its registration | end: it can't have had a job |
 //! | silent | runs | offline or absent | not busy; so for [`DARK`] at every look | end: GitHub has given up any job by then |
 //! | silent | runs | offline or absent | not busy; otherwise | keep |
@@ -71,11 +72,14 @@ pub enum ItsJob {
 
 /// What is seen of one runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a column of the table")]
 pub struct Sighting {
     /// What the ledger takes it for.
     pub state: RunnerState,
     /// Whether its agent has not been heard of within its time.
     pub silent: bool,
+    /// Whether it stands by, and is left alone since nobody is heard.
+    pub spared: bool,
     /// EC2's word.
     pub ec2: AtEc2,
     /// GitHub's word.
@@ -107,7 +111,8 @@ pub fn verdict(it: &Sighting) -> Verdict {
     }
     let unseen = matches!(it.github, AtGitHub::Offline | AtGitHub::Absent);
     let idle = it.state != RunnerState::Busy;
-    let no_job = if idle { it.ec2 == AtEc2::Stopped || it.unclaimed || it.dark } else { it.job == ItsJob::Over };
+    let idle_for_sure = it.ec2 == AtEc2::Stopped || ((it.unclaimed || it.dark) && !it.spared);
+    let no_job = if idle { idle_for_sure } else { it.job == ItsJob::Over };
     match it.ec2 {
         AtEc2::Gone => Verdict::Forget,
         AtEc2::Running | AtEc2::Stopped if unseen && no_job => Verdict::End,
@@ -116,14 +121,16 @@ pub fn verdict(it: &Sighting) -> Verdict {
 }
 
 /// Whether the agent of `runner`, `heard` last then, is past its deadline. One that was never heard has until its boot
-/// deadline.
+/// deadline, and so has one that was started since. Of one that is stopped nothing is to be heard.
 #[must_use]
 pub fn is_silent(runner: &Runner, heard: Option<Millis>, silence: Duration, now: Millis) -> bool {
     let silence = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
-    let since = heard.unwrap_or(runner.launched_at).max(runner.launched_at);
+    let booted_at = runner.launched_at.max(runner.stops.started_at.unwrap_or(0));
+    let heard = heard.filter(|at| runner.stops.started_at.is_none_or(|started| *at >= started));
+    let since = heard.unwrap_or(booted_at).max(booted_at);
     let deadline = since.saturating_add(silence);
     let deadline = if heard.is_none() { deadline.max(runner.boot_deadline) } else { deadline };
-    runner.state.is_alive() && deadline <= now
+    runner.state.is_alive() && !runner.state.is_asleep() && deadline <= now
 }
 
 /// Whether `name` has been unseen by GitHub for [`DARK`], where it is seen to be so now.

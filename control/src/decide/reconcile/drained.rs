@@ -33,7 +33,7 @@ pub fn may_retire(runner: &Runner) -> Result<(), Stays> {
         RunnerState::Registered if words::is_working(runner) => Err(Stays::Working),
         RunnerState::Registered => Ok(()),
         RunnerState::Launched => Err(Stays::Starting),
-        RunnerState::Warming | RunnerState::Standby => Err(Stays::Ready),
+        RunnerState::Warming | RunnerState::Standby | RunnerState::Stopping | RunnerState::Stopped => Err(Stays::Ready),
         RunnerState::Withdrawn | RunnerState::Retiring => Err(Stays::Leaving),
     }
 }
@@ -79,6 +79,8 @@ mod tests {
             (it(1, RunnerState::Busy), Err(Stays::Busy)),
             (it(1, RunnerState::Warming), Err(Stays::Ready)),
             (it(1, RunnerState::Standby), Err(Stays::Ready)),
+            (it(1, RunnerState::Stopping), Err(Stays::Ready)),
+            (it(1, RunnerState::Stopped), Err(Stays::Ready)),
             (it(1, RunnerState::Withdrawn), Err(Stays::Leaving)),
             (it(1, RunnerState::Retiring), Err(Stays::Leaving)),
             (it(1, RunnerState::Spent), Err(Stays::Ended)),

@@ -8,7 +8,7 @@ use crate::{
     clock::Millis,
     decide::{
         plan::{left_reservations, left_runners, plan},
-        pool::untold,
+        pool::{unstopped, untold},
     },
     fleets::Fleet,
     ledger::View,
@@ -23,6 +23,8 @@ pub enum Why {
     Missing,
     /// The pool has too many.
     Surplus,
+    /// Instances of the pool stand by, and are to be stopped.
+    Awake,
 }
 
 impl Why {
@@ -33,6 +35,7 @@ impl Why {
             Self::LeftBehind => "left behind",
             Self::Missing => "missing",
             Self::Surplus => "surplus",
+            Self::Awake => "awake",
         }
     }
 }
@@ -44,14 +47,14 @@ pub fn wake(fleet: &Fleet, view: &View, now: Millis) -> Option<Why> {
         return None;
     }
     let left = !left_reservations(view, now).is_empty() || !left_runners(view, now).is_empty();
-    if left || !untold(view, now).is_empty() {
+    if left || !untold(view, now).is_empty() || !unstopped(view, now).is_empty() {
         return Some(Why::LeftBehind);
     }
     let plan = plan(fleet, view, now);
     match (plan.launches.is_empty() && plan.claims.is_empty(), plan.surplus.is_empty()) {
         (false, _) => Some(Why::Missing),
         (true, false) => Some(Why::Surplus),
-        (true, true) => None,
+        (true, true) => (!plan.stops.is_empty()).then_some(Why::Awake),
     }
 }
 
@@ -60,7 +63,7 @@ mod tests {
     use super::{Why, wake};
     use crate::{
         decide::runners::RunnerState,
-        fleets::tests::fleet,
+        fleets::{Eviction, Fleet, Market, Pool, PoolKind, tests::fleet},
         ledger::{
             Meta, Reservation, Runner, View,
             tests::{marker, reservation, runner},
@@ -107,6 +110,30 @@ mod tests {
         ]);
         for (what, view, expected) in cases {
             assert_eq!(wake(&fleet("linux-x64"), &view, NOW), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_fleet_is_woken_for_what_is_to_be_stopped() {
+        let pool = Pool {
+            kind: PoolKind::Stopped,
+            size: 1,
+            schedules: vec![],
+            eviction: Eviction::Oldest,
+            lifetime_seconds: 86_400,
+            repository: Some("octo-org/octo-repo".into()),
+        };
+        let fleet = Fleet { pool: Some(pool), ..fleet("linux-x64") };
+        for (state, lease_until, expected) in [
+            (RunnerState::Standby, 0, Some(Why::Awake)),
+            (RunnerState::Stopping, NOW, Some(Why::LeftBehind)),
+            (RunnerState::Stopping, NOW + 1, None),
+            (RunnerState::Stopped, 0, None),
+        ] {
+            let (market, boot_deadline) = (Some(Market::OnDemand), NOW + 60_000);
+            let it = Runner { state, market, boot_deadline, lease_until, ..runner("linux-x64", 1) };
+            let view = View { runners: vec![it], meta: Meta { alive: 1, ..Meta::default() }, ..View::default() };
+            assert_eq!(wake(&fleet, &view, NOW), expected, "{state:?} {lease_until}");
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::fleets::{
 
 /// A pool of this kind and size, without schedules.
 pub(crate) fn pool(kind: PoolKind, size: u64) -> Pool {
-    Pool { kind, size, schedules: vec![], eviction: Eviction::Oldest, repository: None }
+    Pool { kind, size, schedules: vec![], eviction: Eviction::Oldest, lifetime_seconds: 86_400, repository: None }
 }
 
 fn read(pool: &Value) -> Pool {
@@ -118,20 +118,25 @@ fn mistakes_are_told_by_their_field() {
     let cron = "five fields of a cron expression (minute, hour, day of month, month, day of week) that fit some time, \
                 such as \"0 8 * * mon-fri\"";
     let base = json!({"kind": "standby", "repository": "o/r"});
-    let cases: [(&str, Value, &str, String); 10] = [
-        ("kind", Value::Null, "kind", "found nothing, expected \"standby\" or \"idle\"".into()),
+    let cases: [(&str, Value, &str, String); 11] = [
+        ("kind", Value::Null, "kind", "found nothing, expected \"standby\", \"stopped\" or \"idle\"".into()),
         (
             "kind",
-            json!("stopped"),
+            json!("hibernated"),
             "kind",
-            "found \"stopped\", expected \"standby\" or \"idle\": a pool of stopped instances is not to be had yet"
-                .into(),
+            "found \"hibernated\", expected \"standby\" or \"stopped\" or \"idle\"".into(),
+        ),
+        (
+            "lifetime_seconds",
+            json!(60),
+            "lifetime_seconds",
+            "found 60, expected nothing where kind is not \"stopped\": their agents are told".into(),
         ),
         (
             "kind",
             json!("idle"),
             "kind",
-            "found \"idle\", expected \"standby\" where ephemeral is true: GitHub keeps an idle one for minutes only"
+            "found \"idle\", expected \"standby\" or \"stopped\" where ephemeral is true: GitHub keeps an idle one for minutes only"
                 .into(),
         ),
         (

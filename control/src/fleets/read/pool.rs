@@ -13,6 +13,10 @@ use crate::fleets::{Eviction, GitHub, Level, Pool, PoolKind, Schedule};
 const CRON: &str = "five fields of a cron expression (minute, hour, day of month, month, day of week) that fit some \
                     time, such as \"0 8 * * mon-fri\"";
 const ZONE: &str = "an IANA time zone such as \"Europe/Berlin\"";
+/// How long a stopped instance is kept, where the document does not say.
+const LIFETIME: u64 = 24 * 3600;
+/// The most that may be said: images grow old.
+const LONGEST_LIFETIME: u64 = 7 * 24 * 3600;
 /// A cron that fits no time before this one fits none at all: it is searched back from here.
 const LATER: DateTime = jiff::civil::date(2100, 1, 1).at(0, 0, 0, 0);
 
@@ -29,26 +33,33 @@ pub(super) fn pool(fields: &mut Fields<'_>, max: u64, reusable: bool, github: &G
     }
     let size = if by_clock { 0 } else { size(fields, max) };
     let eviction = fields.choice_or("eviction", Eviction::Oldest, &Eviction::WORDS);
+    let lifetime_seconds = if kind == PoolKind::Stopped {
+        fields.number_or("lifetime_seconds", LIFETIME, 60..=LONGEST_LIFETIME)
+    } else {
+        if fields.get("lifetime_seconds").is_some() {
+            fields.refuse("lifetime_seconds", "nothing where kind is not \"stopped\": their agents are told");
+        }
+        LIFETIME
+    };
     let repository = fields.optional("repository", REPOSITORY_NAME, is_repository);
     if repository.is_none() && github.owner.is_none() && github.level != Level::Enterprise {
         fields.refuse("repository", "\"owner/repo\" where github has no owner: for whose jobs the runners are");
     }
-    Pool { kind, size, schedules, eviction, repository }
+    Pool { kind, size, schedules, eviction, lifetime_seconds, repository }
 }
 
 fn kind(fields: &mut Fields<'_>, reusable: bool) -> PoolKind {
     let found = fields.get("kind").and_then(|it| it.as_str());
-    if found == Some("stopped") {
-        fields.refuse("kind", "\"standby\" or \"idle\": a pool of stopped instances is not to be had yet");
-        return PoolKind::Standby;
-    }
     if found.is_none() {
-        fields.refuse("kind", "\"standby\" or \"idle\"");
+        fields.refuse("kind", "\"standby\", \"stopped\" or \"idle\"");
         return PoolKind::Standby;
     }
     let kind = fields.choice_or("kind", PoolKind::Standby, &PoolKind::WORDS);
     if kind == PoolKind::Idle && !reusable {
-        fields.refuse("kind", "\"standby\" where ephemeral is true: GitHub keeps an idle one for minutes only");
+        fields.refuse(
+            "kind",
+            "\"standby\" or \"stopped\" where ephemeral is true: GitHub keeps an idle one for minutes only",
+        );
     }
     kind
 }

@@ -74,6 +74,7 @@ fn good() -> Vec<Value> {
         with("interrupted", json!({"rerun": 10})),
         with("handover", json!("s3")),
         with("pool", json!({"kind": "standby", "repository": "o/r", "size": 0, "eviction": "newest"})),
+        with("pool", json!({"kind": "stopped", "repository": "o/r", "size": 1, "lifetime_seconds": 604_800})),
         with(
             "pool",
             json!({"kind": "standby", "repository": "o/r", "schedules": [
@@ -161,7 +162,7 @@ const IN_SPOT: [(&str, &str); 10] = [
 ];
 
 /// What is refused in a fleet, as JSON; null takes the field away.
-const IN_FLEET: [(&str, &str); 96] = [
+const IN_FLEET: [(&str, &str); 99] = [
     ("name", "\"Linux\""),
     ("name", "\"\""),
     ("name", "\"1st\""),
@@ -207,7 +208,10 @@ const IN_FLEET: [(&str, &str); 96] = [
     ("pool", "[]"),
     ("pool", r#"{"kind": "standby", "size": 1}"#),
     ("pool", r#"{"size": 1, "repository": "o/r"}"#),
-    ("pool", r#"{"kind": "stopped", "size": 1, "repository": "o/r"}"#),
+    ("pool", r#"{"kind": "hibernated", "size": 1, "repository": "o/r"}"#),
+    ("pool", r#"{"kind": "standby", "size": 1, "repository": "o/r", "lifetime_seconds": 60}"#),
+    ("pool", r#"{"kind": "stopped", "size": 1, "repository": "o/r", "lifetime_seconds": 59}"#),
+    ("pool", r#"{"kind": "stopped", "size": 1, "repository": "o/r", "lifetime_seconds": 604801}"#),
     ("pool", r#"{"kind": "standby", "repository": "o/r"}"#),
     ("pool", r#"{"kind": "standby", "size": -1, "repository": "o/r"}"#),
     ("pool", r#"{"kind": "standby", "size": 10001, "repository": "o/r"}"#),

@@ -48,6 +48,7 @@ fn what_terraform_writes_is_read() {
             Schedule { zone: TimeZone::UTC, ..schedule("0 20 * * *", "UTC", 0) },
         ],
         eviction: Eviction::Newest,
+        lifetime_seconds: 86_400,
         repository: Some("octo-org/octo-repo".into()),
     };
     let first = Fleet { labels, launch: launch.clone(), pool: Some(standby), ..fleet("linux-x64") };
@@ -63,6 +64,7 @@ fn what_terraform_writes_is_read() {
             size: 1,
             schedules: vec![],
             eviction: Eviction::Oldest,
+            lifetime_seconds: 86_400,
             repository: None,
         }),
         github: GitHub {

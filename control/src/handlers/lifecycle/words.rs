@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use dayfly_contract::{Lifecycle, Reason};
+use dayfly_contract::{Kind, Lifecycle, Reason};
 use tracing::{error, info, warn};
 
-use super::{Deps, cleaning::registered};
+use super::{Deps, Settled, cleaning::registered};
 use crate::{
     clock::{Clock, Millis},
     decide::{pool, runners::RunnerState, words},
@@ -19,28 +19,35 @@ use crate::{
 /// it decides alone, and may have a job by the time that an older message is read.
 const RETIRE_PATIENCE: Duration = Duration::from_mins(1);
 
-/// What the agent told on the way, then (`said_at`).
+/// What the agent told on the way, then (`said_at`). Scale-up is woken where it is to stop the instance.
 pub(super) async fn on_the_way<L: Ledger, G, H, W, C: Clock>(
     deps: &Deps<L, G, H, W, C>,
     it: &Lifecycle,
     said_at: Option<Millis>,
-) -> Result<(), BoxError> {
+) -> Result<Settled, BoxError> {
     if !words::may_change(it) {
-        return Ok(());
+        return Ok(Settled::default());
     }
     for attempt in 1..=ATTEMPTS {
-        let Some(runner) = deps.ledger.runner(&it.fleet, &it.instance_id).await? else { return Ok(()) };
+        let Some(runner) = deps.ledger.runner(&it.fleet, &it.instance_id).await? else {
+            return Ok(Settled::default());
+        };
         let before = runner.state.name();
-        let Some(write) = words::word(it, runner, said_at, deps.clock.now()) else { return Ok(()) };
+        let Some(write) = words::word(it, runner, said_at, deps.clock.now()) else {
+            return Ok(Settled::default());
+        };
         if deps.ledger.commit(vec![write]).await? == Committed::Yes {
             info!(fleet.name = it.fleet, instance.id = it.instance_id, runner.before = before, kind = ?it.kind,
                 "{} counts by its agent's word", it.instance_id);
-            return Ok(());
+            // Where it is to be stopped now, each minute costs.
+            let pool = deps.fleets.get(&it.fleet).and_then(|fleet| fleet.pool.as_ref());
+            let stops = it.kind == Kind::Standby && pool.is_some_and(|pool| pool.kind == PoolKind::Stopped);
+            return Ok(Settled { wake: stops.then_some(Duration::ZERO), ..Settled::default() });
         }
         deps.clock.sleep(deps.clock.jitter(attempt)).await;
     }
     // The next heartbeat says the same.
-    Ok(())
+    Ok(Settled::default())
 }
 
 /// Takes an instance that stands by out of the pool, at its agent's wish: no job gets it any more. One that was given to a

@@ -9,10 +9,11 @@ use crate::{
     clock::Millis,
     compute::{Compute, instances::Instances},
     decide::{
-        events,
+        events, failures,
         jobs::JobState,
-        lives,
+        lives, pool,
         reconcile::deaths::{AtEc2, AtGitHub, ItsJob, Sighting, Verdict, is_dark, is_silent, jobs_of, verdict},
+        reconcile::voices::{Voices, is_spared},
         runners::RunnerState,
     },
     fleets::Target,
@@ -29,8 +30,8 @@ const MOST_AT_GITHUB: usize = 10;
 /// An instance whose registration was taken away may have claimed it just before. Then it is heard of within this time.
 const AFTER_TAKING: Millis = 120_000;
 
-/// Looks at the silent runners of `fleet`; answers how many were buried.
-pub(super) async fn look<P: Ports>(run: &Run<'_, P>, fleet: &str, memory: &mut Memory) -> usize {
+/// Looks at the silent runners of `fleet`; answers how many were buried. `voices`: of all fleets.
+pub(super) async fn look<P: Ports>(run: &Run<'_, P>, fleet: &str, memory: &mut Memory, voices: Voices) -> usize {
     let now = run.now();
     let mut silent: Vec<Runner> = {
         let levels = run.levels.borrow();
@@ -57,6 +58,11 @@ pub(super) async fn look<P: Ports>(run: &Run<'_, P>, fleet: &str, memory: &mut M
             BTreeMap::new()
         }
     };
+    let heard = run.levels.borrow().get(fleet).map(|level| level.heard.clone()).unwrap_or_default();
+    let quiet = voices.is_quiet(run.deps.silence, now);
+    if quiet {
+        warn!(fleet.name = fleet, agents.silent = voices.silent, "No agent is heard of: what stands by is left alone");
+    }
     let (mut buried, mut asked) = (0, 0);
     for runner in silent {
         let ec2 = states.get(&runner.instance).copied().unwrap_or(AtEc2::Unasked);
@@ -65,7 +71,8 @@ pub(super) async fn look<P: Ports>(run: &Run<'_, P>, fleet: &str, memory: &mut M
             continue;
         }
         asked += usize::from(is_there);
-        let it = sight(run, &runner, ec2, memory).await;
+        let mut it = sight(run, &runner, ec2, memory).await;
+        it.spared = quiet && is_spared(&runner, heard.get(&runner.instance).copied(), run.deps.silence, now);
         let verdict = verdict(&it);
         info!(fleet.name = fleet, instance.id = runner.instance, sighting = ?it, verdict = ?verdict,
             "{} is silent", runner.instance);
@@ -81,6 +88,7 @@ async fn sight<P: Ports>(run: &Run<'_, P>, runner: &Runner, ec2: AtEc2, memory: 
     let mut it = Sighting {
         state: runner.state,
         silent: true,
+        spared: false,
         ec2,
         github: AtGitHub::Unasked,
         unclaimed: false,
@@ -200,9 +208,28 @@ async fn bury<P: Ports>(run: &Run<'_, P>, runner: Runner, verdict: Verdict) -> b
             return false;
         }
     }
+    give_up(run, runner, verdict, "dead_runner").await
+}
+
+/// The same, of one that is known to be no use. `why`: as the metric has it.
+pub(super) async fn give_up<P: Ports>(run: &Run<'_, P>, runner: Runner, verdict: Verdict, why: &'static str) -> bool {
+    let (fleet, instance) = (runner.fleet.clone(), runner.instance.clone());
     let registered = runner.scope.clone().map(|scope| Target { scope, installation: runner.installation });
     let registered = registered.zip(runner.runner_id);
-    let writes = lives::kept(events::given_up(runner.clone()), Some(&runner), run.now());
+    let mut writes = lives::kept(events::given_up(runner.clone()), Some(&runner), run.now());
+    // As one that tells that it has failed: a pool whose instances die in silence is filled up ever more slowly.
+    if run.deps.fleets.get(&fleet).is_some_and(|fleet| pool::is_of_pool(fleet, &runner)) {
+        match run.deps.ledger.meta(&fleet).await {
+            Ok(meta) => {
+                let (_, failure) = failures::failed(&meta, false, run.now());
+                writes = events::counted(writes, &fleet, failure);
+            }
+            Err(error) => {
+                warn!(fleet.name = fleet, "{}", Chain(&error));
+                return false;
+            }
+        }
+    }
     match run.deps.ledger.commit(writes).await {
         Ok(Committed::Yes) => {}
         // A webhook or a message has moved it: it is not as dead as it looked.
@@ -212,7 +239,7 @@ async fn bury<P: Ports>(run: &Run<'_, P>, runner: Runner, verdict: Verdict) -> b
             return false;
         }
     }
-    run.deps.metrics.mended("dead_runner");
+    run.deps.metrics.mended(why);
     warn!(fleet.name = fleet, instance.id = instance, verdict = ?verdict,
         "{instance} is dead, and nobody told of it; its place in fleet {fleet} is free");
     if let Err(error) = run.deps.handover.delete(&instance).await {

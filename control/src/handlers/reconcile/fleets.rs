@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use tracing::{error, info};
 
-use super::{Done, Ports, Run, deaths, drained, gauges, memory::Memory, removed};
+use super::{Done, Ports, Run, asleep, deaths, drained, gauges, memory::Memory, removed};
 use crate::{
-    decide::reconcile::{counter, wakes},
-    ledger::{Census, Committed, LedgerError},
+    decide::reconcile::{counter, voices::Voices, wakes},
+    ledger::{Census, Committed, LedgerError, Runner},
     report::Chain,
 };
 
@@ -19,6 +19,9 @@ pub(super) async fn all<P: Ports>(run: &Run<'_, P>) -> Done {
     let first: String = run.recall("fleet").await;
     let names: Vec<&String> = own.union(&noted).collect();
     let at = names.iter().position(|name| **name == first).unwrap_or(0);
+    // As the last run heard them: of this one not all are known yet.
+    let last: Voices = run.recall("voices").await;
+    let mut voices = Voices::default();
     let mut left = None;
     let mut kept = own.clone();
     for name in names.iter().cycle().skip(at).take(names.len()) {
@@ -27,7 +30,7 @@ pub(super) async fn all<P: Ports>(run: &Run<'_, P>) -> Done {
             kept.insert((*name).clone());
             continue;
         }
-        match one(run, name).await {
+        match one(run, name, last, &mut voices).await {
             Ok(true) => drop(kept.insert((*name).clone())),
             Ok(false) => {}
             Err(failed) => {
@@ -38,6 +41,10 @@ pub(super) async fn all<P: Ports>(run: &Run<'_, P>) -> Done {
         }
     }
     let next = left.unwrap_or_default();
+    // Of a run that did not come to all of them, those of the fleets that it met are no whole.
+    if next.is_empty() && voices != last {
+        run.remember("voices", &voices).await;
+    }
     if next != first {
         run.remember("fleet", &next).await;
     }
@@ -47,8 +54,9 @@ pub(super) async fn all<P: Ports>(run: &Run<'_, P>) -> Done {
     Ok(())
 }
 
-/// Looks at one fleet; answers whether there is anything of it.
-async fn one<P: Ports>(run: &Run<'_, P>, name: &str) -> Result<bool, LedgerError> {
+/// Looks at one fleet; answers whether there is anything of it. `last`: what the last run heard of all agents; what is
+/// heard of this fleet's is added to `voices`.
+async fn one<P: Ports>(run: &Run<'_, P>, name: &str, last: Voices, voices: &mut Voices) -> Result<bool, LedgerError> {
     run.read(name).await?;
     let fleet = run.deps.fleets.get(name);
     let key = format!("fleet#{name}");
@@ -57,7 +65,13 @@ async fn one<P: Ports>(run: &Run<'_, P>, name: &str) -> Result<bool, LedgerError
     let view = run.levels.borrow().get(name).map(|level| level.view.clone()).unwrap_or_default();
     gauges::tell(&run.deps.metrics, name, &view, run.now());
     memory.learn(fleet, &view);
-    let buried = deaths::look(run, name, &mut memory).await;
+    let own = {
+        let levels = run.levels.borrow();
+        let heard = |it: &Runner| levels.get(name)?.heard.get(&it.instance).copied();
+        Voices::of(&view, heard, run.deps.silence, run.now())
+    };
+    *voices = voices.and(own);
+    let buried = deaths::look(run, name, &mut memory, last.with_news(own)).await + asleep::look(run, name, &view).await;
     drained::look(run, name, &view).await;
     if fleet.is_none() {
         removed::look(run, name, &view).await;

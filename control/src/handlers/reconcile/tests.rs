@@ -25,6 +25,7 @@ use crate::{
     },
 };
 
+mod asleep;
 mod deaths;
 mod drained;
 mod gaps;

@@ -91,12 +91,14 @@ pub(super) async fn look<P: Ports>(deps: &Deps<P>, fleet: &Fleet, deadline: Mill
     let registrations = join_all(left.map(|(it, turn)| register::register(deps, &task, it, turn)));
     let doubts = doubts::settle(deps, &task, redelivered, work.doubts);
     let withdrawn = pool::tell(deps, &task, work.withdrawn);
-    let (of_launches, of_registrations, of_doubts, ()) = futures::join!(launches, registrations, doubts, withdrawn);
+    let stopping = pool::stop(deps, &task, work.stopping);
+    let (of_launches, of_registrations, of_doubts, of_stops, ()) =
+        futures::join!(launches, registrations, doubts, stopping, withdrawn);
     let noted = refusals::note(deps, &task).await;
     of_launches
         .into_iter()
         .chain(of_registrations)
-        .chain([work.outcome, noted, of_doubts])
+        .chain([work.outcome, noted, of_doubts, of_stops])
         .fold(Outcome::DONE, Outcome::and)
 }
 
@@ -109,6 +111,8 @@ pub(super) struct Work {
     pub(super) runners: Vec<Runner>,
     /// What the pool has no use for, and has to be told so.
     pub(super) withdrawn: Vec<Runner>,
+    /// What EC2 is to be asked to stop.
+    pub(super) stopping: Vec<Runner>,
     /// Jobs that GitHub is to be asked about.
     doubts: Vec<Doubt>,
     /// Turns for launches that others were faster to reserve.
@@ -145,7 +149,8 @@ async fn reserve_all<P: Ports>(deps: &Deps<P>, task: &mut Task<'_>, work: &mut W
             tell(deps, fleet, &view, plan::paused(fleet, &view, now)).await;
             // What is ready is no launch.
             let planned = Plan { launches: Vec::new(), surplus: Vec::new(), ..plan(fleet, &view, now) };
-            if planned.claims.is_empty() || pool::settle(deps, task, &view, &planned, work).await?.is_some() {
+            let idle = planned.claims.is_empty() && planned.stops.is_empty();
+            if idle || pool::settle(deps, task, &view, &planned, work).await?.is_some() {
                 return Ok(());
             }
             deps.clock.sleep(deps.clock.jitter(attempt)).await;
@@ -169,6 +174,7 @@ async fn reserve_all<P: Ports>(deps: &Deps<P>, task: &mut Task<'_>, work: &mut W
             plan.held_back = planned.held_back,
             plan.claims = planned.claims.len(),
             plan.surplus = planned.surplus.len(),
+            plan.stops = planned.stops.len(),
             fleet.alive = view.meta.alive,
             "Fleet {} wants {} and has {}",
             fleet.name,
@@ -332,7 +338,9 @@ async fn reserve<P: Ports>(
     let checks = still_queued(fleet, &planned);
     let mut refused: Vec<Scope> = Vec::new();
     let mut reserved_at = view.meta.reserved_at;
-    for (Wanted { target, asks, market, without, standby, count }, turn) in planned.launches.into_iter().zip(turns) {
+    for (Wanted { target, asks, market, without, standby, pool, count }, turn) in
+        planned.launches.into_iter().zip(turns)
+    {
         if refused.contains(&target.scope) {
             continue;
         }
@@ -360,7 +368,7 @@ async fn reserve<P: Ports>(
             version: 0,
         };
         // No job waits for the cooldown of the pool's own launches.
-        reserved_at = if standby { reserved_at } else { at };
+        reserved_at = if pool { reserved_at } else { at };
         let (name, max) = (fleet.name.clone(), fleet.max);
         let counted = Write::Reserve { fleet: name, rev, count, max, at: reserved_at, plan: Some(told) };
         let mut writes = vec![counted, Write::PutReservation(it.clone())];

@@ -185,6 +185,24 @@ pub(super) async fn registrations<P: Ports>(deps: &Deps<P>, task: &Task<'_>, n: 
     turns
 }
 
+/// Takes a turn at EC2 for a start, and waits for it; or says when there may be one.
+pub(super) async fn start<P: Ports>(deps: &Deps<P>, task: &Task<'_>) -> Result<(), Millis> {
+    let now = deps.clock.now();
+    let ec2 = rate(deps, Bucket::Ec2);
+    let of: Vec<Take> = ec2.iter().map(|(bucket, rate)| rate.take(*bucket, 1, now, time_left(task, now))).collect();
+    if of.is_empty() {
+        return Ok(());
+    }
+    match ask(deps, now, of).await {
+        None => Ok(()),
+        Some(Taken::No(full)) => Err(later(ec2.iter(), &full, now)),
+        Some(Taken::Yes(full)) => {
+            wait(deps, due(&ec2, &full, 0, now)).await;
+            Ok(())
+        }
+    }
+}
+
 /// Takes another turn at SSM for what it did not take in the first; whether there is time for that.
 pub(super) async fn once_more<P: Ports>(deps: &Deps<P>, task: &Task<'_>) -> bool {
     let now = deps.clock.now();

@@ -2,12 +2,13 @@
 //!
 //! Both are written down before anything else happens: an instance that is claimed is then registered as one that has just
 //! been launched, and whoever is killed in between leaves a runner whose lease runs out. One that is withdrawn is told so
-//! where it looks for its registration, and its agent ends it.
+//! where it looks for its registration, and its agent ends it; one that is stopped has no agent, and is ended here. What
+//! is to be stopped is so by EC2 alone: `reconcile` sees when it is.
 
 use std::time::Duration;
 
 use dayfly_contract::{Grant, Registration, VERSION, names};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{
     Deps, Outcome, Ports,
@@ -16,7 +17,10 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    compute::{Compute, PowerError},
     decide::{
+        errors::Class,
+        events, lives,
         plan::{Claim, Plan},
         pool::{self, MOST_AT_ONCE},
     },
@@ -74,6 +78,17 @@ pub(super) async fn settle<P: Ports>(
         // Nobody has asked GitHub for it before.
         work.runners.extend(part.iter().map(|it| Runner { version: it.version + 1, untouched: true, ..it.clone() }));
     }
+    let stopping: Vec<Runner> =
+        planned.stops.iter().map(|it| pool::stopping(it.clone(), task.lease_until, now)).collect();
+    for part in stopping.chunks(MOST_AT_ONCE) {
+        let mut writes = vec![Write::Advance { fleet: fleet.name.clone(), rev }];
+        writes.extend(part.iter().cloned().map(Write::PutRunner));
+        if deps.ledger.commit(writes).await? == Committed::Conflict {
+            return Ok(None);
+        }
+        rev += 1;
+        work.stopping.extend(part.iter().cloned().map(next_version));
+    }
     let surplus = &planned.surplus[..planned.surplus.len().min(MOST_WITHDRAWN)];
     if surplus.is_empty() {
         return Ok(Some(rev));
@@ -85,12 +100,17 @@ pub(super) async fn settle<P: Ports>(
     if deps.ledger.commit(writes).await? == Committed::Conflict {
         return Ok(None);
     }
-    work.withdrawn.extend(leaving);
+    work.withdrawn.extend(leaving.into_iter().map(next_version));
     if planned.surplus.len() > MOST_WITHDRAWN {
         let wait = u64::try_from(NEXT_WITHDRAWAL.as_millis()).unwrap_or_default();
         work.and(Outcome::at(now + wait));
     }
     Ok(Some(rev + 1))
+}
+
+/// `it`, as the ledger has it once it was put.
+fn next_version(it: Runner) -> Runner {
+    Runner { version: it.version + 1, ..it }
 }
 
 /// Those whose owner GitHub gives runners, as far as that can be known beforehand.
@@ -115,7 +135,7 @@ async fn admitted<P: Ports>(
     claims.into_iter().filter(move |it| !refused.contains(&it.target.scope))
 }
 
-/// Takes over from whoever withdrew an instance and was killed before it was told.
+/// Takes over from whoever withdrew an instance and was killed before it was told, or before EC2 was asked to stop it.
 pub(super) async fn take_over<P: Ports>(
     deps: &Deps<P>,
     task: &Task<'_>,
@@ -125,16 +145,84 @@ pub(super) async fn take_over<P: Ports>(
     for left in pool::untold(view, deps.clock.now()).into_iter().take(MOST_WITHDRAWN) {
         let it = Runner { lease_until: task.lease_until, ..left };
         if deps.ledger.commit(vec![Write::PutRunner(it.clone())]).await? == Committed::Yes {
-            work.withdrawn.push(it);
+            work.withdrawn.push(next_version(it));
+        }
+    }
+    for left in pool::unstopped(view, deps.clock.now()).into_iter().take(MOST_AT_ONCE) {
+        let it = Runner { lease_until: task.lease_until, ..left };
+        if deps.ledger.commit(vec![Write::PutRunner(it.clone())]).await? == Committed::Yes {
+            work.stopping.push(next_version(it));
         }
     }
     Ok(())
+}
+
+/// Has EC2 stop those that are written down as such. What EC2 does not take stands by as before; where it can't be asked,
+/// the lease runs out, and the next look asks again.
+pub(super) async fn stop<P: Ports>(deps: &Deps<P>, task: &Task<'_>, stopping: Vec<Runner>) -> Outcome {
+    let mut outcome = Outcome::DONE;
+    for part in stopping.chunks(MOST_AT_ONCE) {
+        let ids: Vec<String> = part.iter().map(|it| it.instance.clone()).collect();
+        match deps.compute.stop(&ids).await {
+            Ok(()) => info!(fleet.name = task.fleet.name, instances = ids.join(" "), "Stops {} of the pool", ids.len()),
+            Err(error) if error.class == Class::Transient => {
+                warn!(fleet.name = task.fleet.name, "{}", Chain(&error));
+                outcome = outcome.and(Outcome::AGAIN);
+            }
+            // Of several one may be refused, and EC2 stops all of them or none.
+            Err(_) if part.len() > 1 => {
+                for it in part {
+                    outcome = outcome.and(Box::pin(stop(deps, task, vec![it.clone()])).await);
+                }
+            }
+            Err(error) => {
+                for it in part {
+                    outcome = outcome.and(not_stopped(deps, it, &error).await);
+                }
+            }
+        }
+    }
+    outcome
+}
+
+async fn not_stopped<P: Ports>(deps: &Deps<P>, it: &Runner, why: &PowerError) -> Outcome {
+    deps.metrics.refused("stop");
+    error!(fleet.name = it.fleet, instance.id = it.instance, "{} runs on: {}", it.instance, Chain(why));
+    let back = Write::PutRunner(pool::not_stopped(it.clone(), deps.clock.now()));
+    match deps.ledger.commit(vec![back]).await {
+        // Where it changed meanwhile it has ended.
+        Ok(Committed::Yes | Committed::Conflict) => Outcome::DONE,
+        Err(error) => {
+            warn!(fleet.name = it.fleet, instance.id = it.instance, "{}", Chain(&error));
+            Outcome::AGAIN
+        }
+    }
+}
+
+/// Ends a stopped instance that the pool has no use for, and frees its place. EC2 comes first: whoever is killed in between
+/// leaves a place that is taken, and the next look ends it again.
+async fn end<P: Ports>(deps: &Deps<P>, it: Runner) {
+    let (fleet, instance) = (it.fleet.clone(), it.instance.clone());
+    if let Err(error) = deps.compute.terminate(std::slice::from_ref(&instance)).await {
+        warn!(fleet.name = fleet, instance.id = instance, "{}", Chain(&error));
+        return;
+    }
+    let writes = lives::kept(events::given_up(it.clone()), Some(&it), deps.clock.now());
+    match deps.ledger.commit(writes).await {
+        Ok(Committed::Yes) => info!(fleet.name = fleet, instance.id = instance, "Ended {instance}, which was stopped"),
+        Ok(Committed::Conflict) => {}
+        Err(error) => warn!(fleet.name = fleet, instance.id = instance, "{}", Chain(&error)),
+    }
 }
 
 /// Tells those that were withdrawn, where they look for their registration. Where that fails, another look does it when
 /// the lease is over; and each ends itself at its lifetime.
 pub(super) async fn tell<P: Ports>(deps: &Deps<P>, task: &Task<'_>, withdrawn: Vec<Runner>) {
     for it in withdrawn {
+        if it.stops.is_asleep() {
+            end(deps, it).await;
+            continue;
+        }
         let registration = Registration {
             version: VERSION,
             reservation: it.reservation,

@@ -1,5 +1,5 @@
 //! One runner gets its registration, handed over to its instance: a JIT config from GitHub, or a token by which a
-//! reusable one registers itself.
+//! reusable one registers itself. One of a pool that is stopped is started then ([`super::start`]).
 
 use std::time::Duration;
 
@@ -10,13 +10,15 @@ use super::{
     Deps, Outcome, Ports,
     look::Task,
     pace::{self, TIME_NEEDED, Turn},
-    refusals,
+    refusals, start,
 };
 use crate::{
     clock::{Clock, Millis},
-    compute::Compute,
+    compute::{Compute, PowerError},
     decide::{
-        asks, events, lives, plan,
+        asks,
+        errors::Class,
+        events, lives, plan,
         refusals::{Said, What},
         runners::RunnerState,
     },
@@ -43,6 +45,8 @@ enum Failed {
     Handover(#[from] HandoverError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Start(#[from] PowerError),
     #[error("it is not its turn")]
     Paced(Millis),
     #[error("the invocation ends too soon")]
@@ -69,8 +73,22 @@ pub(super) async fn register<P: Ports>(deps: &Deps<P>, task: &Task<'_>, runner: 
     // The semaphore is never closed; without a permit there would only be more at a time.
     let _permit = task.permits.acquire().await;
     let target = task.fleet.target(scope, runner.installation);
+    if runner.stops.at.is_some()
+        && let Err(until) = pace::start(deps, task).await
+    {
+        return given_up(runner, &Failed::Paced(until)).await;
+    }
     match hand_over(deps, task, &target, &runner, fresh).await {
         Ok(runner_id) => {
+            // After its registration is there: its agent finds that as soon as it has booted.
+            if runner.stops.at.is_some()
+                && let Err(error) = start::start(deps, task, &runner).await
+            {
+                return match error.class {
+                    Class::Transient => given_up(runner, &Failed::Start(error)).await,
+                    _ => start::refused(deps, task, runner, (target, runner_id), fresh, &error).await,
+                };
+            }
             let said = Said { scope: target.scope.clone(), asks: runner.asks.clone(), what: What::Worked };
             task.said.borrow_mut().push(said);
             match note(deps, task, &target, runner, runner_id).await {
@@ -274,6 +292,8 @@ async fn note<P: Ports>(
                 | RunnerState::Registered
                 | RunnerState::Warming
                 | RunnerState::Standby
+                | RunnerState::Stopping
+                | RunnerState::Stopped
                 | RunnerState::Withdrawn
                 | RunnerState::Retiring,
             ) => false,
@@ -322,12 +342,12 @@ fn is_busy_reusable(runner: Option<&Runner>) -> bool {
 
 /// Ends the instance of a runner that can't be registered, and gives its place in the fleet back. The ledger comes first:
 /// whoever is killed in between leaves an instance that ends itself at its claim deadline, and nothing that is counted;
-/// and where the runner has changed meanwhile, its instance is not ended.
-async fn end<P: Ports>(deps: &Deps<P>, runner: Runner) -> Result<(), LedgerError> {
+/// and where the runner has changed meanwhile, its instance is not ended. Answers whether it was given up.
+pub(super) async fn end<P: Ports>(deps: &Deps<P>, runner: Runner) -> Result<bool, LedgerError> {
     let (fleet, instance) = (runner.fleet.clone(), runner.instance.clone());
     let writes = lives::kept(events::given_up(runner.clone()), Some(&runner), deps.clock.now());
     if deps.ledger.commit(writes).await? == Committed::Conflict {
-        return Ok(());
+        return Ok(false);
     }
     match deps.compute.terminate(std::slice::from_ref(&instance)).await {
         Ok(()) => warn!(fleet.name = fleet, instance.id = instance, "Ended {instance}, which can't be registered"),
@@ -335,7 +355,7 @@ async fn end<P: Ports>(deps: &Deps<P>, runner: Runner) -> Result<(), LedgerError
             error!(fleet.name = fleet, instance.id = instance, error = %Chain(&error), "{instance} is left to itself");
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Leaves the runner to the next look, or ends its instance. What may pass is tried until the runner's boot deadline.
@@ -389,7 +409,15 @@ async fn give_up<P: Ports>(
         }
         (Failed::GitHub(error), Some(scope)) => Ok(refusals::hear(deps, task, &scope, &asks, error)),
         (Failed::Paced(until), _) => Ok(Outcome::at(*until)),
-        (Failed::GitHub(_) | Failed::Handover(_) | Failed::Ledger(_) | Failed::OutOfTime | Failed::Starting(_), _) => {
+        (
+            Failed::GitHub(_)
+            | Failed::Handover(_)
+            | Failed::Ledger(_)
+            | Failed::OutOfTime
+            | Failed::Start(_)
+            | Failed::Starting(_),
+            _,
+        ) => {
             warn!(fleet.name = fleet.name, instance.id = instance, "{}", Chain(failed));
             Ok(Outcome::AGAIN)
         }

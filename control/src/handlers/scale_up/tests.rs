@@ -3,6 +3,7 @@ mod offers;
 mod outcomes;
 mod pool;
 mod refusals;
+mod stopped;
 
 use std::time::Duration;
 

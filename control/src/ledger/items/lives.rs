@@ -18,6 +18,7 @@ pub(in crate::ledger) fn from_life(it: &Life) -> Item {
         .maybe("market", it.market.map(|it| it.name().to_owned()))
         .number("launched_at", it.launched_at)
         .number("ended_at", it.ended_at)
+        .number("stopped_ms", Some(it.stopped_ms).filter(|ms| *ms > 0))
         .number("expires", it.expires)
         .0
 }
@@ -32,6 +33,7 @@ pub(in crate::ledger) fn to_life(item: &Item) -> Result<Life, BadItem> {
         market: fields.market()?,
         launched_at: fields.number("launched_at")?,
         ended_at: fields.number("ended_at")?,
+        stopped_ms: fields.maybe_number("stopped_ms").unwrap_or(0),
         expires: fields.number("expires")?,
     })
 }
@@ -50,12 +52,13 @@ mod tests {
             market: Some(Market::Spot),
             launched_at: 1_795_000_000_000,
             ended_at: 1_795_000_060_000,
+            stopped_ms: 20_000,
             expires: 1_795_604_860,
         };
         let item = from_life(&it);
         assert_eq!(item["sk"].as_s().unwrap(), &format!("1795000060000#{}", instance(1)));
         assert_eq!(to_life(&item).unwrap(), it);
-        let unknown = Life { instance_type: None, market: None, ..it };
+        let unknown = Life { instance_type: None, market: None, stopped_ms: 0, ..it };
         assert_eq!(to_life(&from_life(&unknown)).unwrap(), unknown);
     }
 }

@@ -129,6 +129,9 @@ impl Port {
         if self.0.is_new(id) || (self.0.dead.borrow().contains(id) && !self.0.lingers(id)) {
             return AtEc2::Gone;
         }
+        if self.0.asleep.borrow().get(id).is_some_and(|at| *at <= self.0.now.get()) {
+            return AtEc2::Stopped;
+        }
         self.0.census.instances.borrow().get(id).map_or(AtEc2::Gone, |seen| seen.state)
     }
 }

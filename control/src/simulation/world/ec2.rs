@@ -5,7 +5,7 @@ use dayfly_contract::names;
 use super::{Fault, Port, STALE, World};
 use crate::{
     clock::Millis,
-    compute::{Compute, LaunchError, Launched, Shortfall, TerminateError, instances::Seen},
+    compute::{Compute, LaunchError, Launched, PowerError, Shortfall, TerminateError, instances::Seen},
     decide::{
         errors::{Class, TOKEN_MISMATCH},
         launch::LaunchRequest,
@@ -20,6 +20,7 @@ impl World {
     pub fn end(&self, id: &str) {
         if self.dead.borrow_mut().insert(id.to_owned()) {
             self.census.ended_at.borrow_mut().insert(id.to_owned(), self.now.get());
+            self.asleep.borrow_mut().remove(id);
         }
     }
 
@@ -163,4 +164,57 @@ impl Compute for Port {
         self.0.answered().await;
         Ok(())
     }
+
+    async fn stop(&self, instances: &[String]) -> Result<(), PowerError> {
+        let fault = self.0.call("compute.stop").await;
+        let gone = instances.iter().any(|it| self.0.dead.borrow().contains(it));
+        switchable("stopping", instances, fault.as_ref(), gone)?;
+        self.0.note(format_args!("EC2: stops {}, as control asks", instances.join(", ")));
+        for id in instances {
+            let at = self.0.now.get() + 1000 + self.0.below(60_000);
+            // One that stops, or is stopped, does so no sooner for being asked again.
+            self.0.asleep.borrow_mut().entry(id.clone()).or_insert(at);
+            self.0.switched.borrow_mut().push((id.clone(), false));
+        }
+        self.0.answered().await;
+        lost("stopping", instances, fault.as_ref())
+    }
+
+    async fn start(&self, instance: &str) -> Result<(), PowerError> {
+        let fault = self.0.call("compute.start").await;
+        let ids = [instance.to_owned()];
+        // Nor is one that has still to come to its stop.
+        let stops = self.0.asleep.borrow().get(instance).is_some_and(|at| *at > self.0.now.get());
+        let gone = self.0.dead.borrow().contains(instance);
+        switchable("starting", &ids, fault.as_ref(), gone || stops)?;
+        // To start what runs is no error, and does nothing.
+        if self.0.asleep.borrow_mut().remove(instance).is_some() {
+            self.0.note(format_args!("EC2: starts {instance}, as control asks"));
+            self.0.switched.borrow_mut().push((instance.to_owned(), true));
+        }
+        self.0.answered().await;
+        lost("starting", &ids, fault.as_ref())
+    }
+}
+
+/// EC2's refusal, where an instance is `unfit` or a fault was asked for.
+fn switchable(doing: &'static str, instances: &[String], fault: Option<&Fault>, unfit: bool) -> Result<(), PowerError> {
+    let (class, code) = match fault {
+        Some(Fault::Ec2(class, code)) => (*class, *code),
+        None | Some(Fault::Lost) if unfit => (Class::Capacity, "IncorrectInstanceState"),
+        None | Some(Fault::Lost) => return Ok(()),
+        Some(_) => (Class::Transient, "RequestLimitExceeded"),
+    };
+    Err(refused(doing, instances, class, code))
+}
+
+/// Its answer, where that is lost.
+fn lost(doing: &'static str, instances: &[String], fault: Option<&Fault>) -> Result<(), PowerError> {
+    let is_lost = matches!(fault, Some(Fault::Lost));
+    if is_lost { Err(refused(doing, instances, Class::Transient, "RequestTimeout")) } else { Ok(()) }
+}
+
+fn refused(doing: &'static str, instances: &[String], class: Class, code: &str) -> PowerError {
+    let (instances, code) = (instances.to_vec(), Some(code.to_owned()));
+    PowerError { doing, instances, class, code, source: "a fault".into() }
 }

@@ -58,7 +58,7 @@ pub(super) async fn until_nothing_is_left(cloud: &Cloud) -> Result<()> {
 pub(super) async fn clear(cloud: &Cloud) -> Result<()> {
     // Their jobs end with them.
     for runner in cloud.github.runners() {
-        cloud.github.remove_runner(runner.id);
+        let _ = cloud.github.remove_runner(runner.id);
     }
     for job in cloud.github.jobs().into_iter().filter(|job| job.completed_at.is_none()) {
         // It fails where the job ends just now.

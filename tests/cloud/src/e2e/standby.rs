@@ -1,62 +1,127 @@
-//! A pool whose instances stand by: a job gets one of them, and the pool comes and goes by its size.
+//! Pools whose instances stand by, or are stopped: a job gets one of them, and the pool comes and goes by its size.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use dayfly_contract::names;
+use laptop_github::Job;
 use serde_json::{Value, json};
 
+use super::keeping::reconcile;
 use super::steps::LIMIT;
 use super::{ended, queue};
-use crate::cloud::{Cloud, STANDBY, job, poll};
+use crate::cloud::{Cloud, STANDBY, STOPPED, job, poll};
 use crate::life;
 use crate::ui::Ui;
 
-/// The fleet. Its pool has no instance by default, so that other tests find nothing.
+/// The fleets. Their pools have no instance by default, so that other tests find nothing.
 const FLEET: &str = "standby";
+const ASLEEP: &str = "stopped";
 /// The functions that go by a pool's size.
 const BY_SIZE: [&str; 2] = ["scale-up", "reconcile"];
 /// From webhook to running job.
 const SOON: Duration = Duration::from_secs(3);
+/// The same, where an instance has to boot for it.
+const BOOTED: Duration = Duration::from_secs(15);
 
 pub(super) async fn a_job_gets_an_instance_that_stands_by(cloud: Arc<Cloud>) -> Result<()> {
     let outcome = claims(&cloud).await;
-    resize(&cloud, 0).await?;
+    resize(&cloud, FLEET, 0).await?;
     outcome?;
     // Each is told so, and ends itself.
-    reached(&cloud, &[]).await
+    reached(&cloud, FLEET, &[]).await
 }
 
 async fn claims(cloud: &Cloud) -> Result<()> {
-    resize(cloud, 2).await?;
-    reached(cloud, &[("standby", 2)]).await?;
+    resize(cloud, FLEET, 2).await?;
+    reached(cloud, FLEET, &[("standby", 2)]).await?;
     let before = cloud.aws.instances().await?.len();
     let jobs = queue(cloud, [job("build", &STANDBY, "true")])?;
     let done = ended(cloud, &jobs, LIMIT).await?;
-    life::ran_once(&done[0]).map_err(anyhow::Error::msg)?;
-    let started = done[0].started_at.context("when it began")?;
-    let waited = u64::try_from(started.as_millisecond() - done[0].created_at.as_millisecond())?;
-    let waited = Duration::from_millis(waited);
-    // The number that a pool is about, for whoever reads the run.
-    Ui::stdout().done("Standby", "claimed: from the webhook to the running job", waited);
-    ensure!(waited < SOON, "the job waited for {} ms", waited.as_millis());
-    reached(cloud, &[("standby", 2)]).await?;
+    ran_within(&done[0], "Standby", SOON)?;
+    reached(cloud, FLEET, &[("standby", 2)]).await?;
     let launched = cloud.aws.instances().await?.len() - before;
     ensure!(launched == 1, "{launched} instances were launched in the place of one");
     Ok(())
 }
 
-/// Has the pool be of this size, and its fleet looked at.
-async fn resize(cloud: &Cloud, size: u64) -> Result<()> {
+/// A job that ran, within a time that is printed: the number that a pool is about, for whoever reads the run.
+fn ran_within(job: &Job, what: &str, limit: Duration) -> Result<()> {
+    life::ran_once(job).map_err(anyhow::Error::msg)?;
+    let started = job.started_at.context("when it began")?;
+    let waited = u64::try_from(started.as_millisecond() - job.created_at.as_millisecond())?;
+    let waited = Duration::from_millis(waited);
+    Ui::stdout().done(what, "claimed: from the webhook to the running job", waited);
+    ensure!(waited < limit, "the job waited for {} ms", waited.as_millis());
+    Ok(())
+}
+
+/// An instance boots, is stopped, and is started for a job.
+pub(super) async fn a_job_gets_a_stopped_instance(cloud: Arc<Cloud>) -> Result<()> {
+    let outcome = starts(&cloud).await;
+    resize(&cloud, ASLEEP, 0).await?;
+    outcome?;
+    // Nobody is there to be told: control ends it.
+    reached(&cloud, ASLEEP, &[]).await
+}
+
+async fn starts(cloud: &Cloud) -> Result<()> {
+    let instance = one_asleep(cloud).await?;
+    let before = cloud.aws.instances().await?.len();
+    let jobs = queue(cloud, [job("build", &STOPPED, "true")])?;
+    let done = ended(cloud, &jobs, LIMIT).await?;
+    ran_within(&done[0], "Stopped", BOOTED)?;
+    let name = done[0].runner.as_ref().map(|runner| runner.name.clone()).unwrap_or_default();
+    ensure!(names::instance_of_runner(&name) == Some(&instance), "it ran on {name}, not on {instance}");
+    ensure!(cloud.ec2.machines().iter().filter(|it| it.id() == instance).count() == 2, "{instance} did not boot twice");
+    reached(cloud, ASLEEP, &[("stopped", 1)]).await?;
+    let launched = cloud.aws.instances().await?.len() - before;
+    ensure!(launched == 1, "{launched} instances were launched in the place of one");
+    Ok(())
+}
+
+/// EC2 keeps no capacity for what is stopped: it refuses the start, and the job runs all the same.
+pub(super) async fn a_job_runs_though_ec2_can_not_start_its_instance(cloud: Arc<Cloud>) -> Result<()> {
+    let outcome = refused(&cloud).await;
+    resize(&cloud, ASLEEP, 0).await?;
+    outcome?;
+    reached(&cloud, ASLEEP, &[]).await
+}
+
+async fn refused(cloud: &Cloud) -> Result<()> {
+    let instance = one_asleep(cloud).await?;
+    // The fleet's other type is to be had.
+    cloud.aws.capacity(&json!([{ "instance_type": "c7i.large" }])).await?;
+    let jobs = queue(cloud, [job("build", &STOPPED, "true")])?;
+    let done = ended(cloud, &jobs, LIMIT).await?;
+    life::ran_once(&done[0]).map_err(anyhow::Error::msg)?;
+    let name = done[0].runner.as_ref().map(|runner| runner.name.clone()).unwrap_or_default();
+    ensure!(names::instance_of_runner(&name) != Some(&instance), "{instance} was started");
+    let state = cloud.aws.instances().await?.into_iter().find(|it| it.id == instance).map(|it| it.state);
+    ensure!(state.as_deref() == Some("terminated"), "{instance} is {state:?}");
+    Ok(())
+}
+
+/// The pool has one stopped instance.
+async fn one_asleep(cloud: &Cloud) -> Result<String> {
+    resize(cloud, ASLEEP, 1).await?;
+    reached(cloud, ASLEEP, &[("stopped", 1)]).await?;
+    let stopped = cloud.aws.instances().await?.into_iter().find(|it| it.state == "stopped");
+    Ok(stopped.context("a stopped instance")?.id)
+}
+
+/// Has the pool of `name` be of this size, and its fleet looked at.
+async fn resize(cloud: &Cloud, name: &str, size: u64) -> Result<()> {
     let mut document: Value = serde_json::from_str(&cloud.aws.object(&cloud.outputs.bucket, "fleets.json").await?)?;
     let fleets = document["fleets"].as_array_mut().context("fleets")?;
-    let fleet = fleets.iter_mut().find(|fleet| fleet["name"] == FLEET).context("the fleet")?;
+    let fleet = fleets.iter_mut().find(|fleet| fleet["name"] == name).context("the fleet")?;
     fleet["pool"]["size"] = json!(size);
     cloud.aws.put_object(&cloud.outputs.bucket, "fleets.json", document.to_string().into_bytes()).await?;
     for handler in BY_SIZE {
         // As Terraform does: a new environment ends the processes, which had read the document before.
-        cloud.aws.set_variable(&cloud.outputs.functions[handler], "FLEETS_SHA256", &format!("size-{size}")).await?;
+        cloud.aws.set_variable(&cloud.outputs.functions[handler], "FLEETS_SHA256", &format!("{name}-{size}")).await?;
     }
     cloud.lambda.refresh().await?;
     cloud.lambda.invoke(&cloud.outputs.functions["reconcile"], &json!({})).await?;
@@ -64,23 +129,27 @@ async fn resize(cloud: &Cloud, size: u64) -> Result<()> {
 }
 
 /// Waits until the ledger has so many of the fleet's runners in each state, and no others.
-async fn reached(cloud: &Cloud, wanted: &[(&str, usize)]) -> Result<()> {
+async fn reached(cloud: &Cloud, name: &str, wanted: &[(&str, usize)]) -> Result<()> {
     let wanted: BTreeMap<String, usize> = wanted.iter().map(|(state, count)| ((*state).to_owned(), *count)).collect();
     let wanted = &wanted;
     poll(&format!("a pool of {wanted:?}"), LIMIT, Duration::from_millis(100), || async move {
-        let states = states(cloud).await?;
+        let states = states(cloud, name).await?;
         let found = states == *wanted;
+        // It sees that EC2 has stopped an instance; each minute, where nobody hurries it.
+        if states.contains_key("stopping") {
+            reconcile(cloud).await?;
+        }
         Ok(if found { Ok(()) } else { Err(format!("{states:?}; {}", cloud.machines_left().join(", "))) })
     })
     .await
 }
 
 /// The states of the fleet's runners, by the ledger.
-async fn states(cloud: &Cloud) -> Result<BTreeMap<String, usize>> {
+async fn states(cloud: &Cloud, name: &str) -> Result<BTreeMap<String, usize>> {
     let mut states = BTreeMap::new();
     for item in cloud.aws.items(&cloud.outputs.table).await? {
         let text = |name: &str| item[name]["S"].as_str().unwrap_or_default().to_owned();
-        let is_ours = text("pk") == format!("fleet#{FLEET}") && text("sk").starts_with("runner#");
+        let is_ours = text("pk") == format!("fleet#{name}") && text("sk").starts_with("runner#");
         // The echo of a message that came twice.
         if is_ours && text("state") != "gone" {
             *states.entry(text("state")).or_default() += 1;

@@ -41,6 +41,8 @@ pub(super) enum Step {
     Boot,
     TellRunning,
     PowerOff,
+    /// The same, and its disk is kept for the next boot.
+    Stop,
     PullPlug,
     /// The machine ended by itself: moto terminates or stops the instance, as its shutdown behaviour says.
     TellShutdown,
@@ -56,7 +58,8 @@ pub(super) fn step(theirs: State, ours: Ours) -> Step {
         (State::Pending, Ours::Up) => Step::TellRunning,
         // Also one that has no machine: moto remembers it from before this host, and it has nothing to run on.
         (State::Running, Ours::Absent) | (State::Pending | State::Running, Ours::Ended) => Step::TellShutdown,
-        (State::ShuttingDown | State::Stopping, Ours::Booting | Ours::Up) => Step::PowerOff,
+        (State::ShuttingDown, Ours::Booting | Ours::Up) => Step::PowerOff,
+        (State::Stopping, Ours::Booting | Ours::Up) => Step::Stop,
         (State::ShuttingDown, Ours::Absent | Ours::Ended) => Step::TellTerminated,
         (State::Stopping, Ours::Absent | Ours::Ended) => Step::TellStopped,
         // Nobody waits for it any more.
@@ -81,7 +84,7 @@ mod tests {
         match step(theirs, ours) {
             Step::Boot => (theirs, Ours::Booting),
             Step::TellRunning => (State::Running, ours),
-            Step::PowerOff | Step::PullPlug => (theirs, Ours::Stopping),
+            Step::PowerOff | Step::Stop | Step::PullPlug => (theirs, Ours::Stopping),
             Step::TellShutdown | Step::TellTerminated => (State::Terminated, ours),
             Step::TellStopped => (State::Stopped, ours),
             Step::Forget => (theirs, Ours::Absent),
@@ -114,9 +117,10 @@ mod tests {
             for ours in OURS {
                 let step = step(theirs, ours);
                 assert!(step != Step::Boot || (theirs, ours) == (State::Pending, Ours::Absent));
-                if matches!(step, Step::PowerOff | Step::PullPlug) {
+                if matches!(step, Step::PowerOff | Step::Stop | Step::PullPlug) {
                     assert!(!matches!(theirs, State::Pending | State::Running), "{theirs:?} with {ours:?}: {step:?}");
                 }
+                assert!(step != Step::Stop || theirs == State::Stopping, "{theirs:?} with {ours:?} keeps a disk");
                 if step == Step::TellTerminated {
                     assert!(matches!(ours, Ours::Absent | Ours::Ended), "told the end of a live machine");
                 }

@@ -45,7 +45,7 @@ async fn look(host: &Arc<Inner>, instances: Vec<Facts>) {
         let ours = record.as_ref().map_or(Ours::Absent, Ours::of);
         let next = step(facts.state, ours);
         settled &= next == Step::Nothing && matches!(facts.state, State::Stopped | State::Terminated);
-        let id = facts.id.clone();
+        let (id, state) = (facts.id.clone(), facts.state);
         if next != Step::Nothing {
             debug!(instance.id = %id, theirs = ?facts.state, ours = ?ours, "{id} needs {next:?}");
         }
@@ -62,9 +62,13 @@ async fn look(host: &Arc<Inner>, instances: Vec<Facts>) {
             Step::TellStopped => host.moto.tell_state(&id, "stopped", &ending()).await,
             Step::TellTerminated => host.moto.tell_state(&id, "terminated", &ending()).await,
             Step::TellShutdown => host.moto.tell_shutdown(&id, &ending()).await,
-            Step::PowerOff | Step::PullPlug => {
+            Step::PowerOff | Step::Stop | Step::PullPlug => {
                 if let Some(machine) = machine {
-                    if next == Step::PowerOff { machine.power_off() } else { machine.pull_plug() }
+                    match next {
+                        Step::Stop => machine.stop(),
+                        Step::PowerOff => machine.power_off(),
+                        _ => machine.pull_plug(),
+                    }
                 }
                 Ok(())
             }
@@ -75,12 +79,25 @@ async fn look(host: &Arc<Inner>, instances: Vec<Facts>) {
                 Ok(())
             }
         };
+        if state == State::Terminated && ours == Ours::Absent {
+            discard(host, &id).await;
+        }
         if let Err(error) = told {
             // The next look finds the same and tries again.
             warn!(instance.id = %id, error = format!("{error:#}"), "{id}: moto took no word");
         }
     }
     host.settled.send_replace(settled);
+}
+
+/// Takes away the disk of a stopped instance that was terminated, if it has one.
+async fn discard(host: &Arc<Inner>, id: &str) {
+    let kept = host.machines().past.iter().rev().find(|machine| machine.id() == id).cloned();
+    if let Some(machine) = kept.filter(|machine| machine.is_kept())
+        && let Err(error) = machine.discard().await
+    {
+        warn!(instance.id = id, error = format!("{error:#}"), "The disk of {id} is left");
+    }
 }
 
 fn boot(host: &Arc<Inner>, facts: Facts) {

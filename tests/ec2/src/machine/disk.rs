@@ -12,16 +12,19 @@ pub(super) fn root(folder: &Path) -> PathBuf {
     folder.join("root")
 }
 
-/// Makes the disk: `lower` are the layers below, topmost first.
+/// Makes the disk: `lower` are the layers below, topmost first. What [`put_by`] has kept is what it holds.
 pub(super) fn create(folder: &Path, kind: Disk, lower: &[&Path]) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
     let own = folder.join("disk");
     std::fs::create_dir_all(&own).with_context(|| format!("creating {}", own.display()))?;
-    if kind == Disk::Memory {
+    let kept = own.join("upper").exists();
+    if kind == Disk::Memory && !kept {
         mount(Some("dayfly-disk"), &own, Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
             .with_context(|| format!("mounting a disk in memory at {}", own.display()))?;
     }
     let (upper, work, root) = (own.join("upper"), own.join("work"), root(folder));
+    // Overlays of this kind are not mounted twice: the folder says that nothing was ever synced. Nothing need be.
+    super::remove_folder(&work)?;
     for part in [&upper, &work, &root] {
         std::fs::create_dir_all(part).with_context(|| format!("creating {}", part.display()))?;
     }
@@ -30,6 +33,13 @@ pub(super) fn create(folder: &Path, kind: Disk, lower: &[&Path]) -> anyhow::Resu
     mount(Some("dayfly-root"), &root, Some("overlay"), MsFlags::empty(), Some(options.as_str())).with_context(|| {
         format!("mounting the root at {} (a work_dir that is itself on an overlay needs Disk::Memory)", root.display())
     })
+}
+
+/// Takes the root away, and keeps what was written to it.
+pub(super) fn put_by(folder: &Path) -> anyhow::Result<()> {
+    let root = root(folder);
+    // Lazily, as for [`remove`]: every process of the machine is gone.
+    umount2(&root, MntFlags::MNT_DETACH).with_context(|| format!("unmounting {}", root.display()))
 }
 
 /// Takes the disk away, as far as it was made.

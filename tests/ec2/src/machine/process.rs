@@ -123,8 +123,12 @@ pub(super) async fn live(machine: &Machine, room: &Room) {
     if !left.is_empty() {
         machine.problem(&anyhow::anyhow!("processes {left:?} cannot be killed"));
     }
-    if let Err(error) = super::remove_folder(&folder) {
-        machine.problem(&error);
+    // What a boot begins without.
+    let gone: &[&str] = if machine.is_kept() { &["run", "hook", "tmp"] } else { &[""] };
+    for part in gone {
+        if let Err(error) = super::remove_folder(&folder.join(part)) {
+            machine.problem(&error);
+        }
     }
 }
 
@@ -135,7 +139,8 @@ async fn start(machine: &Machine, room: &Room) -> anyhow::Result<Child> {
         let part = folder.join(part);
         std::fs::create_dir_all(&part).with_context(|| format!("creating {}", part.display()))?;
     }
-    if let Some(runner) = &mode.runner {
+    // One that was stopped has its disk.
+    if let Some(runner) = mode.runner.as_ref().filter(|_| !folder.join("actions-runner").exists()) {
         let (from, to) = (runner.clone(), folder.join("actions-runner"));
         tokio::task::spawn_blocking(move || tree::copy(&from, &to, tree::Files::Link)).await??;
     }

@@ -295,8 +295,8 @@ async fn clean(machine: &Machine, room: &Room) -> anyhow::Result<()> {
     })
     .await?;
     network::remove(&machine.facts).await?;
-    let folder = machine.folder();
-    tokio::task::spawn_blocking(move || disk::remove(&folder)).await??;
+    let (folder, kept) = (machine.folder(), machine.is_kept());
+    tokio::task::spawn_blocking(move || if kept { disk::put_by(&folder) } else { disk::remove(&folder) }).await??;
     anyhow::ensure!(left.is_empty(), "control groups {left:?} cannot be removed");
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! The report, as a pure function of what the ledger keeps.
 //!
-//! An instance is paid for from its launch to its end, whether or not it has a job. So minutes and costs are those of
-//! instances, and each instance's go to the repositories of its jobs: to one job's all of them, boot and end with it; of
-//! several jobs, as long as each ran. Instances without a job have no repository.
+//! An instance is paid for from its launch to its end, whether or not it has a job, but for the time that it is stopped:
+//! that is taken off at the beginning, as a pool's instance is stopped soon after its launch, and has its job at the end.
+//! So minutes and costs are those of instances, and each instance's go to the repositories of its jobs: to one job's all
+//! of them, boot and end with it; of several jobs, as long as each ran. Instances without a job have no repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -180,12 +181,12 @@ fn lived(facts: &Facts) -> Vec<Lived<'_>> {
     };
     let mut seen = BTreeSet::new();
     let over = facts.lives.iter().filter_map(|it| {
-        let (from, to) = clipped(it.launched_at, it.ended_at)?;
+        let (from, to) = clipped(it.launched_at + it.stopped_ms, it.ended_at)?;
         let (instance_type, market) = (it.instance_type.as_deref(), it.market);
         Some(Lived { fleet: &it.fleet, instance: &it.instance, instance_type, market, from, to })
     });
     let alive = facts.runners.iter().filter(|it| it.state.is_alive()).filter_map(|it| {
-        let (from, to) = clipped(it.launched_at, facts.until)?;
+        let (from, to) = clipped(it.launched_at + it.stops.total(facts.until), facts.until)?;
         let (instance_type, market) = (it.instance_type.as_deref(), it.market);
         Some(Lived { fleet: &it.fleet, instance: &it.instance, instance_type, market, from, to })
     });

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     decide::runners::RunnerState::{self, Busy, Launched, Registered},
-    ledger::{Reuse, Runner, tests::runner},
+    ledger::{Reuse, Runner, Stops, tests::runner},
 };
 
 const EC2: [AtEc2; 5] = [Running, Stopped, Ending, Gone, Unasked];
@@ -23,14 +23,17 @@ fn all() -> impl Iterator<Item = Sighting> {
                 both().flat_map(move |silent| {
                     both().flat_map(move |unclaimed| {
                         both().flat_map(move |dark| {
-                            [ItsJob::MayRun, ItsJob::Over].into_iter().map(move |job| Sighting {
-                                state,
-                                silent,
-                                ec2,
-                                github,
-                                unclaimed,
-                                dark,
-                                job,
+                            both().flat_map(move |spared| {
+                                [ItsJob::MayRun, ItsJob::Over].into_iter().map(move |job| Sighting {
+                                    state,
+                                    silent,
+                                    spared,
+                                    ec2,
+                                    github,
+                                    unclaimed,
+                                    dark,
+                                    job,
+                                })
                             })
                         })
                     })
@@ -44,6 +47,7 @@ fn all() -> impl Iterator<Item = Sighting> {
 struct Row {
     states: &'static [RunnerState],
     silent: Option<bool>,
+    spared: Option<bool>,
     ec2: &'static [AtEc2],
     github: &'static [AtGitHub],
     unclaimed: Option<bool>,
@@ -59,10 +63,13 @@ const ANY: Row = Row {
         Busy,
         RunnerState::Warming,
         RunnerState::Standby,
+        RunnerState::Stopping,
+        RunnerState::Stopped,
         RunnerState::Withdrawn,
         RunnerState::Retiring,
     ],
     silent: Some(true),
+    spared: None,
     ec2: &EC2,
     github: &GITHUB,
     unclaimed: None,
@@ -70,13 +77,21 @@ const ANY: Row = Row {
     job: None,
     verdict: Keep,
 };
-const IDLE: &[RunnerState] =
-    &[Launched, Registered, RunnerState::Warming, RunnerState::Standby, RunnerState::Withdrawn, RunnerState::Retiring];
+const IDLE: &[RunnerState] = &[
+    Launched,
+    Registered,
+    RunnerState::Warming,
+    RunnerState::Standby,
+    RunnerState::Stopping,
+    RunnerState::Stopped,
+    RunnerState::Withdrawn,
+    RunnerState::Retiring,
+];
 const SEEN: &[AtGitHub] = &[AtGitHub::Online, AtGitHub::Busy, AtGitHub::Unasked];
 const UNSEEN: &[AtGitHub] = &[AtGitHub::Offline, AtGitHub::Absent];
 
 /// The table of the module, row by row.
-const TABLE: [Row; 12] = [
+const TABLE: [Row; 13] = [
     Row { states: &[RunnerState::Spent, RunnerState::Gone], silent: None, ..ANY },
     Row { silent: Some(false), ..ANY },
     Row { ec2: &[Unasked, Ending], ..ANY },
@@ -85,17 +100,36 @@ const TABLE: [Row; 12] = [
     Row { ec2: &[Stopped], github: UNSEEN, states: IDLE, verdict: End, ..ANY },
     Row { ec2: &[Running, Stopped], github: UNSEEN, states: &[Busy], job: Some(ItsJob::Over), verdict: End, ..ANY },
     Row { ec2: &[Running, Stopped], github: UNSEEN, states: &[Busy], job: Some(ItsJob::MayRun), ..ANY },
-    Row { ec2: &[Running], github: UNSEEN, states: IDLE, unclaimed: Some(true), dark: None, verdict: End, ..ANY },
+    Row { ec2: &[Running], github: UNSEEN, states: IDLE, spared: Some(true), ..ANY },
     Row {
         ec2: &[Running],
         github: UNSEEN,
         states: IDLE,
+        spared: Some(false),
+        unclaimed: Some(true),
+        dark: None,
+        verdict: End,
+        ..ANY
+    },
+    Row {
+        ec2: &[Running],
+        github: UNSEEN,
+        states: IDLE,
+        spared: Some(false),
         unclaimed: Some(false),
         dark: Some(true),
         verdict: End,
         ..ANY
     },
-    Row { ec2: &[Running], github: UNSEEN, states: IDLE, unclaimed: Some(false), dark: Some(false), ..ANY },
+    Row {
+        ec2: &[Running],
+        github: UNSEEN,
+        states: IDLE,
+        spared: Some(false),
+        unclaimed: Some(false),
+        dark: Some(false),
+        ..ANY
+    },
     // Nothing: the table above has every combination.
     Row { states: &[], ..ANY },
 ];
@@ -104,6 +138,7 @@ impl Row {
     fn holds(&self, it: Sighting) -> bool {
         self.states.contains(&it.state)
             && self.silent.is_none_or(|silent| silent == it.silent)
+            && self.spared.is_none_or(|spared| spared == it.spared)
             && self.ec2.contains(&it.ec2)
             && self.github.contains(&it.github)
             && self.unclaimed.is_none_or(|unclaimed| unclaimed == it.unclaimed)
@@ -114,7 +149,7 @@ impl Row {
 
 #[test]
 fn every_combination_is_in_one_row_of_the_table_and_judged_by_it() {
-    assert_eq!(all().count(), 9 * 5 * 5 * 16);
+    assert_eq!(all().count(), 11 * 5 * 5 * 32);
     for it in all() {
         let rows: Vec<&Row> = TABLE.iter().filter(|row| row.holds(it)).collect();
         assert_eq!(rows.len(), 1, "{it:?} is in one row");
@@ -139,6 +174,7 @@ fn unsafe_twins(it: Sighting) -> Vec<(&'static str, Sighting)> {
     if it.state != Busy {
         let claimed = Sighting { ec2: Running, unclaimed: false, dark: false, ..it };
         twins.push(("it may have claimed and been seen just now", claimed));
+        twins.push(("nobody is heard", Sighting { ec2: Running, spared: true, ..it }));
     }
     twins
 }
@@ -185,6 +221,17 @@ fn an_agent_has_until_its_deadline() {
         }
         assert!(!is_silent(&it(RunnerState::Spent), heard, silence, u64::MAX), "its instance is known to be gone");
     }
+    for state in [RunnerState::Stopping, RunnerState::Stopped] {
+        assert!(!is_silent(&it(state), Some(5), silence, u64::MAX), "it has nothing to say");
+    }
+    // It was heard of, stopped, and is started for a job.
+    let stops = Stops { at: Some(1_200_000), started_at: Some(9_000_000), before: 0 };
+    let started = Runner { stops, boot_deadline: 9_300_000, ..it(Launched) };
+    assert!(!is_silent(&started, Some(1_100_000), silence, 9_599_999), "it boots again");
+    assert!(is_silent(&started, Some(1_100_000), silence, 9_600_000));
+    assert!(!is_silent(&started, Some(9_100_000), silence, 9_699_999));
+    let slow = Runner { boot_deadline: 9_900_000, ..started };
+    assert!(!is_silent(&slow, Some(1_100_000), silence, 9_899_999), "it was heard of in another boot");
     let slow = Runner { boot_deadline: 3_000_000, ..it(Launched) };
     assert!(!is_silent(&slow, None, silence, 2_999_999) && is_silent(&slow, None, silence, 3_000_000));
 }

@@ -28,8 +28,32 @@ fn an_instance_that_has_booted_stands_by_and_its_heartbeats_keep_it_there() {
 }
 
 #[test]
+fn one_that_is_to_be_stopped_now_wakes_its_fleet() {
+    for (kind, word_of, woken) in [
+        (PoolKind::Stopped, Kind::Standby, 1),
+        (PoolKind::Stopped, Kind::Heartbeat, 0),
+        (PoolKind::Standby, Kind::Standby, 0),
+    ] {
+        let port = world(RunnerState::Warming);
+        let it = message(&serde_json::to_value(word(word_of)).unwrap(), &format!("AROAX:{}", instance(1)), 1);
+        let mut batch = SqsEvent::default();
+        batch.records = vec![it];
+        let fleet = Fleet { pool: Some(pool(kind)), ..fleet("linux-x64") };
+        run(handle(&Deps { fleets: fleets([fleet]), ..deps(&port) }, &batch));
+        assert_eq!((state(&port), port.0.sent.borrow().len()), (Some(RunnerState::Standby), woken), "{kind:?}");
+    }
+}
+
+#[test]
 fn a_late_word_takes_no_job_its_instance() {
-    for given in [RunnerState::Launched, RunnerState::Registered, RunnerState::Busy, RunnerState::Withdrawn] {
+    for given in [
+        RunnerState::Launched,
+        RunnerState::Registered,
+        RunnerState::Busy,
+        RunnerState::Stopping,
+        RunnerState::Stopped,
+        RunnerState::Withdrawn,
+    ] {
         let port = world(given);
         port.0.ledger.borrow_mut().runners.values_mut().for_each(|it| it.lease_until = u64::MAX / 2);
         tell(&port, &word(Kind::Standby));
@@ -80,15 +104,19 @@ fn idle(count: u64) -> Port {
     port
 }
 
-fn keeping(port: &Port) -> Deps<Port, Port, Port, Port, Port> {
-    let pool = Pool {
-        kind: PoolKind::Idle,
+fn pool(kind: PoolKind) -> Pool {
+    Pool {
+        kind,
         size: 1,
         schedules: vec![],
         eviction: Eviction::Oldest,
+        lifetime_seconds: 86_400,
         repository: Some("octo-org/x".into()),
-    };
-    let fleet = Fleet { ephemeral: false, pool: Some(pool), ..fleet("linux-x64") };
+    }
+}
+
+fn keeping(port: &Port) -> Deps<Port, Port, Port, Port, Port> {
+    let fleet = Fleet { ephemeral: false, pool: Some(pool(PoolKind::Idle)), ..fleet("linux-x64") };
     Deps { fleets: fleets([fleet]), ..deps(port) }
 }
 

@@ -116,6 +116,18 @@ fn one_that_has_claimed_a_registration_meanwhile_is_not_ended() {
 }
 
 #[test]
+fn what_is_stopped_for_a_fleet_that_is_gone_is_ended() {
+    let port = pool();
+    runner_of(&port, 5, RunnerState::Stopped, MINUTE);
+    instance_of(&port, 5, AtEc2::Stopped, MINUTE);
+    heard_all(&port);
+    look(&port);
+    assert_eq!(state(&port, 5), Some(RunnerState::Stopped));
+    minutes_without(&port, 3);
+    assert_eq!((state(&port, 5), is_ended(&port, 5)), (None, true));
+}
+
+#[test]
 fn a_queued_job_goes_to_the_fleet_that_takes_it_now() {
     let port = world();
     queued_job(&port);

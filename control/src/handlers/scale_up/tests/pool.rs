@@ -17,6 +17,7 @@ fn pooled(size: u64) -> Fleet {
         size,
         schedules: vec![],
         eviction: Eviction::Oldest,
+        lifetime_seconds: 86_400,
         repository: Some("octo-org/octo-repo".into()),
     };
     Fleet { pool: Some(pool), ..fleet("linux-x64") }
@@ -167,4 +168,27 @@ fn a_claim_whose_invocation_is_killed_is_registered_by_another() {
         }
     }
     panic!("it does not end");
+}
+
+#[test]
+fn launches_for_a_pool_begin_no_cooldown_for_jobs() {
+    for kind in [PoolKind::Standby, PoolKind::Stopped, PoolKind::Idle] {
+        let port = world(0);
+        let of = || {
+            let mut it = Fleet { ephemeral: kind != PoolKind::Idle, cooldown_seconds: 60, ..pooled(1) };
+            it.pool.as_mut().unwrap().kind = kind;
+            it
+        };
+        let reserved_at = || port.0.ledger.borrow().view("linux-x64").meta.reserved_at;
+        look_at(&port, of());
+        assert_eq!((alive(&port), reserved_at()), (1, 0), "{kind:?}");
+        // One job gets what boots for the pool, or will listen; for the other one is launched at once.
+        port.0.ledger.borrow_mut().markers = world(2).0.ledger.borrow().markers.clone();
+        look_at(&port, of());
+        assert!(alive(&port) > 1 && reserved_at() > 0, "{kind:?}");
+        let before = alive(&port);
+        port.0.ledger.borrow_mut().markers = world(5).0.ledger.borrow().markers.clone();
+        look_at(&port, of());
+        assert_eq!(alive(&port), before, "{kind:?}: that one does begin a cooldown");
+    }
 }

@@ -1,7 +1,7 @@
 use dayfly_control::{
     decide::{jobs::JobState, runners::RunnerState},
     fleets::Market,
-    ledger::{Job, Life, Runner},
+    ledger::{Job, Life, Runner, Stops},
 };
 use proptest::prelude::*;
 
@@ -37,6 +37,7 @@ fn life(n: u64, lasted: u64, ago: u64, market: Market) -> Life {
         market: Some(market),
         launched_at: NOW - ago - lasted,
         ended_at: NOW - ago,
+        stopped_ms: 0,
         expires: 0,
     }
 }
@@ -51,6 +52,30 @@ fn prices() -> Prices {
 
 fn near(a: f64, b: f64) -> bool {
     (a - b).abs() < 1e-6
+}
+
+#[test]
+fn an_instance_is_not_paid_for_while_it_is_stopped() {
+    let jobs = vec![ran(1, 1, "o/a", 30_000, 8 * MINUTE, HOUR)];
+    // Launched three days ago, and stopped but for ten minutes.
+    let once = Life { stopped_ms: 3 * DAY - 10 * MINUTE, ..life(1, 3 * DAY, HOUR, Market::OnDemand) };
+    let stops = Stops { at: Some(NOW - HOUR), started_at: None, before: 0 };
+    let asleep = Runner {
+        instance: instance(2),
+        launched_at: NOW - HOUR - 2 * MINUTE,
+        instance_type: Some("c7i.large".into()),
+        market: Some(Market::OnDemand),
+        stops,
+        ..runner(RunnerState::Stopped)
+    };
+    let facts = Facts { runners: vec![asleep], ..facts(jobs, vec![once]) };
+    let report = report(&facts, &prices());
+    assert!(near(report.all.minutes, 12.0), "{}", report.all.minutes);
+    assert!(near(report.repositories["o/a"].minutes, 10.0) && near(report.repositories[NO_JOB].minutes, 2.0));
+    let dollars = 12.0 / 60.0 * 0.6;
+    assert!(near(report.all.dollars, dollars), "{}", report.all.dollars);
+    let by_day: f64 = report.days.values().map(|day| day.minutes).sum();
+    assert!(near(by_day, 12.0), "{by_day}");
 }
 
 #[test]

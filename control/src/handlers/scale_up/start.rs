@@ -1,0 +1,127 @@
+//! A stopped instance of a pool is started for the job that it was given to.
+//!
+//! EC2 keeps no capacity for what is stopped, so that a start may be refused as a launch may be. It says so at once: then
+//! the instance is ended, and the job planned again, without the pool's stopped instances for a while.
+
+use tracing::{error, info, warn};
+
+use super::{Deps, Outcome, Ports, look::Task, register::end};
+use crate::{
+    clock::{Clock, Millis},
+    compute::{Compute, PowerError},
+    decide::{breaker::Heard, errors::Class, pool::START},
+    fleets::Target,
+    github::GitHub,
+    handover::Handover,
+    ledger::{ATTEMPTS, Committed, Ledger, LedgerError, Offers, Runner, Write},
+    metrics::Metric,
+    report::Chain,
+};
+
+/// Has EC2 start the instance of `runner`. One that an earlier try has started is as good.
+pub(super) async fn start<P: Ports>(deps: &Deps<P>, task: &Task<'_>, runner: &Runner) -> Result<(), PowerError> {
+    let (fleet, instance) = (&task.fleet.name, &runner.instance);
+    let began = deps.clock.now();
+    deps.compute.start(instance).await?;
+    let stopped_ms = runner.stops.total(began);
+    let duration_ms = deps.clock.now().saturating_sub(began);
+    info!(fleet.name = fleet, instance.id = instance, stopped_ms, duration_ms, "Starts {instance} of the pool");
+    if task.offers.breakers.0.contains_key(START) {
+        note(deps, task, Heard::Worked, String::new()).await;
+    }
+    Ok(())
+}
+
+/// What to do after EC2 refused to start the instance of `runner`, which is `registered` and was handed that over: both are
+/// taken back, the instance is ended, and the job planned again.
+///
+/// For want of capacity, or in another state than stopped, it does not run: it is ended whoever began with it. What is
+/// refused for another reason may run, if somebody before has started it (`fresh`: nobody has); then it is left to its boot
+/// deadline.
+pub(super) async fn refused<P: Ports>(
+    deps: &Deps<P>,
+    task: &Task<'_>,
+    runner: Runner,
+    (target, runner_id): (Target, Option<u64>),
+    fresh: bool,
+    why: &PowerError,
+) -> Outcome {
+    let (fleet, instance) = (task.fleet.name.clone(), runner.instance.clone());
+    deps.metrics.add(
+        Metric::LaunchErrors,
+        1,
+        &[("Fleet", &fleet), ("Reason", why.code.as_deref().unwrap_or("unknown"))],
+    );
+    if why.class == Class::Permanent {
+        deps.metrics.refused("start");
+        error!(fleet.name = fleet, instance.id = instance, "{}", Chain(why));
+    } else {
+        warn!(fleet.name = fleet, instance.id = instance, "{}", Chain(why));
+    }
+    let until = note(deps, task, Heard::Failed, Chain(why).to_string()).await;
+    if why.class == Class::Permanent && !fresh {
+        let left = Write::PutRunner(Runner { lease_until: runner.boot_deadline, ..runner });
+        return match deps.ledger.commit(vec![left]).await {
+            Ok(_) => again(deps, until),
+            Err(error) => failed(&fleet, &error),
+        };
+    }
+    match end(deps, runner).await {
+        Ok(true) => {}
+        // It has ended, or somebody else has it.
+        Ok(false) => return Outcome::at(deps.clock.now()),
+        Err(error) => return failed(&fleet, &error),
+    }
+    if let Err(error) = deps.handover.delete(&instance).await {
+        deps.metrics.refused("not_taken_back");
+        warn!(instance.id = instance, "{}", Chain(&error));
+    }
+    if let Some(id) = runner_id
+        && let Err(error) = deps.github.delete_runner(&target, id).await
+    {
+        warn!(fleet.name = fleet, runner.id = id, "Runner {id} is left to GitHub: {}", Chain(&error));
+    }
+    again(deps, until)
+}
+
+/// The job is planned at once, and the pool looked at when EC2 may be asked again.
+fn again<P: Ports>(deps: &Deps<P>, until: Option<Millis>) -> Outcome {
+    let now = Outcome::at(deps.clock.now());
+    until.map_or(now, |until| now.and(Outcome::at(until)))
+}
+
+fn failed(fleet: &str, error: &LedgerError) -> Outcome {
+    error!(fleet.name = fleet, "{}", Chain(error));
+    Outcome::AGAIN
+}
+
+/// Notes what EC2 said of starting the fleet's stopped instances; answers until when it is not asked again. Where that fails
+/// the next start finds out.
+async fn note<P: Ports>(deps: &Deps<P>, task: &Task<'_>, heard: Heard, why: String) -> Option<Millis> {
+    let chance = u64::try_from(deps.clock.random() % u128::from(u64::MAX)).unwrap_or_default();
+    let mut offers: Offers = task.offers.clone();
+    let news = [(START.to_owned(), heard, why)];
+    for attempt in 1..=ATTEMPTS {
+        let now = deps.clock.now();
+        if !offers.breakers.take_in(&news, now, chance) {
+            return offers.breakers.open(START, now);
+        }
+        let read = match deps.ledger.commit(vec![Write::PutOffers(offers.clone())]).await {
+            Ok(Committed::Yes) => return offers.breakers.open(START, now),
+            Ok(Committed::Conflict) => {
+                deps.clock.sleep(deps.clock.jitter(attempt)).await;
+                deps.ledger.offers(&task.fleet.name).await
+            }
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(read) => offers = read,
+            Err(error) => {
+                warn!(fleet.name = task.fleet.name, "{}", Chain(&error));
+                return None;
+            }
+        }
+    }
+    warn!(fleet.name = task.fleet.name, "What EC2 said of a start is not noted: others were faster");
+    None
+}
