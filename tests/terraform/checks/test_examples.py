@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import zipfile
@@ -95,17 +96,24 @@ class Root:
         (self.folder / "main.tf").write_text(MAIN.format(endpoints=endpoints) + self.modules)
 
     def run(self, command: str, *arguments: str) -> tuple[int, str]:
-        """Runs a command of Terraform: its exit code and what it said."""
+        """Runs a command of Terraform: its exit code and what it said; where it failed, its errors and what the provider tried again."""
+        debug = self.folder / "provider.log"
+        debug.unlink(missing_ok=True)
         said = subprocess.run(
             ["terraform", command, "-input=false", "-no-color", *arguments],
             cwd=self.folder,
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin:" + str(Path(shutil.which("terraform") or "").parent), "HOME": str(self.folder), "CHECKPOINT_DISABLE": "1"},
+            env={"PATH": "/usr/local/bin:/usr/bin:/bin:" + str(Path(shutil.which("terraform") or "").parent), "HOME": str(self.folder), "CHECKPOINT_DISABLE": "1", "TF_LOG_PROVIDER": "DEBUG", "TF_LOG_PATH": str(debug)},
             capture_output=True,
             text=True,
             timeout=600,
             check=False,
         )
-        return said.returncode, said.stdout + said.stderr
+        if said.returncode == 0:
+            return 0, said.stdout
+        tried = [line[:600] for line in debug.read_text().splitlines() if "request failed" in line and "StatusCode: 404" not in line]
+        # A plan with something to change says so on stdout, among much that says nothing.
+        told = [line for line in said.stdout.splitlines() if not re.search(r"(Creating|Creation complete|Still creating|Refreshing state|Reading|Read complete)", line)]
+        return said.returncode, "\n".join([*tried[:20], *told, said.stderr])
 
     def done(self, command: str, *arguments: str) -> None:
         """Runs a command that must succeed."""
@@ -132,7 +140,8 @@ def test_every_example_applies_has_nothing_to_change_and_leaves_nothing(tmp_path
     with server() as laptop:
         root.at(laptop.url)
         # Twice as many at a time as in one deployment: nearly all of them wait.
-        root.done("apply", "-auto-approve", "-parallelism=100")
+        code, said = root.run("apply", "-auto-approve", "-parallelism=100")
+        assert code == 0, f"{laptop.ask('calls')[1]}\n{said[-6000:]}"
         code, said = root.run("plan", "-detailed-exitcode", "-parallelism=100")
         # 2 is "there is something to change".
         assert code == 0, said[-6000:]
