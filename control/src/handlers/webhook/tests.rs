@@ -279,12 +279,34 @@ fn the_runner_a_webhook_names_is_busy() {
 fn a_failure_answers_500_and_the_redelivery_heals() {
     for fault in [("ledger.job", Fault::Ledger), ("ledger.commit", Fault::Ledger), ("wake.wake", Fault::Wake)] {
         let port = world::world(1);
+        if fault.0 == "ledger.job" {
+            // A new job is not looked up.
+            assert_eq!(tell(&port, &payload("queued")), 202);
+            let _ = woken(&port);
+        }
         port.0.fault(fault.0, fault.1);
         assert_eq!(tell(&port, &payload("queued")), 500, "{}", fault.0);
         assert_eq!(woken(&port), []);
         assert_eq!(tell(&port, &payload("queued")), 202, "{}", fault.0);
         assert_eq!(woken(&port), [("linux-x64".to_owned(), 0)], "{}", fault.0);
     }
+}
+
+#[test]
+fn a_new_job_is_written_without_a_look_and_a_known_one_is_looked_up() {
+    for action in ["waiting", "queued"] {
+        let port = world::world(1);
+        let calls = || (port.0.called("ledger.job"), port.0.called("ledger.commit"));
+        assert_eq!(tell(&port, &payload(action)), 202);
+        assert_eq!(calls(), (0, 1), "{action}");
+        let before = port.0.ledger.borrow().clone();
+        assert_eq!(tell(&port, &payload(action)), 202);
+        assert_eq!(calls(), (1, 2), "{action}: what is there already is not written over");
+        assert_eq!(port.0.ledger.borrow().jobs, before.jobs, "{action}");
+    }
+    let port = world::world(1);
+    assert_eq!(tell(&port, &payload("in_progress")), 202);
+    assert_eq!(port.0.called("ledger.job"), 1, "one that runs is most likely known");
 }
 
 #[test]
@@ -366,7 +388,7 @@ fn nothing_is_refused_without_a_line_and_a_count() {
         let measured = measured(&deps);
         assert_eq!((measured.len(), &measured[0]["Reason"]), (1, &json!(reason)), "{measured:?}");
     }
-    port.0.fault("ledger.job", Fault::Ledger);
+    port.0.fault("ledger.commit", Fault::Ledger);
     let lines = logged("info", || drop(run(handle(&deps, &good))));
     assert_eq!((lines.len(), &lines[0]["job.id"], &lines[0]["level"]), (1, &json!(7), &json!("ERROR")));
     assert_eq!(measured(&deps)[0]["Reason"], "not_noted");
