@@ -66,7 +66,8 @@ fn level() -> Value {
     }] })
 }
 
-/// Deliveries that are written to the ledger, one after the other: the ends of jobs that no fleet has.
+/// Deliveries that are written to the ledger, one after the other: the ends of jobs that no fleet has. They are looked up
+/// first, which a job that is queued is not.
 #[expect(clippy::cast_precision_loss, reason = "small counts, shown per delivery")]
 async fn accepted(cloud: &Cloud) -> Result<String> {
     let name = &cloud.outputs.functions["webhook"];

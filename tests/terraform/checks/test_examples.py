@@ -139,15 +139,15 @@ def test_every_example_applies_has_nothing_to_change_and_leaves_nothing(tmp_path
     root = Root(tmp_path)
     with server() as laptop:
         root.at(laptop.url)
-        # Twice as many at a time as in one deployment: nearly all of them wait.
-        code, said = root.run("apply", "-auto-approve", "-parallelism=100")
+        # Four times as many at a time as Terraform does by itself: nearly all of them wait.
+        code, said = root.run("apply", "-auto-approve", "-parallelism=40")
         assert code == 0, f"{laptop.ask('calls')[1]}\n{said[-6000:]}"
-        code, said = root.run("plan", "-detailed-exitcode", "-parallelism=100")
+        code, said = root.run("plan", "-detailed-exitcode", "-parallelism=40")
         # 2 is "there is something to change".
         assert code == 0, said[-6000:]
         names = [each["FunctionName"] for each in laptop.aws("lambda").list_functions()["Functions"]]
         assert {name for name in EXAMPLES if f"dayfly-{name}-webhook" not in names} == set()
-        root.done("destroy", "-auto-approve", "-parallelism=100")
+        root.done("destroy", "-auto-approve", "-parallelism=40")
         assert left(laptop) == {}
         assert laptop.aws("logs").describe_log_groups()["logGroups"] == []
         assert laptop.aws("cloudwatch").describe_alarms()["MetricAlarms"] == []
