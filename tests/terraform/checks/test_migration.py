@@ -57,4 +57,4 @@ def test_a_name_that_is_not_there_is_seen():
     assert is_there("fleets.agent.runner_source.platform") and is_there("userdata/kind") and is_there("packer/runner_sudo")
     assert not is_there("fleets.agent.runner_sudo") and not is_there("fleets.max.most") and not is_there("runner_sudo")
     assert not is_there("userdata/runner_sudo") and not is_there("packer/kind")
-    assert is_input("function_network.subnets")
+    assert is_input("function_network.security_groups")
