@@ -91,7 +91,7 @@ resource "aws_cloudwatch_metric_alarm" "reconcile_refused" {
   alarm_description   = "Reconcile could not look after something ${var.alarms.errors} times in five minutes: see its log."
   namespace           = "Dayfly"
   metric_name         = "Refused"
-  dimensions          = { Deployment = var.deployment, Function = "reconcile", Reason = "reconcile" }
+  dimensions          = { Deployment = var.environment, Function = "reconcile", Reason = "reconcile" }
   statistic           = "Sum"
   period              = 300
   evaluation_periods  = 1
@@ -110,7 +110,7 @@ resource "aws_cloudwatch_metric_alarm" "reconcile_silent" {
   alarm_description   = "Reconcile has not run for ten minutes: is its schedule on, and what does its log say?"
   namespace           = "Dayfly"
   metric_name         = "Duration"
-  dimensions          = { Deployment = var.deployment, Function = "reconcile" }
+  dimensions          = { Deployment = var.environment, Function = "reconcile" }
   statistic           = "SampleCount"
   period              = 300
   evaluation_periods  = 2
@@ -128,7 +128,7 @@ resource "aws_cloudwatch_metric_alarm" "no_runner" {
   alarm_description   = "A job of fleet ${each.key} has been queued for more than ${var.alarms.no_runner_seconds} s: see `dayfly jobs` and `dayfly explain`."
   namespace           = "Dayfly"
   metric_name         = "OldestQueued"
-  dimensions          = { Deployment = var.deployment, Fleet = each.key }
+  dimensions          = { Deployment = var.environment, Fleet = each.key }
   statistic           = "Maximum"
   period              = 60
   evaluation_periods  = 3
@@ -148,7 +148,7 @@ resource "aws_cloudwatch_metric_alarm" "github_limit" {
   alarm_description   = "Fewer than ${var.alarms.github_remaining} requests are left before GitHub's limit: see github.more_apps."
   namespace           = "Dayfly"
   metric_name         = "GitHubRemaining"
-  dimensions          = { Deployment = var.deployment, Function = each.key }
+  dimensions          = { Deployment = var.environment, Function = each.key }
   statistic           = "Minimum"
   period              = 300
   evaluation_periods  = 1
@@ -178,6 +178,6 @@ resource "aws_cloudwatch_metric_alarm" "capacity" {
     label       = "Offers without capacity"
     period      = 900
     return_data = true
-    expression  = "SELECT SUM(CapacityErrors) FROM SCHEMA(\"Dayfly\", Deployment, InstanceType, Zone) WHERE Deployment = '${var.deployment}'"
+    expression  = "SELECT SUM(CapacityErrors) FROM SCHEMA(\"Dayfly\", Deployment, InstanceType, Zone) WHERE Deployment = '${var.environment}'"
   }
 }

@@ -1,6 +1,6 @@
 resource "aws_apigatewayv2_api" "webhook" {
   name          = "${local.prefix}-webhook"
-  description   = "GitHub's webhooks for ${var.deployment}"
+  description   = "GitHub's webhooks for ${var.environment}"
   protocol_type = "HTTP"
   tags          = local.tags
 }

@@ -31,7 +31,7 @@ resource "aws_cloudwatch_log_metric_filter" "event_bus" {
 
   metric_transformation {
     namespace     = "Dayfly"
-    name          = "EventBusFailures-${var.deployment}"
+    name          = "EventBusFailures-${var.environment}"
     value         = "1"
     default_value = "0"
     unit          = "Count"

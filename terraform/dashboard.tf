@@ -4,7 +4,7 @@ locals {
   # Those that are an instance, and not stopped; what is spent or gone is none any more.
   costing = join(" OR ", [for state in ["launched", "registered", "busy", "warming", "standby", "withdrawn", "retiring"] : "\"${state}\""])
   # reconcile counts runners each minute, so sixty counts are an hour of one instance.
-  instance_hours = { for name in keys(var.fleets) : name => "SUM(SEARCH('{Dayfly,Deployment,Fleet,State} MetricName=\"Runners\" Deployment=\"${var.deployment}\" Fleet=\"${name}\" State=(${local.costing})', 'Sum', 3600)) / 60" }
+  instance_hours = { for name in keys(var.fleets) : name => "SUM(SEARCH('{Dayfly,Deployment,Fleet,State} MetricName=\"Runners\" Deployment=\"${var.environment}\" Fleet=\"${name}\" State=(${local.costing})', 'Sum', 3600)) / 60" }
   prices         = try(var.dashboard.prices, {})
 
   # Lists that are empty take no place.
@@ -12,20 +12,20 @@ locals {
     {
       title = "Time from queued to running (ms)"
       metrics = flatten([for name in keys(var.fleets) : [for stat in ["p50", "p95"] : jsonencode(
-        ["Dayfly", "QueueTime", "Deployment", var.deployment, "Fleet", name, { stat = stat, label = "${name} ${stat}" }]
+        ["Dayfly", "QueueTime", "Deployment", var.environment, "Fleet", name, { stat = stat, label = "${name} ${stat}" }]
       )]])
     },
     {
       title   = "Oldest queued job (ms)"
-      metrics = [for name in keys(var.fleets) : jsonencode(["Dayfly", "OldestQueued", "Deployment", var.deployment, "Fleet", name, { stat = "Maximum", label = name }])]
+      metrics = [for name in keys(var.fleets) : jsonencode(["Dayfly", "OldestQueued", "Deployment", var.environment, "Fleet", name, { stat = "Maximum", label = name }])]
     },
     {
       title   = "Runners by fleet and state"
-      metrics = [jsonencode([{ expression = "SEARCH('{Dayfly,Deployment,Fleet,State} MetricName=\"Runners\" Deployment=\"${var.deployment}\"', 'Maximum', 60)", id = "runners" }])]
+      metrics = [jsonencode([{ expression = "SEARCH('{Dayfly,Deployment,Fleet,State} MetricName=\"Runners\" Deployment=\"${var.environment}\"', 'Maximum', 60)", id = "runners" }])]
     },
     {
       title   = "Jobs by fleet and action"
-      metrics = [jsonencode([{ expression = "SEARCH('{Dayfly,Deployment,Fleet,Action} MetricName=\"Jobs\" Deployment=\"${var.deployment}\"', 'Sum', 300)", id = "jobs" }])]
+      metrics = [jsonencode([{ expression = "SEARCH('{Dayfly,Deployment,Fleet,Action} MetricName=\"Jobs\" Deployment=\"${var.environment}\"', 'Sum', 300)", id = "jobs" }])]
     },
     {
       title   = "Instance hours, each hour"
@@ -37,22 +37,22 @@ locals {
     },
     {
       title   = "Interrupted jobs, by what became of them"
-      metrics = [jsonencode([{ expression = "SEARCH('{Dayfly,Deployment,Fleet,Action} MetricName=\"Reruns\" Deployment=\"${var.deployment}\"', 'Sum', 300)", id = "reruns" }])]
+      metrics = [jsonencode([{ expression = "SEARCH('{Dayfly,Deployment,Fleet,Action} MetricName=\"Reruns\" Deployment=\"${var.environment}\"', 'Sum', 300)", id = "reruns" }])]
     },
     {
       title = "What EC2 did not give"
       metrics = [
-        jsonencode([{ expression = "SEARCH('{Dayfly,Deployment,InstanceType,Zone} MetricName=\"CapacityErrors\" Deployment=\"${var.deployment}\"', 'Sum', 300)", id = "capacity" }]),
-        jsonencode([{ expression = "SEARCH('{Dayfly,Deployment,Function,Fleet,Reason} MetricName=\"LaunchErrors\" Deployment=\"${var.deployment}\"', 'Sum', 300)", id = "launches" }]),
+        jsonencode([{ expression = "SEARCH('{Dayfly,Deployment,InstanceType,Zone} MetricName=\"CapacityErrors\" Deployment=\"${var.environment}\"', 'Sum', 300)", id = "capacity" }]),
+        jsonencode([{ expression = "SEARCH('{Dayfly,Deployment,Function,Fleet,Reason} MetricName=\"LaunchErrors\" Deployment=\"${var.environment}\"', 'Sum', 300)", id = "launches" }]),
       ]
     },
     {
       title   = "What was dropped or refused, and put right"
-      metrics = [for number, name in ["Refused", "Mended"] : jsonencode([{ expression = "SEARCH('{Dayfly,Deployment,Function,Reason} MetricName=\"${name}\" Deployment=\"${var.deployment}\"', 'Sum', 300)", id = "lines${number}" }])]
+      metrics = [for number, name in ["Refused", "Mended"] : jsonencode([{ expression = "SEARCH('{Dayfly,Deployment,Function,Reason} MetricName=\"${name}\" Deployment=\"${var.environment}\"', 'Sum', 300)", id = "lines${number}" }])]
     },
     {
       title   = "Requests left at GitHub"
-      metrics = [for name in ["scale-up", "reconcile"] : jsonencode(["Dayfly", "GitHubRemaining", "Deployment", var.deployment, "Function", name, { stat = "Minimum", label = name }])]
+      metrics = [for name in ["scale-up", "reconcile"] : jsonencode(["Dayfly", "GitHubRemaining", "Deployment", var.environment, "Function", name, { stat = "Minimum", label = name }])]
     },
     {
       title   = "Functions that failed"

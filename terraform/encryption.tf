@@ -59,7 +59,7 @@ locals {
 
 resource "aws_kms_key" "dayfly" {
   count                   = try(var.kms_key.create, false) ? 1 : 0
-  description             = "Dayfly ${var.deployment}: ledger, queues, buckets, parameters, logs"
+  description             = "Dayfly ${var.environment}: ledger, queues, buckets, parameters, logs"
   enable_key_rotation     = true
   deletion_window_in_days = 30
   tags                    = local.tags

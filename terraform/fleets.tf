@@ -29,7 +29,7 @@ locals {
         template_id = aws_launch_template.runner[name].id
         # A number, not $Latest: the document and the template change together.
         template_version   = tostring(aws_launch_template.runner[name].latest_version)
-        subnets            = coalesce(fleet.subnets, var.subnets)
+        subnets            = coalesce(fleet.subnet_ids, var.subnet_ids)
         instance_types     = fleet.instance_types
         requirements       = local.requirements[name]
         image              = fleet.image == null ? null : { for way, value in fleet.image : way => value if value != null }
@@ -73,8 +73,8 @@ resource "aws_s3_object" "fleets" {
   lifecycle {
     precondition {
       # CreateFleet takes 300 overrides.
-      condition     = alltrue([for fleet in values(var.fleets) : length(coalesce(fleet.instance_types, [])) * length(coalesce(fleet.subnets, var.subnets)) <= 300])
-      error_message = "fleets[*] has at most 300 pairs of subnet and instance type; here ${join(", ", [for name, fleet in var.fleets : name if length(coalesce(fleet.instance_types, [])) * length(coalesce(fleet.subnets, var.subnets)) > 300])} has more."
+      condition     = alltrue([for fleet in values(var.fleets) : length(coalesce(fleet.instance_types, [])) * length(coalesce(fleet.subnet_ids, var.subnet_ids)) <= 300])
+      error_message = "fleets[*] has at most 300 pairs of subnet and instance type; here ${join(", ", [for name, fleet in var.fleets : name if length(coalesce(fleet.instance_types, [])) * length(coalesce(fleet.subnet_ids, var.subnet_ids)) > 300])} has more."
     }
     precondition {
       condition     = alltrue([for fleet in values(var.fleets) : contains(concat([""], try(var.runner_versions.platforms, [])), try(coalesce(fleet.agent.runner_source.platform), ""))])

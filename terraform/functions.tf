@@ -9,7 +9,7 @@ locals {
   }, local.keepers)
 
   environment_all = {
-    DAYFLY_DEPLOYMENT     = var.deployment
+    DAYFLY_DEPLOYMENT     = var.environment
     DAYFLY_TABLE          = aws_dynamodb_table.ledger.name
     DAYFLY_WAKE_QUEUE_URL = local.queue_urls["wake"]
     DAYFLY_LOG            = var.log_level
@@ -91,7 +91,7 @@ resource "aws_lambda_function" "control" {
   dynamic "vpc_config" {
     for_each = var.function_network[*]
     content {
-      subnet_ids         = vpc_config.value.subnets
+      subnet_ids         = vpc_config.value.subnet_ids
       security_group_ids = vpc_config.value.security_groups
     }
   }

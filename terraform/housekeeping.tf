@@ -6,7 +6,7 @@ locals {
     function = { for keep in [var.housekeeping] : "housekeep" => { timeout = 900 } if keep != null }
     schedule = { for keep in [var.housekeeping] : "housekeep" => keep.schedule if keep != null }
     environment = { for keep in [var.housekeeping] : "housekeep" => merge(local.environment_fleets, local.environment_registrations, { for name, value in {
-      DAYFLY_DEPLOYMENT               = var.deployment
+      DAYFLY_DEPLOYMENT               = var.environment
       DAYFLY_LOG                      = var.log_level
       DAYFLY_REPORTS                  = "s3://${local.bucket}/${local.bucket_prefix}housekeep"
       DAYFLY_HOUSEKEEP_DRY_RUN        = keep.dry_run
@@ -91,7 +91,7 @@ locals {
       Effect    = "Allow"
       Action    = "ec2:DeleteVolume"
       Resource  = "${local.ec2}:volume/*"
-      Condition = { StringEquals = { "aws:ResourceTag/dayfly:deployment" = var.deployment } }
+      Condition = { StringEquals = { "aws:ResourceTag/dayfly:deployment" = var.environment } }
     },
     {
       # EC2 gives them no tags; the function goes by the runners' security group. No instance ends by it.

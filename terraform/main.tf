@@ -9,13 +9,13 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
-  prefix    = "dayfly-${var.deployment}"
+  prefix    = "dayfly-${var.environment}"
   partition = data.aws_partition.current.partition
   region    = data.aws_region.current.name
   account   = data.aws_caller_identity.current.account_id
-  tags      = merge(var.tags, { "dayfly:deployment" = var.deployment })
+  tags      = merge(var.tags, { "dayfly:deployment" = var.environment })
 
   # SSM paths; see runner_role.tf for who may read a registration.
-  registration_prefix = "/dayfly/${var.deployment}/registrations"
+  registration_prefix = "/dayfly/${var.environment}/registrations"
   parameter_arn       = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter"
 }

@@ -27,7 +27,7 @@ locals {
       Effect    = "Allow"
       Action    = "ec2:TerminateInstances"
       Resource  = "${local.ec2}:instance/*"
-      Condition = { StringEquals = { "aws:ResourceTag/dayfly:deployment" = var.deployment } }
+      Condition = { StringEquals = { "aws:ResourceTag/dayfly:deployment" = var.environment } }
     },
     {
       Sid      = "ListRegistrations"

@@ -105,7 +105,7 @@ locals {
       Effect = "Allow"
       Action = ["ec2:CreateFleet", "ec2:RunInstances"]
       Resource = concat(
-        [for id in distinct(flatten([for fleet in values(var.fleets) : coalesce(fleet.subnets, var.subnets)])) : "${local.ec2}:subnet/${id}"],
+        [for id in distinct(flatten([for fleet in values(var.fleets) : coalesce(fleet.subnet_ids, var.subnet_ids)])) : "${local.ec2}:subnet/${id}"],
         # Images and snapshots may be another account's.
         ["arn:${local.partition}:ec2:${local.region}::image/*", "arn:${local.partition}:ec2:${local.region}::snapshot/*"],
         [for id in concat([aws_security_group.runner.id], var.runner_security_groups) : "${local.ec2}:security-group/${id}"],
@@ -118,7 +118,7 @@ locals {
       Effect    = "Allow"
       Action    = ["ec2:CreateFleet", "ec2:RunInstances"]
       Resource  = ["${local.ec2}:instance/*", "${local.ec2}:volume/*"]
-      Condition = { StringEquals = { "aws:RequestTag/dayfly:deployment" = var.deployment } }
+      Condition = { StringEquals = { "aws:RequestTag/dayfly:deployment" = var.environment } }
     },
     {
       Sid       = "TagAtLaunch"
@@ -140,7 +140,7 @@ locals {
       Effect    = "Allow"
       Action    = "ec2:TerminateInstances"
       Resource  = "${local.ec2}:instance/*"
-      Condition = { StringEquals = { "aws:ResourceTag/dayfly:deployment" = var.deployment } }
+      Condition = { StringEquals = { "aws:ResourceTag/dayfly:deployment" = var.environment } }
     },
     {
       Sid       = "GiveInstanceRole"
@@ -157,7 +157,7 @@ locals {
     Effect    = "Allow"
     Action    = ["ec2:StartInstances", "ec2:StopInstances"]
     Resource  = "${local.ec2}:instance/*"
-    Condition = { StringEquals = { "aws:ResourceTag/dayfly:deployment" = var.deployment } }
+    Condition = { StringEquals = { "aws:ResourceTag/dayfly:deployment" = var.environment } }
   }] : []
 
   policies = merge({

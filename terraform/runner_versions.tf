@@ -16,7 +16,7 @@ locals {
     function = { for versions in [var.runner_versions] : "sync-runner" => { timeout = 900 } if versions != null }
     schedule = { for versions in [var.runner_versions] : "sync-runner" => versions.schedule if versions != null }
     environment = { for versions in [var.runner_versions] : "sync-runner" => { for name, value in {
-      DAYFLY_DEPLOYMENT               = var.deployment
+      DAYFLY_DEPLOYMENT               = var.environment
       DAYFLY_LOG                      = var.log_level
       DAYFLY_RUNNERS                  = "s3://${one(aws_s3_bucket.runners[*].bucket)}/${local.runners_prefix}"
       DAYFLY_RUNNER_PLATFORMS         = join(",", versions.platforms)

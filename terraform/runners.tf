@@ -3,7 +3,7 @@
 resource "aws_security_group" "runner" {
   # checkov:skip=CKV_AWS_382: Jobs fetch from wherever their workflows say. Who wants less filters in the subnets, where it holds for all ports.
   name        = "${local.prefix}-runner"
-  description = "Dayfly runners of ${var.deployment}: nothing comes in"
+  description = "Dayfly runners of ${var.environment}: nothing comes in"
   vpc_id      = var.vpc_id
   tags        = merge(local.tags, { Name = "${local.prefix}-runner" })
 
@@ -78,7 +78,7 @@ locals {
   # /etc/dayfly/agent.json, version 1. What a fleet does not set is left to the agent.
   agent_config = { for name, fleet in var.fleets : name => { for field, value in {
     version                    = 1
-    deployment                 = var.deployment
+    deployment                 = var.environment
     fleet                      = name
     registration_prefix        = fleet.handover == "s3" ? "registrations/${local.role_id_stands_for}:" : local.registration_prefix
     registration_bucket        = fleet.handover == "s3" ? local.registration_bucket_name : null

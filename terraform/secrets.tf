@@ -27,7 +27,7 @@ locals {
 }
 
 resource "aws_ssm_parameter" "webhook_secret" {
-  name        = "/dayfly/${var.deployment}/github/webhook-secret"
+  name        = "/dayfly/${var.environment}/github/webhook-secret"
   description = "Secrets that GitHub signs its webhooks with, one to a line"
   type        = "SecureString"
   key_id      = local.key_arn
@@ -37,7 +37,7 @@ resource "aws_ssm_parameter" "webhook_secret" {
 
 resource "aws_ssm_parameter" "app_key" {
   count       = local.app_key_put ? 1 : 0
-  name        = "/dayfly/${var.deployment}/github/app-key"
+  name        = "/dayfly/${var.environment}/github/app-key"
   description = "Private key of the GitHub App (PEM)"
   type        = "SecureString"
   key_id      = local.key_arn
@@ -47,7 +47,7 @@ resource "aws_ssm_parameter" "app_key" {
 
 resource "aws_ssm_parameter" "more_app_keys" {
   for_each    = toset([for id, parameter in local.more_apps : id if parameter == null])
-  name        = "/dayfly/${var.deployment}/github/app-key-${each.key}"
+  name        = "/dayfly/${var.environment}/github/app-key-${each.key}"
   description = "Private key of the GitHub App ${each.key} (PEM)"
   type        = "SecureString"
   key_id      = local.key_arn
@@ -57,7 +57,7 @@ resource "aws_ssm_parameter" "more_app_keys" {
 
 resource "aws_ssm_parameter" "github_token" {
   count       = local.token_put ? 1 : 0
-  name        = "/dayfly/${var.deployment}/github/token"
+  name        = "/dayfly/${var.environment}/github/token"
   description = "Token that is used at GitHub in place of an App"
   type        = "SecureString"
   key_id      = local.key_arn

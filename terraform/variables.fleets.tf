@@ -105,9 +105,9 @@ variable "fleets" {
       runner_group    = optional(string)
       runner_group_id = optional(number)
     }), {})
-    handover = optional(string, "ssm")
-    subnets  = optional(list(string))
-    image_id = optional(string)
+    handover   = optional(string, "ssm")
+    subnet_ids = optional(list(string))
+    image_id   = optional(string)
     image = optional(object({
       id        = optional(string)
       parameter = optional(string)
@@ -363,8 +363,8 @@ variable "fleets" {
     error_message = "fleets[*].volumes: whole numbers: size_gib from 1 to 65536, iops from 100 to 256000, throughput (MiB/s) from 125 to 2000."
   }
   validation {
-    condition     = alltrue([for fleet in values(var.fleets) : fleet.subnets == null ? true : length(fleet.subnets) > 0 && alltrue([for id in fleet.subnets : startswith(id, "subnet-")])])
-    error_message = "fleets[*].subnets is a list of at least one subnet id, or left out."
+    condition     = alltrue([for fleet in values(var.fleets) : fleet.subnet_ids == null ? true : length(fleet.subnet_ids) > 0 && alltrue([for id in fleet.subnet_ids : startswith(id, "subnet-")])])
+    error_message = "fleets[*].subnet_ids is a list of at least one subnet id, or left out."
   }
   validation {
     condition = alltrue(flatten([for agent in [for fleet in values(var.fleets) : fleet.agent] : [

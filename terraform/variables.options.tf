@@ -51,13 +51,13 @@ variable "function_network" {
     EventBridge with an `event_bus`).
   EOT
   type = object({
-    subnets         = list(string)
+    subnet_ids      = list(string)
     security_groups = list(string)
   })
   default = null
 
   validation {
-    condition     = var.function_network == null ? true : length(var.function_network.subnets) > 0 && alltrue([for id in var.function_network.subnets : startswith(id, "subnet-")]) && length(var.function_network.security_groups) > 0 && alltrue([for id in var.function_network.security_groups : startswith(id, "sg-")])
+    condition     = var.function_network == null ? true : length(var.function_network.subnet_ids) > 0 && alltrue([for id in var.function_network.subnet_ids : startswith(id, "subnet-")]) && length(var.function_network.security_groups) > 0 && alltrue([for id in var.function_network.security_groups : startswith(id, "sg-")])
     error_message = "function_network has at least one subnet id and one security group id."
   }
 }
@@ -114,7 +114,7 @@ variable "ledger" {
 }
 
 variable "existing_bucket" {
-  description = "A bucket of yours in place of an own one for the fleets document, the functions' zip and reports, all below `dayfly-<deployment>/`. It is in this region, and versioned; who may read and write it is for you to say."
+  description = "A bucket of yours in place of an own one for the fleets document, the functions' zip and reports, all below `dayfly-<environment>/`. It is in this region, and versioned; who may read and write it is for you to say."
   type        = object({ name = string })
   default     = null
 
@@ -190,7 +190,7 @@ variable "runner_security_groups" {
 }
 
 variable "create_event_bus" {
-  description = "Whether an EventBridge bus `dayfly-<deployment>` is made for what `event_bus` would name."
+  description = "Whether an EventBridge bus `dayfly-<environment>` is made for what `event_bus` would name."
   type        = bool
   default     = false
 }

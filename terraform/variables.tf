@@ -1,12 +1,12 @@
 # ---- Where and what
 
-variable "deployment" {
-  description = "Name of this installation; it becomes part of every resource's name."
+variable "environment" {
+  description = "Name of this installation, such as \"main\" or \"staging\"; it becomes part of every resource's name. The programs call it the deployment: DAYFLY_DEPLOYMENT, the tag `dayfly:deployment`, the metrics' dimension."
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{0,39}$", var.deployment))
-    error_message = "deployment is 1 to 40 of a-z, 0-9 and -, starting with a letter."
+    condition     = can(regex("^[a-z][a-z0-9-]{0,39}$", var.environment))
+    error_message = "environment is 1 to 40 of a-z, 0-9 and -, starting with a letter."
   }
 }
 
@@ -15,13 +15,13 @@ variable "vpc_id" {
   type        = string
 }
 
-variable "subnets" {
+variable "subnet_ids" {
   description = "Subnets that fleets launch into, unless a fleet names its own."
   type        = list(string)
 
   validation {
-    condition     = length(var.subnets) > 0 && alltrue([for id in var.subnets : startswith(id, "subnet-")])
-    error_message = "subnets is a list of at least one subnet id."
+    condition     = length(var.subnet_ids) > 0 && alltrue([for id in var.subnet_ids : startswith(id, "subnet-")])
+    error_message = "subnet_ids is a list of at least one subnet id."
   }
 }
 

@@ -2,9 +2,9 @@
 
 module "dayfly" {
   source      = "../../terraform"
-  deployment  = "ghes"
+  environment = "ghes"
   vpc_id      = var.vpc_id
-  subnets     = var.subnets
+  subnet_ids  = var.subnet_ids
   control_zip = var.control_zip
 
   github = {
@@ -14,7 +14,7 @@ module "dayfly" {
     api_url           = "https://github.acme.example/api/v3"
   }
 
-  function_network = { subnets = var.subnets, security_groups = [var.function_security_group] }
+  function_network = { subnet_ids = var.subnet_ids, security_groups = [var.function_security_group] }
   # The server's rate limits are its own, or off.
   limits = { github_per_minute = 0 }
 

@@ -2,9 +2,9 @@
 
 module "dayfly" {
   source      = "../../terraform"
-  deployment  = "minimal"
+  environment = "minimal"
   vpc_id      = var.vpc_id
-  subnets     = var.subnets
+  subnet_ids  = var.subnet_ids
   control_zip = var.control_zip
 
   github = {

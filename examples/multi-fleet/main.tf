@@ -3,9 +3,9 @@
 
 module "dayfly" {
   source      = "../../terraform"
-  deployment  = "multi-fleet"
+  environment = "multi-fleet"
   vpc_id      = var.vpc_id
-  subnets     = var.subnets
+  subnet_ids  = var.subnet_ids
   control_zip = var.control_zip
 
   github = {

@@ -4,9 +4,9 @@
 
 module "dayfly" {
   source      = "../../terraform"
-  deployment  = "private-network"
+  environment = "private-network"
   vpc_id      = var.vpc_id
-  subnets     = var.subnets
+  subnet_ids  = var.subnet_ids
   control_zip = var.control_zip
 
   github = {
@@ -54,7 +54,7 @@ resource "aws_vpc_endpoint" "interface" {
   vpc_id              = var.vpc_id
   service_name        = "com.amazonaws.eu-west-1.${each.key}"
   vpc_endpoint_type   = "Interface"
-  subnet_ids          = var.subnets
+  subnet_ids          = var.subnet_ids
   security_group_ids  = [aws_security_group.endpoints.id]
   private_dns_enabled = true
 }

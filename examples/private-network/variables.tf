@@ -3,7 +3,7 @@ variable "vpc_id" {
   type        = string
 }
 
-variable "subnets" {
+variable "subnet_ids" {
   description = "Subnets of the runners."
   type        = list(string)
 }

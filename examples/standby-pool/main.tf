@@ -2,9 +2,9 @@
 
 module "dayfly" {
   source      = "../../terraform"
-  deployment  = "standby-pool"
+  environment = "standby-pool"
   vpc_id      = var.vpc_id
-  subnets     = var.subnets
+  subnet_ids  = var.subnet_ids
   control_zip = var.control_zip
 
   github = {

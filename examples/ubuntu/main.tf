@@ -3,9 +3,9 @@
 
 module "dayfly" {
   source      = "../../terraform"
-  deployment  = "ubuntu"
+  environment = "ubuntu"
   vpc_id      = var.vpc_id
-  subnets     = var.subnets
+  subnet_ids  = var.subnet_ids
   control_zip = var.control_zip
 
   github = {

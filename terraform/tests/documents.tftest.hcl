@@ -5,9 +5,9 @@ mock_provider "aws" {
 }
 
 variables {
-  deployment         = "main"
+  environment        = "main"
   vpc_id             = "vpc-0123456789abcdef0"
-  subnets            = ["subnet-1", "subnet-2"]
+  subnet_ids         = ["subnet-1", "subnet-2"]
   control_zip        = "tests/control.zip"
   agent_endpoint_url = "http://127.0.0.1:5000"
   function_timeouts  = { scale_up = 20 }
@@ -34,7 +34,7 @@ variables {
       github         = { level = "repository" }
       image_id       = "ami-0123456789abcdef0"
       instance_types = ["t3.small"]
-      subnets        = ["subnet-3"]
+      subnet_ids     = ["subnet-3"]
       agent = {
         idle_seconds               = 60
         interruption_grace_seconds = 10
@@ -213,7 +213,7 @@ run "every_field" {
         github         = { level = "repository", owner = "octo-org/octo-repo", runner_group_id = 1 }
         image          = { name = "runner-*", owners = ["self", "123456789012"] }
         instance_types = ["t3.small"]
-        subnets        = ["subnet-3"]
+        subnet_ids     = ["subnet-3"]
         agent          = { runner_work_folder = "/data/work", max_lifetime_seconds = 86400 }
         pool           = { kind = "idle", size = 1 }
       }

@@ -5,9 +5,9 @@ mock_provider "aws" {
 }
 
 variables {
-  deployment  = "main"
+  environment = "main"
   vpc_id      = "vpc-0123456789abcdef0"
-  subnets     = ["subnet-1"]
+  subnet_ids  = ["subnet-1"]
   control_zip = "tests/control.zip"
 
   github = {
@@ -138,7 +138,7 @@ run "functions" {
     architecture         = "arm64"
     function_memory      = { scale_up = 1024, sync_runner = 2048 }
     function_concurrency = { webhook = 10, scale_up = 8, lifecycle = 50 }
-    function_network     = { subnets = ["subnet-7"], security_groups = ["sg-7"] }
+    function_network     = { subnet_ids = ["subnet-7"], security_groups = ["sg-7"] }
     api                  = { rate = 7, burst = 9, access_log = false }
     log_retention_days   = 90
     ledger               = { deletion_protection = true, point_in_time_recovery = false }
@@ -317,7 +317,7 @@ run "wrong_options" {
   variables {
     function_memory        = { webhook = 64 }
     function_concurrency   = { scale_up = 1 }
-    function_network       = { subnets = [], security_groups = ["sg-1"] }
+    function_network       = { subnet_ids = [], security_groups = ["sg-1"] }
     api                    = { rate = 0 }
     kms_key                = {}
     existing_bucket        = { name = "My" }
@@ -335,7 +335,7 @@ run "wrong_options_again" {
   expect_failures = [var.function_concurrency, var.function_network, var.api, var.kms_key, var.roles]
   variables {
     function_concurrency = { webhook = 0 }
-    function_network     = { subnets = ["subnet-1"], security_groups = [] }
+    function_network     = { subnet_ids = ["subnet-1"], security_groups = [] }
     api                  = { burst = 0.5 }
     kms_key              = { arn = "alias/mine" }
     roles                = { permissions_boundary = "boundary" }

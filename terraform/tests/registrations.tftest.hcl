@@ -5,9 +5,9 @@ mock_provider "aws" {
 }
 
 variables {
-  deployment  = "main"
+  environment = "main"
   vpc_id      = "vpc-0123456789abcdef0"
-  subnets     = ["subnet-1"]
+  subnet_ids  = ["subnet-1"]
   control_zip = "tests/control.zip"
 
   github = {

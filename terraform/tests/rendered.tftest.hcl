@@ -53,13 +53,13 @@ run "everything" {
   command = apply
 
   variables {
-    deployment       = "main"
+    environment      = "main"
     vpc_id           = "vpc-0123456789abcdef0"
-    subnets          = ["subnet-1"]
+    subnet_ids       = ["subnet-1"]
     control_zip      = "tests/control.zip"
     kms_key          = { create = true }
     create_event_bus = true
-    function_network = { subnets = ["subnet-2"], security_groups = ["sg-2"] }
+    function_network = { subnet_ids = ["subnet-2"], security_groups = ["sg-2"] }
     alarms           = {}
     dashboard        = { prices = { by-ssm = 0.1 } }
     runner_versions  = { token_parameter = "/mine/token" }

@@ -5,9 +5,9 @@ mock_provider "aws" {
 }
 
 variables {
-  deployment  = "main"
+  environment = "main"
   vpc_id      = "vpc-0123456789abcdef0"
-  subnets     = ["subnet-0123456789abcdef0"]
+  subnet_ids  = ["subnet-0123456789abcdef0"]
   control_zip = "tests/control.zip"
 
   github = {
@@ -49,19 +49,19 @@ run "the_first_fleet" {
   }
 }
 
-run "deployment" {
+run "environment" {
   command         = plan
-  expect_failures = [var.deployment]
+  expect_failures = [var.environment]
   variables {
-    deployment = "Main"
+    environment = "Main"
   }
 }
 
-run "subnets" {
+run "subnet_ids" {
   command         = plan
-  expect_failures = [var.subnets]
+  expect_failures = [var.subnet_ids]
   variables {
-    subnets = []
+    subnet_ids = []
   }
 }
 

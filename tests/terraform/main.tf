@@ -16,7 +16,7 @@ variable "endpoint" {
   type        = string
 }
 
-variable "deployment" {
+variable "environment" {
   type    = string
   default = "demo"
 }
@@ -88,11 +88,11 @@ data "aws_subnets" "default" {
 
 module "dayfly" {
   source            = "../../terraform"
-  deployment        = var.deployment
+  environment       = var.environment
   control_zip       = var.control_zip
   github            = var.github
   vpc_id            = data.aws_vpc.default.id
-  subnets           = sort(data.aws_subnets.default.ids)
+  subnet_ids        = sort(data.aws_subnets.default.ids)
   function_timeouts = var.function_timeouts
   log_level         = var.log_level
 

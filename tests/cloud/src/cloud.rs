@@ -304,7 +304,7 @@ fn variables(endpoint: &str, github: &str, control_zip: &Path, secret: &SecretSt
     }
     json!({
         "endpoint": endpoint,
-        "deployment": DEPLOYMENT,
+        "environment": DEPLOYMENT,
         "control_zip": control_zip,
         "github": {
             "app_id": laptop_github::LAPTOP_APP_ID.to_string(),

@@ -20,7 +20,7 @@ MODULE = """
 module "{name}" {{
   source      = "./examples/{name}"
   vpc_id      = data.aws_vpc.default.id
-  subnets     = sort(data.aws_subnets.default.ids)
+  subnet_ids  = sort(data.aws_subnets.default.ids)
   control_zip = "{zip}"
   github_app  = {{ id = "1001", key = "-----BEGIN RSA PRIVATE KEY-----", webhook_secret = "a secret for the laptop" }}
 {more}}}
