@@ -153,10 +153,15 @@ pub async fn handle<P: Ports>(deps: &Deps<P>, batch: &SqsEvent, deadline: Millis
             woken.trace = woken.trace.take().or_else(|| TraceId::read(&trace?));
             woken.messages.push((message, attempts.saturating_add(receive_count(message))));
         } else {
-            // A function that started later may have a newer fleets document, which names it.
-            deps.metrics.refused("unknown_fleet");
-            warn!(message.id = message.message_id, fleet.name = name, "There is no fleet \"{name}\" here");
-            given_back.add(message, backoff(receive_count(message)), &deps.wake).await;
+            // A function that started later may have a newer fleets document, which names it. After some minutes none has:
+            // the fleet was removed, and its jobs are reconcile's, which would also look at a new one by then.
+            let received = receive_count(message);
+            let is_removed = received >= MOST_RECEIVES;
+            deps.metrics.refused(if is_removed { "removed_fleet" } else { "unknown_fleet" });
+            warn!(message.id = message.message_id, fleet.name = name, received, "There is no fleet \"{name}\" here");
+            if !is_removed {
+                given_back.add(message, backoff(received), &deps.wake).await;
+            }
         }
     }
     let looks = fleets.values().map(async |woken| {

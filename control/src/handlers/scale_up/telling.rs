@@ -98,6 +98,22 @@ fn a_dropped_wake_up_is_a_line_and_a_count() {
 }
 
 #[test]
+fn a_wake_up_of_a_fleet_that_nobody_knows_after_minutes_is_let_go_and_no_dead_letter() {
+    for (received, reason, given_back) in [("7", "unknown_fleet", 1), ("8", "removed_fleet", 0)] {
+        let port = world(0);
+        let deps = deps(&port);
+        let mut batch = aws_lambda_events::sqs::SqsEvent::default();
+        batch.records = vec![message(0, wake_up("nobodys"))];
+        batch.records[0].attributes.insert("ApproximateReceiveCount".into(), received.into());
+        let response = run(handle(&deps, &batch, port.0.now.get() + 30_000));
+        assert_eq!(response.batch_item_failures.len(), given_back, "after {received}");
+        let measured: Value = serde_json::from_str(&deps.metrics.take(0)[0]).unwrap();
+        assert_eq!(measured["Reason"], reason, "after {received}");
+        assert_eq!(port.0.called("wake.put_aside"), 0);
+    }
+}
+
+#[test]
 fn why_nothing_was_launched_is_noted_once() {
     let port = world(60);
     let last = || port.0.ledger.borrow().metas["linux-x64"].last_plan.unwrap();
