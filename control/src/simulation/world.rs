@@ -1,9 +1,12 @@
-//! A world in memory and its ports: ledger, EC2, GitHub, SSM, SQS and a clock.
+//! A world in memory: what is in it, what its calls are made to do, and its clock. Its other ports are one file each.
 
 pub mod census;
 mod ec2;
 mod github;
+mod handover;
+mod ledger;
 pub mod runs;
+mod wake;
 mod words;
 
 use std::{
@@ -19,21 +22,12 @@ use super::runtime::{Random, turn};
 use crate::{
     clock::{Clock, Millis},
     compute::Launched,
-    decide::{
-        bucket::{Taken, Takes},
-        errors::Class,
-        launch::LaunchRequest,
-    },
+    decide::{errors::Class, launch::LaunchRequest},
     fleets,
     handlers::scale_up,
-    handover::{Handover, HandoverError},
-    ledger::{
-        Committed, Job, LastError, LastPlan, Ledger, LedgerError, Marker, Meta, Offers, Runner, View, Write,
-        memory::MemoryLedger,
-    },
-    report::Failure,
-    trace::{self, TraceId},
-    wake::{self, Wake, WakeError, WakeUp},
+    ledger::memory::MemoryLedger,
+    trace::TraceId,
+    wake::Look,
 };
 
 /// When every run begins.
@@ -54,7 +48,7 @@ pub struct Sent {
     pub fleet: String,
     pub trace: Option<TraceId>,
     pub attempts: u32,
-    pub run: Option<wake::Look>,
+    pub run: Option<Look>,
     pub visible_at: Millis,
 }
 
@@ -288,175 +282,5 @@ impl Clock for Port {
         while self.now() < until {
             turn().await;
         }
-    }
-}
-
-impl Ledger for Port {
-    async fn job(&self, id: u64) -> Result<Option<Job>, LedgerError> {
-        ledger_fault(self.0.call("ledger.job").await)?;
-        Ok(self.0.ledger.borrow().jobs.get(&id).cloned())
-    }
-
-    async fn runner(&self, fleet: &str, instance: &str) -> Result<Option<Runner>, LedgerError> {
-        ledger_fault(self.0.call("ledger.runner").await)?;
-        Ok(self.0.ledger.borrow().runner(fleet, instance))
-    }
-
-    async fn view(&self, fleet: &str) -> Result<View, LedgerError> {
-        ledger_fault(self.0.call("ledger.view").await)?;
-        // A query is no snapshot: pages may end between any two kinds of items.
-        let first = self.0.ledger.borrow().head(fleet);
-        self.0.answered().await;
-        let reservations = self.0.ledger.borrow().reservations(fleet);
-        self.0.answered().await;
-        let runners = self.0.ledger.borrow().runners(fleet);
-        Ok(View { reservations, runners, ..first })
-    }
-
-    async fn queued(&self, fleet: &str, limit: u32) -> Result<Vec<Marker>, LedgerError> {
-        ledger_fault(self.0.call("ledger.queued").await)?;
-        Ok(self.0.ledger.borrow().queued(fleet).into_iter().take(limit as usize).collect())
-    }
-
-    async fn commit(&self, writes: Vec<Write>) -> Result<Committed, LedgerError> {
-        let fault = self.0.call("ledger.commit").await;
-        if !Fault::is_done(fault.as_ref()) {
-            ledger_fault(fault.clone())?;
-        }
-        assert!((1..=100).contains(&writes.len()), "a transaction of {} writes", writes.len());
-        self.0.keep_previous(&writes);
-        let committed = self.0.ledger.borrow_mut().commit(&writes);
-        if committed == Committed::Yes {
-            for write in &writes {
-                self.0.note_opened(write);
-            }
-        }
-        if self.0.telling.get() {
-            let what = writes.iter().map(words::of).collect::<Vec<_>>().join(", ");
-            let refused = if committed == Committed::Conflict { " is refused, since it has changed" } else { "" };
-            self.0.note(format_args!("ledger: {what}{refused}"));
-        }
-        self.0.answered().await;
-        ledger_fault(fault)?;
-        Ok(committed)
-    }
-
-    async fn pause(&self, fleet: &str, until: u64) -> Result<(), LedgerError> {
-        ledger_fault(self.0.call("ledger.pause").await)?;
-        self.0.ledger.borrow_mut().pause(fleet, until);
-        Ok(())
-    }
-
-    async fn tell(&self, fleet: &str, plan: LastPlan) -> Result<(), LedgerError> {
-        ledger_fault(self.0.call("ledger.tell").await)?;
-        self.0.ledger.borrow_mut().tell(fleet, plan);
-        Ok(())
-    }
-
-    async fn meta(&self, fleet: &str) -> Result<Meta, LedgerError> {
-        ledger_fault(self.0.call("ledger.meta").await)?;
-        Ok(self.0.ledger.borrow().metas.get(fleet).cloned().unwrap_or_default())
-    }
-
-    async fn refuse(&self, fleet: &str, error: &LastError, until: u64) -> Result<(), LedgerError> {
-        ledger_fault(self.0.call("ledger.refuse").await)?;
-        self.0.ledger.borrow_mut().refuse(fleet, error, until);
-        self.0.answered().await;
-        Ok(())
-    }
-
-    async fn offers(&self, fleet: &str) -> Result<Offers, LedgerError> {
-        ledger_fault(self.0.call("ledger.offers").await)?;
-        Ok(self.0.ledger.borrow().offers(fleet))
-    }
-
-    async fn take(&self, takes: &Takes) -> Result<Taken, LedgerError> {
-        let fault = self.0.call("ledger.take").await;
-        if !Fault::is_done(fault.as_ref()) {
-            ledger_fault(fault.clone())?;
-        }
-        let came = self.0.ledger.borrow_mut().take(takes);
-        self.0.answered().await;
-        ledger_fault(fault)?;
-        Ok(came)
-    }
-
-    async fn is_wanted(&self, fleet: &str, now: Millis) -> Result<bool, LedgerError> {
-        ledger_fault(self.0.call("ledger.is_wanted").await)?;
-        Ok(self.0.ledger.borrow().is_wanted(fleet, now))
-    }
-}
-
-fn ledger_fault(fault: Option<Fault>) -> Result<(), LedgerError> {
-    fault.map_or(Ok(()), |_| Err(LedgerError::new("asking the ledger", "it is not there")))
-}
-
-impl Handover for Port {
-    async fn put(&self, by: fleets::Handover, instance: &str, it: &Registration) -> Result<(), HandoverError> {
-        let failure = Failure::new("handing over", "a fault");
-        let fault = self.0.call("handover.put").await;
-        match fault {
-            Some(Fault::HandoverPermanent) => return Err(HandoverError::Permanent(failure)),
-            None | Some(Fault::Lost) => {}
-            Some(_) => return Err(HandoverError::Transient(failure)),
-        }
-        self.0.handed_over_by.borrow_mut().insert(instance.to_owned(), by);
-        if self.0.parameters.borrow().contains_key(instance) {
-            return Err(HandoverError::Exists { instance: instance.to_owned() });
-        }
-        self.0.note(format_args!("SSM: the registration of {instance} is put"));
-        self.0.parameters.borrow_mut().insert(instance.to_owned(), it.clone());
-        self.0.census.put_at.borrow_mut().insert(instance.to_owned(), self.now());
-        self.0.answered().await;
-        if fault.is_some() { Err(HandoverError::Transient(failure)) } else { Ok(()) }
-    }
-
-    async fn exists(&self, by: fleets::Handover, instance: &str) -> Result<bool, HandoverError> {
-        assert!(self.0.handed_over_by.borrow().get(instance).is_none_or(|it| *it == by), "asked of the other store");
-        if self.0.call("handover.exists").await.is_some() {
-            return Err(HandoverError::Transient(Failure::new("looking for a registration", "a fault")));
-        }
-        Ok(self.0.parameters.borrow().contains_key(instance))
-    }
-
-    async fn delete(&self, instance: &str) -> Result<(), HandoverError> {
-        if self.0.call("handover.delete").await.is_some() {
-            return Err(HandoverError::Transient(Failure::new("taking back", "a fault")));
-        }
-        if self.0.parameters.borrow_mut().remove(instance).is_some() {
-            self.0.note(format_args!("SSM: the registration of {instance} is deleted by control"));
-        }
-        Ok(())
-    }
-}
-
-impl Wake for Port {
-    async fn send(&self, wake_up: &WakeUp, delay: Duration) -> Result<(), WakeError> {
-        let failed = || Err(WakeError { doing: "waking".into(), source: "a fault".into() });
-        let fault = self.0.call("wake.wake").await;
-        if !Fault::is_done(fault.as_ref()) {
-            return failed();
-        }
-        let delay = delay.min(wake::LONGEST_DELAY);
-        let visible_at = self.now() + u64::try_from(delay.as_millis()).unwrap();
-        let (fleet, attempts) = (wake_up.fleet.clone(), wake_up.attempts);
-        self.0.sent.borrow_mut().push(Sent { fleet, trace: trace::current(), attempts, run: wake_up.run, visible_at });
-        self.0.answered().await;
-        if fault.is_some() { failed() } else { Ok(()) }
-    }
-
-    async fn see_again(&self, receipt: &str, delay: Duration) -> Result<(), WakeError> {
-        self.0.call("wake.see_again").await;
-        self.0.given_back.borrow_mut().push((receipt.to_owned(), delay));
-        Ok(())
-    }
-
-    async fn put_aside(&self, body: &str, reason: &str) -> Result<bool, WakeError> {
-        if self.0.call("wake.put_aside").await.is_some() {
-            return Err(WakeError { doing: "putting aside".into(), source: "a fault".into() });
-        }
-        let Some(aside) = &mut *self.0.aside.borrow_mut() else { return Ok(false) };
-        aside.push((body.to_owned(), reason.to_owned()));
-        Ok(true)
     }
 }

@@ -1,11 +1,19 @@
-//! The instances and their agents: they boot, claim, listen, run jobs and end; some die, hang, are cut off or taken away.
+//! The instances and their agents: how one leads from step to step, from its launch to its end.
+//!
+//! [`boots`] is how they come up, [`standby`] how they wait in a pool, [`work`] which jobs they get; [`dooms`] what befalls them,
+//! and [`words`] what their agents tell.
 
 mod boots;
+mod dooms;
+mod standby;
+mod words;
+mod work;
 
-use dayfly_contract::{Job as ContractJob, Kind, Lifecycle, Phase, Reason, names};
+use dayfly_contract::{Kind, Lifecycle, Reason, names};
 use dayfly_control::{decide::jobs::JobState, simulation::world::Registered};
+use dooms::Doom;
 
-use crate::{Model, claim::Claim, faults::is_within, functions::Message};
+use crate::{Model, claim::Claim};
 
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
@@ -61,19 +69,6 @@ pub(crate) enum Life {
     },
     /// Nothing happens on it any more, and it does not end.
     Hung,
-}
-
-/// What befalls an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doom {
-    Vanishes,
-    Interrupted,
-    /// From the network, for so long.
-    CutOff(u64),
-    /// Its agent dies, and its runner goes on.
-    LosesAgent,
-    /// Its agent gives up.
-    Fails,
 }
 
 #[derive(Clone, Debug)]
@@ -256,139 +251,6 @@ impl Model {
         }
     }
 
-    /// Its job has come to its end.
-    fn finish(&mut self, id: &str, it: &mut Instance, job: u64, claim: &Claim) -> Option<(Life, u64)> {
-        let (now, claim) = (self.now(), claim.with(job));
-        // GitHub has given it up meanwhile.
-        let given_up = self.jobs[&job].state == JobState::Done;
-        if claim.reusable.is_some() {
-            if let Some(runner) = self.port.0.runners.borrow_mut().get_mut(&it.name) {
-                runner.busy = false;
-            }
-        } else {
-            self.port.0.runners.borrow_mut().remove(&it.name);
-        }
-        if !given_up {
-            let conclusion = if self.random.chance(10) { "failure" } else { "success" };
-            self.conclude(job, conclusion);
-        }
-        if it.mute {
-            if claim.reusable.is_some() {
-                // Without its agent it listens on, and takes others.
-                self.set_online(&it.name, false);
-            }
-            it.doom = None;
-            self.note(|| format!("{id} has no agent that would end it"));
-            return Some((Life::Hung, u64::MAX - now));
-        }
-        if claim.reusable.is_some() {
-            self.say(id, it, Kind::JobCompleted, &claim);
-            self.idle.insert(id.to_owned());
-            self.assignable = true;
-            return Some((Life::Listening { since: now, claim }, 5 * SECOND));
-        }
-        self.end(id, it, Kind::Finished, Reason::JobDone, Some(&claim));
-        None
-    }
-
-    /// Whether it is still there after what befalls it.
-    fn befall(&mut self, id: &str, it: &mut Instance, doom: Doom) -> bool {
-        let now = self.now();
-        self.note(|| format!("{id}: {doom:?}"));
-        match (doom, it.life.clone()) {
-            (Doom::Vanishes, life) => {
-                self.count("instances vanished");
-                self.set_online(&it.name, false);
-                if let Life::Running { job, .. } | Life::Interrupted { job, .. } = life {
-                    self.lose(job);
-                }
-                self.remove(id);
-                self.port.0.end(id);
-                false
-            }
-            (Doom::Interrupted, Life::Running { job, claim, .. }) => {
-                self.count("interruptions");
-                if let Some(job) = self.jobs.get_mut(&job).filter(|job| job.state == JobState::Running) {
-                    job.interrupted = true;
-                }
-                self.tell_interrupted(id, it, &claim.with(job));
-                let until = now + self.random.range(2 * SECOND, 30 * SECOND);
-                it.life = Life::Interrupted { until, job, claim };
-                true
-            }
-            (Doom::CutOff(lasts), _) => {
-                self.count("instances cut off");
-                it.cut_until = now + lasts;
-                self.set_online(&it.name, false);
-                true
-            }
-            (Doom::LosesAgent, _) => {
-                self.count("agents lost");
-                (it.mute, it.heartbeat) = (true, u64::MAX);
-                // Long after control has missed it, GitHub misses its runner too, for a moment.
-                if self.random.chance(60) {
-                    let at = now + self.random.range(10 * MINUTE, 14 * MINUTE);
-                    it.doom = Some((at, Doom::CutOff(self.random.range(2 * MINUTE, 8 * MINUTE))));
-                }
-                true
-            }
-            (Doom::Interrupted, _) => true,
-            (Doom::Fails, _) => {
-                self.end(id, it, Kind::Failed, Reason::InstallFailed, None);
-                false
-            }
-        }
-    }
-
-    /// GitHub gives the job of a lost runner up after 10 to 15 minutes.
-    fn lose(&mut self, job: u64) {
-        let at = self.now() + self.random.range(10 * MINUTE, 15 * MINUTE);
-        self.lost.push(at, job);
-    }
-
-    fn set_online(&self, name: &str, online: bool) {
-        if let Some(runner) = self.port.0.runners.borrow_mut().get_mut(name) {
-            runner.online = online;
-        }
-    }
-
-    /// Whether instances of `fleet` may wait for a registration.
-    fn stands_by(&self, fleet: &str) -> bool {
-        let pool = self.setting.fleets.get(fleet).and_then(|fleet| fleet.pool.as_ref());
-        pool.is_some_and(|pool| pool.kind.stands_by())
-    }
-
-    /// The next step of one that may stand by.
-    fn stand_by(&mut self, id: &str, it: &mut Instance, life: &Life) -> Option<(Life, u64)> {
-        let now = self.now();
-        let found = self.port.0.parameters.borrow_mut().remove(id);
-        if let Some(found) = found {
-            let Some(claim) = Claim::of(found) else {
-                self.end(id, it, Kind::Finished, Reason::Idle, None);
-                return None;
-            };
-            self.note(|| format!("{id} has claimed its registration"));
-            return Some((Life::Starting { until: now + 3 * SECOND, claim }, 3 * SECOND));
-        }
-        match *life {
-            Life::StandingBy { until } if until <= now => {
-                self.tell_of_standby(id, it, Kind::Retire);
-                Some((Life::Leaving { until: now + RETIRE }, POLL))
-            }
-            Life::StandingBy { until } => Some((Life::StandingBy { until }, POLL)),
-            Life::Leaving { until } if until <= now => {
-                self.end(id, it, Kind::Finished, Reason::MaxLifetime, None);
-                None
-            }
-            Life::Leaving { until } => Some((Life::Leaving { until }, POLL)),
-            _ => {
-                self.tell_of_standby(id, it, Kind::Standby);
-                let until = now + self.random.range(MINUTE, 20 * MINUTE);
-                Some((Life::StandingBy { until }, POLL))
-            }
-        }
-    }
-
     /// The runner connects to GitHub: a reusable one registers first, in place of any of its name.
     fn listen(&mut self, id: &str, it: &mut Instance, mut claim: Claim, at_github: Option<u64>) -> Option<(Life, u64)> {
         if let Some(labels) = claim.reusable.clone() {
@@ -417,121 +279,9 @@ impl Model {
         self.port.0.end(id);
     }
 
-    /// It says that it lives.
-    fn beat(&mut self, id: &str, it: &Instance) {
-        match &it.life {
-            Life::Running { job, claim, .. } => self.say(id, it, Kind::Heartbeat, &claim.with(*job)),
-            Life::Listening { claim, .. } | Life::Retiring { claim, .. } => {
-                self.say(id, it, Kind::Heartbeat, &Claim { last: None, ..claim.clone() });
-            }
-            Life::StandingBy { .. } => self.tell_of_standby(id, it, Kind::Heartbeat),
-            _ => {}
+    fn set_online(&self, name: &str, online: bool) {
+        if let Some(runner) = self.port.0.runners.borrow_mut().get_mut(name) {
+            runner.online = online;
         }
-    }
-
-    fn tell_of_standby(&mut self, id: &str, it: &Instance, kind: Kind) {
-        self.send(it, Lifecycle::new(kind, id, &it.fleet), None);
-    }
-
-    fn tell_interrupted(&mut self, id: &str, it: &Instance, claim: &Claim) {
-        let message = Lifecycle::new(Kind::Interrupted, id, &it.fleet);
-        self.send(it, Lifecycle { reason: Some(Reason::SpotInterruption), ..message }, Some(claim));
-    }
-
-    /// An instance tells something on its way.
-    fn say(&mut self, id: &str, it: &Instance, kind: Kind, claim: &Claim) {
-        let mut message = Lifecycle::new(kind, id, &it.fleet);
-        if kind == Kind::JobCompleted {
-            message.timeline.set(Phase::JobEnded, self.now());
-        }
-        self.send(it, message, Some(claim));
-    }
-
-    /// A message, perhaps twice, or none where the agent or the queue is not there.
-    fn send(&mut self, of: &Instance, mut it: Lifecycle, claim: Option<&Claim>) {
-        let now = self.now();
-        if of.mute || of.cut_until > now {
-            return;
-        }
-        if is_within(self.setting.faults.queue_down, self.since()) {
-            self.count("messages lost");
-            self.note(|| format!("SQS: a message of {} is lost: {:?}", it.instance_id, it.kind));
-            return;
-        }
-        it.reservation = claim.map(|claim| claim.reservation.clone());
-        it.runner_id = claim.filter(|claim| claim.reusable.is_none()).map(|claim| claim.id);
-        it.job = claim.and_then(|claim| claim.last).map(|job| ContractJob {
-            name: format!("job {}", job / 10_000),
-            result: Some("Succeeded".into()),
-            ..ContractJob::default()
-        });
-        let (body, sender) = (serde_json::to_string(&it).unwrap_or_default(), format!("AROAX:{}", it.instance_id));
-        let message = Message { body, sender, sent_at: now, received: 0 };
-        for _ in 0..if self.random.chance(20) { 2 } else { 1 } {
-            let at = now + self.random.below(5000);
-            self.enqueue(false, at, &message);
-        }
-    }
-
-    /// GitHub gives a queued job to a runner that listens and fits.
-    pub(crate) fn assign(&mut self) -> bool {
-        if !self.assignable || self.idle.is_empty() || self.queued.is_empty() {
-            return false;
-        }
-        let turn = self.random.pick(self.idle.len());
-        let idle: Vec<String> = self.idle.iter().cycle().skip(turn).take(self.idle.len()).cloned().collect();
-        for id in idle {
-            let it = &self.instances[&id];
-            let (Life::Listening { claim, .. } | Life::Retiring { claim, .. }) = &it.life else { continue };
-            let runners = self.port.0.runners.borrow();
-            let Some(runner) = runners.get(&it.name).filter(|it| it.id == claim.id && it.online && !it.busy) else {
-                continue;
-            };
-            let fits = |job: &u64| self.jobs[job].labels.iter().all(|it| runner.labels.iter().any(|own| own == it));
-            let fitting: Vec<u64> = self.queued.iter().filter(|job| fits(job)).take(20).copied().collect();
-            drop(runners);
-            if !fitting.is_empty() {
-                let job = fitting[self.random.pick(fitting.len())];
-                self.begin(&id, job);
-                return true;
-            }
-        }
-        self.assignable = false;
-        false
-    }
-
-    fn begin(&mut self, id: &str, job: u64) {
-        let now = self.now();
-        let Some(mut it) = self.instances.get(id).cloned() else { return };
-        let (Life::Listening { claim, .. } | Life::Retiring { claim, .. }) = it.life.clone() else { return };
-        self.note(|| format!("GitHub: {} gets job {job}", it.name));
-        self.idle.remove(id);
-        self.queued.remove(&job);
-        if let Some(job) = self.jobs.get_mut(&job) {
-            (job.state, job.runner, job.starts) = (JobState::Running, Some(it.name.clone()), job.starts + 1);
-            self.waits.push(u32::try_from(now - job.queued_at).unwrap_or(u32::MAX));
-        }
-        if let Some(runner) = self.port.0.runners.borrow_mut().get_mut(&it.name) {
-            runner.busy = true;
-        }
-        let until = now + self.random.range(100, self.setting.longest_job);
-        self.due.remove(&(it.due, id.to_owned()));
-        if self.has_faults() && self.random.chance(self.setting.faults.dooms) {
-            let doom = match self.random.below(3) {
-                _ if self.random.chance(self.setting.faults.interruptions) => Doom::Interrupted,
-                0 => Doom::Vanishes,
-                1 => Doom::CutOff(self.random.range(MINUTE, 8 * MINUTE)),
-                _ => Doom::LosesAgent,
-            };
-            it.doom = Some((now + self.random.below(until - now), doom));
-        }
-        it.due = until.min(it.heartbeat).min(it.doom.map_or(u64::MAX, |(at, _)| at));
-        self.due.insert((it.due, id.to_owned()));
-        it.life = Life::Running { until, job, claim: claim.clone() };
-        self.say(id, &it, Kind::JobStarted, &claim.with(job));
-        self.instances.insert(id.to_owned(), it);
-        let run = self.jobs[&job].run;
-        self.sync(run);
-        self.tell(job, "in_progress");
     }
 }

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use super::{Fault, Port, STALE, github::github_fault, ledger_fault};
+use super::{Fault, Port, STALE, github::github_fault, ledger::ledger_fault};
 use crate::{
     clock::Millis,
     compute::instances::{DescribeError, Instances, Seen},

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use super::{Fault, Port, github::github_fault, ledger_fault};
+use super::{Fault, Port, github::github_fault, ledger::ledger_fault};
 use crate::{
     clock::Millis,
     decide::rerun::Note,

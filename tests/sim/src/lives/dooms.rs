@@ -1,0 +1,77 @@
+//! What befalls instances: they die, hang, are cut off or taken away.
+
+use dayfly_contract::{Kind, Reason};
+use dayfly_control::decide::jobs::JobState;
+
+use super::{Instance, Life, MINUTE, SECOND};
+use crate::Model;
+
+/// What befalls an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doom {
+    Vanishes,
+    Interrupted,
+    /// From the network, for so long.
+    CutOff(u64),
+    /// Its agent dies, and its runner goes on.
+    LosesAgent,
+    /// Its agent gives up.
+    Fails,
+}
+
+impl Model {
+    /// Whether it is still there after what befalls it.
+    pub(super) fn befall(&mut self, id: &str, it: &mut Instance, doom: Doom) -> bool {
+        let now = self.now();
+        self.note(|| format!("{id}: {doom:?}"));
+        match (doom, it.life.clone()) {
+            (Doom::Vanishes, life) => {
+                self.count("instances vanished");
+                self.set_online(&it.name, false);
+                if let Life::Running { job, .. } | Life::Interrupted { job, .. } = life {
+                    self.lose(job);
+                }
+                self.remove(id);
+                self.port.0.end(id);
+                false
+            }
+            (Doom::Interrupted, Life::Running { job, claim, .. }) => {
+                self.count("interruptions");
+                if let Some(job) = self.jobs.get_mut(&job).filter(|job| job.state == JobState::Running) {
+                    job.interrupted = true;
+                }
+                self.tell_interrupted(id, it, &claim.with(job));
+                let until = now + self.random.range(2 * SECOND, 30 * SECOND);
+                it.life = Life::Interrupted { until, job, claim };
+                true
+            }
+            (Doom::CutOff(lasts), _) => {
+                self.count("instances cut off");
+                it.cut_until = now + lasts;
+                self.set_online(&it.name, false);
+                true
+            }
+            (Doom::LosesAgent, _) => {
+                self.count("agents lost");
+                (it.mute, it.heartbeat) = (true, u64::MAX);
+                // Long after control has missed it, GitHub misses its runner too, for a moment.
+                if self.random.chance(60) {
+                    let at = now + self.random.range(10 * MINUTE, 14 * MINUTE);
+                    it.doom = Some((at, Doom::CutOff(self.random.range(2 * MINUTE, 8 * MINUTE))));
+                }
+                true
+            }
+            (Doom::Interrupted, _) => true,
+            (Doom::Fails, _) => {
+                self.end(id, it, Kind::Failed, Reason::InstallFailed, None);
+                false
+            }
+        }
+    }
+
+    /// GitHub gives the job of a lost runner up after 10 to 15 minutes.
+    fn lose(&mut self, job: u64) {
+        let at = self.now() + self.random.range(10 * MINUTE, 15 * MINUTE);
+        self.lost.push(at, job);
+    }
+}
