@@ -89,8 +89,8 @@ fn pinned_jobs_and_plain_ones_side_by_side() {
 #[test]
 fn a_delivery_is_made_again_once_though_github_lists_it_for_days() {
     let faults = Faults { until: 3_600_000, failed: 50, ..Faults::default() };
-    let sum = all(2, |_| Setting { spread: 13 * 3_600_000, faults: faults.clone(), ..Setting::calm(9, 30, 1000) });
-    assert!(sum.injected["webhooks made again"] > 0 && sum.lasted > 2 * 11 * 3_600_000, "{sum}");
+    let sum = all(4, |_| Setting { spread: 13 * 3_600_000, faults: faults.clone(), ..Setting::calm(9, 30, 1000) });
+    assert!(sum.injected["webhooks made again"] > 0 && sum.lasted > 4 * 10 * 3_600_000, "{sum}");
 }
 
 fn reusable(max: u64) -> Fleets {
