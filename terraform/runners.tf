@@ -99,7 +99,8 @@ locals {
     log                        = var.log_level
     pool = fleet.pool == null ? null : { for field, value in {
       kind             = fleet.pool.kind
-      lifetime_seconds = fleet.pool.kind == "idle" ? null : local.pool_lifetime[name]
+      # One that is to be stopped does not wait for that as long as it may be stopped: it costs as much as any.
+      lifetime_seconds = fleet.pool.kind == "idle" ? null : fleet.pool.kind == "stopped" ? min(14400, local.pool_lifetime[name]) : local.pool_lifetime[name]
     } : field => value if value != null }
     runner = { for field, value in {
       directory       = fleet.agent.runner_directory

@@ -49,7 +49,7 @@ run "stopped" {
   }
 
   assert {
-    condition     = jsondecode(local.agent_config_text["asleep"]).pool == { kind = "stopped", lifetime_seconds = 86400 }
+    condition     = jsondecode(local.agent_config_text["asleep"]).pool == { kind = "stopped", lifetime_seconds = 14400 }
     error_message = "an agent knows that its instance may be stopped: ${local.agent_config_text["asleep"]}"
   }
 

@@ -48,6 +48,9 @@ pub const MOST_AT_ONCE: usize = 25;
 pub const START: &str = "start";
 /// So long EC2 has to stop an instance before it counts as one that can't be stopped: minutes, where it has to be forced.
 const STOP_TIME: Millis = 15 * 60_000;
+/// So long after whoever was to ask EC2 to stop an instance is gone somebody else does. reconcile comes first, each minute: to
+/// ask again keeps it from noting that EC2 has stopped it.
+const ASK_AGAIN: Millis = 90_000;
 /// When an instance that EC2 refuses to stop is tried again.
 const STOP_AGAIN: Millis = 5 * 60_000;
 
@@ -110,7 +113,8 @@ pub fn not_stopped(mut runner: Runner, now: Millis) -> Runner {
 /// Those that were to be stopped, and whoever was to ask EC2 may be gone.
 #[must_use]
 pub fn unstopped(view: &View, now: Millis) -> Vec<Runner> {
-    let is_left = |it: &&Runner| it.state == RunnerState::Stopping && it.lease_until <= now && it.boot_deadline > now;
+    let is_due = |it: &Runner| it.lease_until.saturating_add(ASK_AGAIN) <= now && it.boot_deadline > now;
+    let is_left = |it: &&Runner| it.state == RunnerState::Stopping && is_due(it);
     view.runners.iter().filter(is_left).cloned().collect()
 }
 

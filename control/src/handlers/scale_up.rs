@@ -15,7 +15,7 @@ mod pool;
 mod refusals;
 mod register;
 mod reruns;
-mod start;
+pub(super) mod start;
 
 use std::{collections::BTreeMap, time::Duration};
 

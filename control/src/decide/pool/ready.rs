@@ -121,7 +121,8 @@ impl<'a> Ready<'a> {
     /// Stopped ones that have had their time. A few at a time, and the next when those that take their place are there.
     fn stale<'b>(&self, pool: Option<&Pool>, kept: &[&'b Runner]) -> Vec<&'b Runner> {
         let Some(pool) = pool.filter(|pool| pool.kind == PoolKind::Stopped) else { return Vec::new() };
-        if self.reserved > 0 || kept.iter().any(|it| it.state == RunnerState::Warming && !is_silent(it, self.now)) {
+        // One that is silent may be of an image that never speaks: then none better takes the place of what is here.
+        if self.reserved > 0 || kept.iter().any(|it| it.state == RunnerState::Warming || is_silent(it, self.now)) {
             return Vec::new();
         }
         let lifetime = pool.lifetime_seconds * 1000;

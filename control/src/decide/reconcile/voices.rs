@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_hours(6);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Voices {
-    /// How many are silent that should speak.
+    /// How many are silent that spoke before and should.
     pub silent: u64,
     /// When any was last heard.
     pub last: Option<Millis>,
@@ -32,7 +32,9 @@ pub struct Voices {
 impl Voices {
     /// Those of a fleet whose level is `view`, of which each was `heard` then.
     pub fn of(view: &View, heard: impl Fn(&Runner) -> Option<Millis>, silence: Duration, now: Millis) -> Self {
-        let silent = view.runners.iter().filter(|it| is_silent(it, heard(it), silence, now)).count() as u64;
+        // One that was never heard says nothing of the queue: its image may be broken.
+        let fell_silent = |it: &&Runner| heard(it).is_some() && is_silent(it, heard(it), silence, now);
+        let silent = view.runners.iter().filter(fell_silent).count() as u64;
         Self { silent, last: view.runners.iter().filter_map(heard).max() }
     }
 
@@ -96,8 +98,10 @@ mod tests {
         let at = |n, state| Runner { state, launched_at: NOW - 20 * MINUTE, boot_deadline: NOW, ..runner("f", n) };
         let young = Runner { launched_at: NOW - MINUTE, ..at(4, Warming) };
         let view = View { runners: vec![at(1, Standby), at(2, Standby), at(3, Stopped), young], ..View::default() };
-        let heard = |it: &Runner| (it.instance == view.runners[1].instance).then_some(NOW - 5);
-        assert_eq!(Voices::of(&view, heard, SILENCE, NOW), Voices { silent: 1, last: Some(NOW - 5) });
+        let mute = |_: &Runner| None;
+        assert_eq!(Voices::of(&view, mute, SILENCE, NOW), Voices::default(), "who never spoke may have a broken image");
+        let at = |it: &Runner| Some(if it.instance == view.runners[1].instance { NOW - 5 } else { NOW - 11 * MINUTE });
+        assert_eq!(Voices::of(&view, at, SILENCE, NOW), Voices { silent: 1, last: Some(NOW - 5) });
     }
 
     #[test]

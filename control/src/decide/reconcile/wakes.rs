@@ -126,8 +126,8 @@ mod tests {
         let fleet = Fleet { pool: Some(pool), ..fleet("linux-x64") };
         for (state, lease_until, expected) in [
             (RunnerState::Standby, 0, Some(Why::Awake)),
-            (RunnerState::Stopping, NOW, Some(Why::LeftBehind)),
-            (RunnerState::Stopping, NOW + 1, None),
+            (RunnerState::Stopping, NOW - 90_000, Some(Why::LeftBehind)),
+            (RunnerState::Stopping, NOW - 89_999, None),
             (RunnerState::Stopped, 0, None),
         ] {
             let (market, boot_deadline) = (Some(Market::OnDemand), NOW + 60_000);

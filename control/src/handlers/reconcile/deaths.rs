@@ -9,7 +9,7 @@ use crate::{
     clock::Millis,
     compute::{Compute, instances::Instances},
     decide::{
-        events, failures,
+        breaker, events, failures,
         jobs::JobState,
         lives, pool,
         reconcile::deaths::{AtEc2, AtGitHub, ItsJob, Sighting, Verdict, is_dark, is_silent, jobs_of, verdict},
@@ -18,8 +18,9 @@ use crate::{
     },
     fleets::Target,
     github::{GitHub, watch::Watch},
+    handlers::scale_up::start,
     handover::Handover,
-    ledger::{Committed, Heard, Ledger, Runner},
+    ledger::{Committed, Heard, Ledger, Offers, Runner},
     report::Chain,
 };
 
@@ -242,6 +243,15 @@ pub(super) async fn give_up<P: Ports>(run: &Run<'_, P>, runner: Runner, verdict:
     run.deps.metrics.mended(why);
     warn!(fleet.name = fleet, instance.id = instance, verdict = ?verdict,
         "{instance} is dead, and nobody told of it; its place in fleet {fleet} is free");
+    // EC2 took the start, and the instance never came up, as with a volume whose key is gone: the next jobs get fresh ones.
+    if runner.stops.started_at.is_some() && matches!(runner.state, RunnerState::Launched | RunnerState::Registered) {
+        let offers = run.deps.ledger.offers(&fleet).await.unwrap_or_else(|error| {
+            warn!(fleet.name = fleet, "{}", Chain(&error));
+            Offers { fleet: fleet.clone(), ..Offers::default() }
+        });
+        let why = format!("{instance} was started and never heard of");
+        start::note((&run.deps.ledger, &run.deps.clock), offers, breaker::Heard::Failed, why).await;
+    }
     if let Err(error) = run.deps.handover.delete(&instance).await {
         warn!(instance.id = instance, "{}", Chain(&error));
     }

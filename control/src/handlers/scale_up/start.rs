@@ -27,7 +27,7 @@ pub(super) async fn start<P: Ports>(deps: &Deps<P>, task: &Task<'_>, runner: &Ru
     let duration_ms = deps.clock.now().saturating_sub(began);
     info!(fleet.name = fleet, instance.id = instance, stopped_ms, duration_ms, "Starts {instance} of the pool");
     if task.offers.breakers.0.contains_key(START) {
-        note(deps, task, Heard::Worked, String::new()).await;
+        note((&deps.ledger, &deps.clock), task.offers.clone(), Heard::Worked, String::new()).await;
     }
     Ok(())
 }
@@ -58,7 +58,13 @@ pub(super) async fn refused<P: Ports>(
     } else {
         warn!(fleet.name = fleet, instance.id = instance, "{}", Chain(why));
     }
-    let until = note(deps, task, Heard::Failed, Chain(why).to_string()).await;
+    // That this one is gone, or is not stopped any more, says nothing of the others.
+    let is_its_own = matches!(why.code.as_deref(), Some("InvalidInstanceID.NotFound" | "IncorrectInstanceState"));
+    let until = if is_its_own {
+        None
+    } else {
+        note((&deps.ledger, &deps.clock), task.offers.clone(), Heard::Failed, Chain(why).to_string()).await
+    };
     if why.class == Class::Permanent && !fresh {
         let left = Write::PutRunner(Runner { lease_until: runner.boot_deadline, ..runner });
         return match deps.ledger.commit(vec![left]).await {
@@ -95,33 +101,38 @@ fn failed(fleet: &str, error: &LedgerError) -> Outcome {
     Outcome::AGAIN
 }
 
-/// Notes what EC2 said of starting the fleet's stopped instances; answers until when it is not asked again. Where that fails
-/// the next start finds out.
-async fn note<P: Ports>(deps: &Deps<P>, task: &Task<'_>, heard: Heard, why: String) -> Option<Millis> {
-    let chance = u64::try_from(deps.clock.random() % u128::from(u64::MAX)).unwrap_or_default();
-    let mut offers: Offers = task.offers.clone();
+/// Notes what came of starting the stopped instances of the fleet of `offers`; answers until when EC2 is not asked again.
+/// Where that fails the next start finds out.
+pub(in crate::handlers) async fn note<L: Ledger, C: Clock>(
+    (ledger, clock): (&L, &C),
+    mut offers: Offers,
+    heard: Heard,
+    why: String,
+) -> Option<Millis> {
+    let chance = u64::try_from(clock.random() % u128::from(u64::MAX)).unwrap_or_default();
+    let fleet = offers.fleet.clone();
     let news = [(START.to_owned(), heard, why)];
     for attempt in 1..=ATTEMPTS {
-        let now = deps.clock.now();
+        let now = clock.now();
         if !offers.breakers.take_in(&news, now, chance) {
             return offers.breakers.open(START, now);
         }
-        let read = match deps.ledger.commit(vec![Write::PutOffers(offers.clone())]).await {
+        let read = match ledger.commit(vec![Write::PutOffers(offers.clone())]).await {
             Ok(Committed::Yes) => return offers.breakers.open(START, now),
             Ok(Committed::Conflict) => {
-                deps.clock.sleep(deps.clock.jitter(attempt)).await;
-                deps.ledger.offers(&task.fleet.name).await
+                clock.sleep(clock.jitter(attempt)).await;
+                ledger.offers(&fleet).await
             }
             Err(error) => Err(error),
         };
         match read {
             Ok(read) => offers = read,
             Err(error) => {
-                warn!(fleet.name = task.fleet.name, "{}", Chain(&error));
+                warn!(fleet.name = fleet, "{}", Chain(&error));
                 return None;
             }
         }
     }
-    warn!(fleet.name = task.fleet.name, "What EC2 said of a start is not noted: others were faster");
+    warn!(fleet.name = fleet, "What EC2 said of a start is not noted: others were faster");
     None
 }

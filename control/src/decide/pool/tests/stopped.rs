@@ -136,6 +136,9 @@ fn old_ones_are_replaced_a_few_at_a_time() {
     let mut level = view(0, &[Stopped, Stopped, Warming]);
     level.runners[2].boot_deadline = late + 60_000;
     assert!(surplus(3, &level, late + 2000).is_empty());
+    // Nor while that one is silent: an image whose agents never speak must not eat the pool.
+    level.runners[2].boot_deadline = late;
+    assert!(surplus(3, &level, late + 2000).is_empty());
     assert!(surplus(3, &view(0, &[Stopped, Stopped]), late + 2000).is_empty(), "one is missing");
     // Too many go first.
     assert_eq!(surplus(2, &three, late + 2000), [0]);
@@ -151,11 +154,14 @@ fn a_runner_is_stopped_given_to_a_job_and_started() {
     let it = stopping(runners(&[Standby]).remove(0), NOW + 30_000, NOW);
     assert_eq!((it.state, it.stops.at, it.lease_until), (Stopping, Some(NOW), NOW + 30_000));
     let level = |it: &Runner| View { runners: vec![it.clone()], ..View::default() };
-    assert!(unstopped(&level(&it), NOW + 29_999).is_empty(), "whoever wrote it down is about to ask");
-    assert_eq!(unstopped(&level(&it), NOW + 30_000).len(), 1);
+    assert!(
+        unstopped(&level(&it), NOW + 119_999).is_empty(),
+        "whoever wrote it down may ask, and then EC2's word is noted"
+    );
+    assert_eq!(unstopped(&level(&it), NOW + 120_000).len(), 1);
     assert!(unstopped(&level(&it), it.boot_deadline).is_empty(), "it can't be stopped");
     let it = stopped(it, NOW + 20_000);
-    assert!(it.state == Stopped && it.stops.is_asleep() && unstopped(&level(&it), NOW + 30_000).is_empty());
+    assert!(it.state == Stopped && it.stops.is_asleep() && unstopped(&level(&it), NOW + 120_000).is_empty());
     let target = plan(&asleep(1), &view(1, &[]), NOW).launches[0].target.clone();
     let given = claimed(it, &target, &[], None, 300, NOW + 90_000, NOW + 60_000);
     assert_eq!((given.state, given.boot_deadline), (Launched, NOW + 360_000));

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    decide::pool::START,
     fleets::{Eviction, Fleet, Pool, PoolKind},
     simulation::world::Port,
 };
@@ -35,7 +36,7 @@ fn asleep(state: RunnerState, ec2: Option<AtEc2>) -> Port {
         instance_of(&port, 1, ec2, 30 * MINUTE);
     }
     port.0.ledger.borrow_mut().runners.values_mut().for_each(|it| {
-        (it.boot_deadline, it.lease_until) = (now(&port) + 3 * MINUTE, u64::MAX / 2);
+        (it.boot_deadline, it.lease_until) = (now(&port) + 3 * MINUTE, now(&port));
     });
     port
 }
@@ -43,6 +44,10 @@ fn asleep(state: RunnerState, ec2: Option<AtEc2>) -> Port {
 #[test]
 fn one_that_ec2_has_stopped_is_noted_and_never_dead_for_its_silence() {
     let port = asleep(RunnerState::Stopping, Some(AtEc2::Stopped));
+    let lease = now(&port) + 2 * MINUTE;
+    port.0.ledger.borrow_mut().runners.values_mut().for_each(|it| it.lease_until = lease);
+    pooled(&port, PoolKind::Stopped, 1, 1);
+    assert_eq!(state(&port, 1), Some(RunnerState::Stopping), "whoever stops it may ask EC2 once more");
     pooled(&port, PoolKind::Stopped, 1, 1);
     assert_eq!((state(&port, 1), alive(&port)), (Some(RunnerState::Stopped), 1));
     let mended = pooled(&port, PoolKind::Stopped, 1, 300);
@@ -92,6 +97,8 @@ fn one_that_was_given_to_a_job_and_is_started_has_until_its_boot_deadline() {
     assert_eq!(port.0.parameters.borrow().len(), 1, "it boots: what it said before it was stopped is nothing");
     pooled(&port, PoolKind::Stopped, 0, 3);
     assert!(is_ended(&port, 1), "a start that never boots");
+    let breakers = port.0.ledger.borrow().view(FLEET).offers.breakers;
+    assert!(breakers.0[START].why.contains("never heard of"), "and the next jobs get fresh ones: {breakers:?}");
 }
 
 fn pass_hours(port: &Port, hours: u64) {
@@ -123,8 +130,9 @@ fn what_stands_by_is_neither_ended_nor_replaced_while_nobody_is_heard() {
 fn what_stands_by_is_not_left_alone_for_ever_where_nobody_is_heard() {
     let port = world();
     for n in 1..=2 {
-        runner_of(&port, n, RunnerState::Warming, 0);
+        runner_of(&port, n, RunnerState::Standby, 0);
         instance_of(&port, n, AtEc2::Running, 0);
+        hear(&port, n);
     }
     pooled(&port, PoolKind::Standby, 2, 6 * 60 + 9);
     assert_eq!(alive(&port), 2);
@@ -132,6 +140,18 @@ fn what_stands_by_is_not_left_alone_for_ever_where_nobody_is_heard() {
     assert_eq!((alive(&port), is_ended(&port, 1) && is_ended(&port, 2)), (0, true));
     let meta = port.0.ledger.borrow().view(FLEET).meta;
     assert!(meta.failures == 1 && meta.paused_until > now(&port), "the pool is filled up the more slowly: {meta:?}");
+}
+
+#[test]
+fn instances_that_never_spoke_do_not_tell_that_nobody_is_heard() {
+    let port = world();
+    for n in 1..=2 {
+        runner_of(&port, n, RunnerState::Warming, 0);
+        instance_of(&port, n, AtEc2::Running, 0);
+    }
+    pooled(&port, PoolKind::Stopped, 2, 15);
+    assert_eq!((alive(&port), is_ended(&port, 1) && is_ended(&port, 2)), (0, true), "their image may be broken");
+    assert_eq!(port.0.ledger.borrow().view(FLEET).meta.failures, 1, "the pool is filled up the more slowly");
 }
 
 #[test]

@@ -74,6 +74,9 @@ fn what_stands_by_is_stopped_by_one_call_and_asked_again_only_when_that_is_in_do
     assert_eq!(port.0.called("compute.stop"), 1, "whoever wrote it down may be about to ask");
     pass(&port, 40);
     look_at(&port, pooled(3));
+    assert_eq!(port.0.called("compute.stop"), 1, "reconcile is to see first what EC2 did");
+    pass(&port, 90);
+    look_at(&port, pooled(3));
     assert_eq!((port.0.called("compute.stop"), port.0.asleep.borrow().len(), alive(&port)), (2, 3, 3));
     assert_eq!(port.0.called("github.jit_config"), 0);
 }
@@ -128,11 +131,7 @@ fn what_is_stopping_is_given_to_nobody() {
 
 #[test]
 fn where_ec2_refuses_the_start_the_job_is_planned_again_and_the_instance_ended() {
-    let refusals = [
-        (Class::Capacity, "InsufficientInstanceCapacity"),
-        (Class::Capacity, "IncorrectInstanceState"),
-        (Class::Permanent, "UnauthorizedOperation"),
-    ];
+    let refusals = [(Class::Capacity, "InsufficientInstanceCapacity"), (Class::Permanent, "UnauthorizedOperation")];
     for (class, code) in refusals {
         let port = stopped(1, 2);
         port.0.fault("compute.start", Fault::Ec2(class, code));
@@ -152,6 +151,20 @@ fn where_ec2_refuses_the_start_the_job_is_planned_again_and_the_instance_ended()
         look_at(&port, pooled(2));
         assert_eq!(port.0.called("compute.start"), 2, "{code}");
         assert!(port.0.ledger.borrow().view("linux-x64").offers.breakers.0.is_empty(), "{code}");
+    }
+}
+
+#[test]
+fn an_instance_that_can_not_be_started_says_nothing_of_the_others() {
+    for code in ["IncorrectInstanceState", "InvalidInstanceID.NotFound"] {
+        let port = stopped(1, 2);
+        port.0.fault("compute.start", Fault::Ec2(Class::Capacity, code));
+        look_at(&port, pooled(2));
+        assert_eq!((port.0.dead.borrow().len(), runners(&port, RunnerState::Stopped)), (1, 1), "{code}");
+        assert!(port.0.ledger.borrow().view("linux-x64").offers.breakers.0.is_empty(), "{code}");
+        look_at(&port, pooled(2));
+        let states = [RunnerState::Registered, RunnerState::Stopped].map(|it| runners(&port, it));
+        assert_eq!((states, port.0.called("compute.start")), ([1, 0], 2), "{code}: the job has the other");
     }
 }
 
