@@ -64,13 +64,11 @@ def every_input() -> set[str]:
     for name in variables():
         names.add(name)
         walk(type_of(name))
-    for path in ("userdata/variables.tf", "examples/minimal/variables.tf"):
-        names |= variables_of(path)
-    return names
+    return names | variables_of("examples/minimal/variables.tf")
 
 
 # Of Terraform's own language, and names that are the user's to choose.
-OTHERS = {"source", "trial", "linux", "x64"}
+OTHERS = {"source", "trial", "linux", "x64", "x86_64"}
 
 
 @of_each(GUIDES)

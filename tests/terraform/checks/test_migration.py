@@ -42,7 +42,7 @@ def test_a_row_names_an_input_of_ours_or_says_why_there_is_none():
 def test_every_input_that_is_named_is_there():
     named = [name for row in ROWS for name in spans(row[1])]
     # In sentences only what can't be anything else.
-    named += [name for name in spans(PAGE) if re.match(r"(fleets\.|userdata/|packer/)[a-z]", name)]
+    named += [name for name in spans(PAGE) if re.match(r"(fleets\.|packer/)[a-z]", name)]
     assert len(named) > 80
     assert sorted({name for name in named if not is_there(name)}) == []
 
@@ -54,7 +54,7 @@ def test_every_output_that_is_named_is_there():
 
 
 def test_a_name_that_is_not_there_is_seen():
-    assert is_there("fleets.agent.runner_source.platform") and is_there("userdata/kind") and is_there("packer/runner_sudo")
+    assert is_there("fleets.agent.runner_source.platform") and is_there("packer/runner_sudo")
     assert not is_there("fleets.agent.runner_sudo") and not is_there("fleets.max.most") and not is_there("runner_sudo")
-    assert not is_there("userdata/runner_sudo") and not is_there("packer/kind")
+    assert not is_there("packer/kind")
     assert is_input("function_network.security_groups")

@@ -1,4 +1,4 @@
-"""What documents may name of this tree: inputs of the modules with their fields, outputs, and what the image's build takes."""
+"""What documents may name of this tree: inputs of the module with their fields, outputs, and what the image's build takes."""
 
 from __future__ import annotations
 
@@ -45,8 +45,7 @@ def variables_of(path: str) -> set[str]:
 
 
 def is_there(named: str) -> bool:
-    """Whether there is an input by this name: of the module, of `userdata/`, or of `packer/`."""
-    folder, _, name = named.rpartition("/")
-    if not folder:
-        return is_input(named)
-    return name in variables_of({"userdata": "userdata/variables.tf", "packer": "packer/variables.pkr.hcl"}[folder])
+    """Whether there is an input by this name: of the module, or, as `packer/…`, of the image's build."""
+    if named.startswith("packer/"):
+        return named.removeprefix("packer/") in variables_of("packer/variables.pkr.hcl")
+    return is_input(named)
