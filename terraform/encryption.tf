@@ -47,7 +47,7 @@ locals {
     Condition = { StringEquals = { "kms:ViaService" = "ec2.${local.region}.${data.aws_partition.current.dns_suffix}" } }
   } if length(keys) > 0]
 
-  # Releases of the runner, by instances that install them.
+  # Agents and releases of the runner, by instances that install them.
   may_decrypt_runners = [for statement in [{
     Sid       = "DecryptRunners"
     Effect    = "Allow"

@@ -82,5 +82,6 @@ resource "aws_s3_object" "fleets" {
     }
   }
 
-  depends_on = [aws_s3_bucket_versioning.dayfly]
+  # Instances are launched by it at once, and fetch the agent.
+  depends_on = [aws_s3_bucket_versioning.dayfly, aws_s3_object.agent]
 }

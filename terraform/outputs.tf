@@ -119,7 +119,7 @@ output "runner_policy" {
 }
 
 output "runner_source_policy" {
-  description = "The same for fleets that install the runner from S3; none where no fleet does."
+  description = "The same for fleets that install agent or runner from S3; none where no fleet does."
   value       = local.installs_runners ? local.runner_source_policy : null
 }
 

@@ -44,16 +44,19 @@ locals {
     prefix  = source.platform == null ? source.prefix : "${local.runners_prefix}/${source.platform}"
     version = source.version
   } }
-  runner_sources   = distinct([for source in values(local.runner_source) : "${source.bucket}/${source.prefix}" if source != null])
-  installs_runners = length(local.runner_sources) > 0
+  runner_sources = distinct([for source in values(local.runner_source) : "${source.bucket}/${source.prefix}" if source != null])
+  may_fetch_runner = [for sources in [local.runner_sources] : {
+    Sid      = "RunnerSource"
+    Effect   = "Allow"
+    Action   = "s3:GetObject"
+    Resource = [for source in sources : "arn:${local.partition}:s3:::${source}/*"]
+  } if length(sources) > 0]
+  # What stock images install, and agents that find the image's runner too old.
+  may_fetch        = concat(local.may_fetch_agent, local.may_fetch_runner)
+  installs_runners = length(local.may_fetch) > 0
   runner_source_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = concat(local.may_decrypt_runners, [{
-      Sid      = "RunnerSource"
-      Effect   = "Allow"
-      Action   = "s3:GetObject"
-      Resource = [for source in local.runner_sources : "arn:${local.partition}:s3:::${source}/*"]
-    }])
+    Version   = "2012-10-17"
+    Statement = concat(local.may_decrypt_runners, local.may_fetch)
   })
 }
 
@@ -90,7 +93,7 @@ resource "aws_iam_role_policy" "runner" {
   policy = local.runner_policy
 }
 
-# Where a fleet says that the runner is installed from S3.
+# Where a fleet says that agent or runner are installed from S3.
 resource "aws_iam_role_policy" "runner_source" {
   count  = local.installs_runners && var.roles.runner == null ? 1 : 0
   name   = "dayfly-runner-source"

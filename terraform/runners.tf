@@ -38,7 +38,7 @@ resource "aws_launch_template" "runner" {
   dynamic "block_device_mappings" {
     for_each = each.value.volumes
     content {
-      device_name = block_device_mappings.value.device_name
+      device_name = coalesce(block_device_mappings.value.device_name, local.root_device_name[each.key])
       ebs {
         volume_type           = block_device_mappings.value.type
         volume_size           = block_device_mappings.value.size_gib
@@ -68,13 +68,30 @@ resource "aws_launch_template" "runner" {
 
   lifecycle {
     precondition {
-      condition     = local.user_data_bytes[each.key] <= 16384
-      error_message = "fleets[\"${each.key}\"]: its user-data has ${local.user_data_bytes[each.key]} bytes, and EC2 takes 16384. Most of it is the fleet's agent config: runner_environment above all."
+      condition     = module.userdata[each.key].bytes <= 16384
+      error_message = "fleets[\"${each.key}\"]: its user-data has ${module.userdata[each.key].bytes} bytes, and EC2 takes 16384. What can be less: agent.runner_environment, user_data.pre_install and post_install, which may fetch what they run, or a template of yours."
+    }
+    precondition {
+      condition     = each.value.user_data.kind == "baked" || each.value.user_data.template_file != null || contains(keys(var.agent_archives), each.value.user_data.architecture)
+      error_message = "fleets[\"${each.key}\"].user_data.kind is \"stock\", and agent_archives has nothing for ${each.value.user_data.architecture}: where is the agent installed from?"
+    }
+    precondition {
+      condition     = length(distinct(local.volume_devices[each.key])) == length(local.volume_devices[each.key])
+      error_message = "fleets[\"${each.key}\"].volumes each have a device_name of their own; without one it is the root's, ${local.root_device_name[each.key]}."
     }
   }
 }
 
 locals {
+  # What images call their root volume: Ubuntu's /dev/sda1, Amazon Linux and Debian's /dev/xvda.
+  # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html
+  root_device_name = { for name, fleet in var.fleets : name => coalesce(fleet.root_device_name, anytrue([
+    for word in concat([try(coalesce(fleet.image.name), ""), try(coalesce(fleet.image.parameter), "")], try(coalesce(fleet.image.owners, []), [])) :
+    # The number is Canonical's account.
+    can(regex("(?i)ubuntu|^/aws/service/canonical/|^099720109477$", word))
+  ]) ? "/dev/sda1" : "/dev/xvda") }
+  volume_devices = { for name, fleet in var.fleets : name => [for volume in fleet.volumes : coalesce(volume.device_name, local.root_device_name[name])] }
+
   # /etc/dayfly/agent.json, version 1. What a fleet does not set is left to the agent.
   agent_config = { for name, fleet in var.fleets : name => { for field, value in {
     version                    = 1
@@ -117,25 +134,6 @@ locals {
 
   # The role's id, in the keys of registrations in S3, is known only when there is a role. Until then this stands for it, as
   # long, so that it can be told at plan time how long the user-data is.
-  role_id_stands_for   = "AROA_role_id_unknown_"
-  agent_config_planned = { for name, config in local.agent_config : name => jsonencode(config) }
-  agent_config_text = { for name, text in local.agent_config_planned : name => (
-    var.fleets[name].handover == "s3" ? replace(text, local.role_id_stands_for, local.runner_role.id) : text
-  ) }
-
-  # JSON is YAML, so cloud-init reads it on a stock image, and the agent reads it itself.
-  user_data_of = { for stage, texts in { planned = local.agent_config_planned, real = local.agent_config_text } : stage => {
-    for name, text in texts : name => join("\n", ["#cloud-config", jsonencode({
-      write_files = concat(
-        [{ path = "/etc/dayfly/agent.json", permissions = "0644", content = text }],
-        var.agent_endpoint_url == null ? [] : [
-          { path = "/etc/dayfly/agent.env", permissions = "0644", content = "AWS_ENDPOINT_URL=${var.agent_endpoint_url}\n" }
-        ],
-      )
-    }), ""])
-  } }
-  user_data = local.user_data_of.real
-
-  # Before base64, as EC2 counts; by base64, since length() counts characters and not bytes.
-  user_data_bytes = { for name, text in local.user_data_of.planned : name => floor(length(trim(base64encode(text), "=")) * 3 / 4) }
+  role_id_stands_for = "AROA_role_id_unknown_"
+  agent_config_text  = { for name, config in local.agent_config : name => jsonencode(config) }
 }

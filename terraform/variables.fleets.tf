@@ -1,43 +1,4 @@
-# What becomes the fleets document (fleets.tf) and the agents' config (runners.tf).
-
-variable "repositories" {
-  description = "Whose jobs any fleet takes: `owner/repo`, where * stands for any characters and ? for any one. Empty means everybody's."
-  type        = list(string)
-  default     = []
-
-  validation {
-    condition     = alltrue([for pattern in var.repositories : can(regex("^[A-Za-z0-9_*?-]{1,100}/[A-Za-z0-9._*?-]+$", pattern))])
-    error_message = "repositories is a list of \"owner/repo\" with * for any characters, such as \"owner/*\"."
-  }
-}
-
-variable "repositories_denied" {
-  description = "Whose jobs no fleet takes, though they are among `repositories`."
-  type        = list(string)
-  default     = []
-
-  validation {
-    condition     = alltrue([for pattern in var.repositories_denied : can(regex("^[A-Za-z0-9_*?-]{1,100}/[A-Za-z0-9._*?-]+$", pattern))])
-    error_message = "repositories_denied is a list of \"owner/repo\" with * for any characters, such as \"owner/*\"."
-  }
-}
-
-variable "public_forks" {
-  description = "Whether a fleet may say that it takes jobs of public repositories that run what a fork has: anybody can open a pull request."
-  type        = bool
-  default     = false
-}
-
-variable "ties" {
-  description = "Which of several fleets takes a job that all fit as closely, with the same priority: the first by `name`, or one that the job's id picks (`spread`)."
-  type        = string
-  default     = "name"
-
-  validation {
-    condition     = contains(["name", "spread"], var.ties)
-    error_message = "ties is \"name\" or \"spread\"."
-  }
-}
+# The fleets: what becomes the fleets document (fleets.tf), launch templates and the agents' config (runners.tf), and user-data (userdata.tf).
 
 variable "fleets" {
   description = <<-EOT
@@ -53,9 +14,13 @@ variable "fleets" {
     form `dayfly-<what>=<value>` may ask for.
 
     `volumes` are in place of the image's own of the same `device_name`, and beside its others: encrypted gp3, of the image's size
-    where `size_gib` is left out. The root volume is `/dev/xvda`, the default, in images of Amazon Linux and Debian, and `/dev/sda1`
-    in Ubuntu's. A name that the image does not have is one more volume, which EC2 refuses without a size. With `[]` all is as the
-    image has it.
+    where `size_gib` is left out. One without a `device_name` is the root volume, `root_device_name`: `/dev/sda1` where `image` speaks of
+    Ubuntu (its `name` or `parameter`, or Canonical among its `owners`), else `/dev/xvda`, as in images of Amazon Linux and Debian. A
+    name that the image does not have is one more volume, which EC2 refuses without a size. With `[]` all is as the image has it.
+
+    `user_data` is for images without the agent (docs/images.md): with `kind` "stock" it is installed at each boot, from `agent_archives`
+    for the `architecture`, within `install_seconds` (a minute less than `boot_seconds` without a word), between the scripts `pre_install`
+    and `post_install`; `environment` is the agent's. `template_file` takes the place of our template, of baked images too.
 
     `pool` is what is kept ready before a job comes (docs/pools.md): booted instances without a registration (`standby`), the
     same stopped until a job comes (`stopped`, always on-demand), or listening reusable runners (`idle`), as many as `size` says,
@@ -127,15 +92,25 @@ variable "fleets" {
     spot_allocation    = optional(string)
     max_price          = optional(string)
     tags               = optional(map(string), {})
+    root_device_name   = optional(string)
     volumes = optional(list(object({
-      device_name = string
+      device_name = optional(string)
       size_gib    = optional(number)
       type        = optional(string, "gp3")
       iops        = optional(number)
       throughput  = optional(number)
       encrypted   = optional(bool, true)
       kms_key     = optional(string)
-    })), [{ device_name = "/dev/xvda" }])
+    })), [{}])
+    user_data = optional(object({
+      kind            = optional(string, "baked")
+      architecture    = optional(string, "x86_64")
+      install_seconds = optional(number)
+      pre_install     = optional(string)
+      post_install    = optional(string)
+      environment     = optional(map(string), {})
+      template_file   = optional(string)
+    }), {})
     agent = optional(object({
       claim_seconds              = optional(number, 120)
       stop_seconds               = optional(number, 30)
@@ -348,11 +323,11 @@ variable "fleets" {
     error_message = "fleets[*].tags has at most 40 tags; names do not begin with \"aws:\" or \"dayfly:\"."
   }
   validation {
-    condition = alltrue(flatten([for fleet in values(var.fleets) : concat([length(distinct(fleet.volumes[*].device_name)) == length(fleet.volumes)], [for volume in fleet.volumes :
-      can(regex("^(/dev/)?[a-z][a-z0-9]*$", volume.device_name)) && contains(["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"], volume.type)
+    condition = alltrue(flatten([for fleet in values(var.fleets) : [for volume in concat(fleet.volumes, [{ device_name = fleet.root_device_name, type = "gp3", encrypted = true, kms_key = null }]) :
+      (volume.device_name == null ? true : can(regex("^(/dev/)?[a-z][a-z0-9]*$", volume.device_name))) && contains(["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"], volume.type)
       && (volume.kms_key == null ? true : volume.encrypted && can(regex("^arn:[^:]+:kms:[^:]+:[0-9]+:key/.+$", volume.kms_key)))
-    ])]))
-    error_message = "fleets[*].volumes each have a device_name of their own such as \"/dev/xvda\"; type is gp2, gp3, io1, io2, st1, sc1 or standard; kms_key is a key's ARN, where it is encrypted."
+    ]]))
+    error_message = "fleets[*].volumes[*].device_name and root_device_name are such as \"/dev/xvda\"; type is gp2, gp3, io1, io2, st1, sc1 or standard; kms_key is a key's ARN, where it is encrypted."
   }
   validation {
     condition = alltrue(flatten([for fleet in values(var.fleets) : [for volume in fleet.volumes : [for number in [
@@ -419,5 +394,37 @@ variable "fleets" {
     condition = alltrue([for fleet in values(var.fleets) : fleet.agent.runner_work_folder == null ? true :
     fleet.agent.runner_work_folder == "_work" || (fleet.agent.runner_work_folder != "" && !fleet.ephemeral)])
     error_message = "fleets[*].agent.runner_work_folder is a path, and \"_work\" where the fleet is ephemeral."
+  }
+  validation {
+    condition = alltrue([for it in [for fleet in values(var.fleets) : fleet.user_data] :
+      contains(["baked", "stock"], it.kind) && contains(["x86_64", "arm64"], it.architecture)
+      && alltrue([for script in [it.pre_install, it.post_install] : script == null ? true : startswith(script, "#!")])
+      && alltrue([for name, value in it.environment : can(regex("^[A-Za-z_][A-Za-z0-9_]*$", name)) && !can(regex("[\n\"\\\\]", value))])
+    ])
+    error_message = "fleets[*].user_data.kind is \"baked\" or \"stock\"; architecture is \"x86_64\" or \"arm64\"; pre_install and post_install begin with #! and an interpreter; environment has names of letters, digits and _, and values without line breaks, quotes and backslashes."
+  }
+  validation {
+    # Ours of baked images has no place for them: the agent is sooner than cloud-init there.
+    condition = alltrue([for it in [for fleet in values(var.fleets) : fleet.user_data] :
+      it.kind == "stock" || it.template_file != null || (it.pre_install == null && it.post_install == null && it.install_seconds == null && length(it.environment) == 0)
+    ])
+    error_message = "fleets[*].user_data: pre_install, post_install, install_seconds and environment are for kind \"stock\": on a baked image the agent starts before cloud-init. Put them into the image."
+  }
+  validation {
+    condition = alltrue([for fleet in [for fleet in values(var.fleets) : fleet if fleet.user_data.kind == "stock"] : fleet.user_data.install_seconds == null
+      ? fleet.boot_seconds > 60
+      : floor(fleet.user_data.install_seconds) == fleet.user_data.install_seconds && fleet.user_data.install_seconds >= 60 && fleet.user_data.install_seconds < fleet.boot_seconds
+    ])
+    error_message = "fleets[*].user_data.install_seconds is a whole number from 60, and less than the fleet's boot_seconds (300 without a word): what is still installing then would be taken for lost. Without it boot_seconds is more than 60."
+  }
+  validation {
+    condition = alltrue([for fleet in values(var.fleets) : fleet.user_data.kind == "baked" || fleet.agent.runner_source != null || anytrue([
+      for own in [fleet.user_data.pre_install, fleet.user_data.post_install, fleet.user_data.template_file] : own != null
+    ])])
+    error_message = "fleets[*].agent.runner_source says where the runner comes from, as a stock image has none; or pre_install, post_install or a template of yours installs it."
+  }
+  validation {
+    condition     = alltrue([for fleet in values(var.fleets) : fleet.user_data.template_file == null ? true : fileexists(fleet.user_data.template_file)])
+    error_message = "fleets[*].user_data.template_file is a file that is there, such as \"$${path.module}/runner.yaml.tftpl\"."
   }
 }

@@ -112,7 +112,38 @@ variable "event_bus" {
   }
 }
 
-# ---- Fleets: variables.fleets.tf, and
+# ---- Fleets: variables.fleets.tf, variables.jobs.tf, and
+
+variable "agent_archives" {
+  description = <<-EOT
+    Where fleets of stock images have the agent from, by architecture (`x86_64`, `arm64`): `path` is dayfly-agent-<arch>.tar.gz of `make
+    dist`, which is put into the bucket; or `bucket`, `key` and `sha256` (of SHA256SUMS) name one that is in S3. Instances may read
+    this object, and know it by its SHA-256.
+  EOT
+  type = map(object({
+    path   = optional(string)
+    bucket = optional(string)
+    key    = optional(string)
+    sha256 = optional(string)
+  }))
+  default = {}
+
+  validation {
+    condition     = length(setsubtract(keys(var.agent_archives), ["x86_64", "arm64"])) == 0
+    error_message = "agent_archives is by architecture: \"x86_64\" or \"arm64\"."
+  }
+  validation {
+    condition = alltrue([for archive in values(var.agent_archives) : archive.path == null
+      ? can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", archive.bucket)) && can(regex("^[A-Za-z0-9_./-]+$", archive.key)) && can(regex("^[0-9a-f]{64}$", archive.sha256))
+      : archive.bucket == null && archive.key == null && archive.sha256 == null
+    ])
+    error_message = "agent_archives[*] has either a path; or a bucket's name, a key of letters, digits and _./-, and a sha256 of 64 small hexadecimal digits."
+  }
+  validation {
+    condition     = alltrue([for archive in values(var.agent_archives) : archive.path == null ? true : fileexists(archive.path)])
+    error_message = "agent_archives[*].path is a file that is there, such as \"dist/dayfly-agent-x86_64.tar.gz\"."
+  }
+}
 
 variable "registration_kms_key" {
   description = "ARN of a KMS key by which registrations are encrypted, in place of AWS's own. Its policy lets IAM of this account decide."

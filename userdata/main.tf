@@ -1,7 +1,7 @@
 # User-data of instances: a pure function of its variables, without provider or resource. docs/images.md tells of it.
 
 terraform {
-  required_version = ">= 1.9"
+  required_version = ">= 1.6"
 }
 
 locals {
@@ -29,15 +29,15 @@ output "user_data" {
   value       = local.user_data
 
   precondition {
-    condition     = var.kind == "baked" || var.template_file != null || var.agent_source != null
+    condition     = !var.strict || var.kind == "baked" || var.template_file != null || var.agent_source != null
     error_message = "kind is \"stock\" and agent_source is not set: where is the agent installed from?"
   }
   precondition {
-    condition     = var.kind == "stock" || var.template_file != null || (var.pre_install == null && var.post_install == null && var.agent_source == null)
+    condition     = !var.strict || var.kind == "stock" || var.template_file != null || (var.pre_install == null && var.post_install == null && var.agent_source == null)
     error_message = "pre_install, post_install and agent_source are for kind \"stock\": on a baked image the agent has started before cloud-init. Put it into the image."
   }
   precondition {
-    condition     = local.bytes <= 16384
+    condition     = !var.strict || local.bytes <= 16384
     error_message = "The user-data has ${local.bytes} bytes, and EC2 takes 16384: put what pre_install and post_install do into an image, or have them fetch it."
   }
 }

@@ -87,3 +87,9 @@ variable "template_file" {
   type        = string
   default     = null
 }
+
+variable "strict" {
+  description = "Whether it is an error here where kind, agent_source and scripts do not fit together, or the user-data has more than EC2 takes. Who renders many looks at that by itself, and can say which of them it is (terraform/userdata.tf)."
+  type        = bool
+  default     = true
+}

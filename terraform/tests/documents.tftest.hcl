@@ -128,7 +128,7 @@ run "written" {
   assert {
     condition = jsonencode([for file in yamldecode(base64decode(aws_launch_template.runner["linux-x64"].user_data)).write_files : [file.path, file.content]]) == jsonencode([
       ["/etc/dayfly/agent.json", local.agent_config_text["linux-x64"]],
-      ["/etc/dayfly/agent.env", "AWS_ENDPOINT_URL=http://127.0.0.1:5000\n"],
+      ["/etc/dayfly/agent.env", "AWS_ENDPOINT_URL=\"http://127.0.0.1:5000\"\n"],
     ])
     error_message = "user-data: ${base64decode(aws_launch_template.runner["linux-x64"].user_data)}"
   }

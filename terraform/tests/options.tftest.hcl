@@ -221,8 +221,8 @@ run "permissions_of_your_roles" {
     error_message = "security groups of yours beside the own one"
   }
   assert {
-    condition     = jsondecode(local.agent_config_text["by-s3"]).registration_prefix == "registrations/AROAMINE:" && output.registration_bucket_prefix == "registrations/AROAMINE:"
-    error_message = "registrations by S3 are for your role: ${local.agent_config_text["by-s3"]}"
+    condition     = jsondecode(yamldecode(local.user_data["by-s3"]).write_files[0].content).registration_prefix == "registrations/AROAMINE:" && output.registration_bucket_prefix == "registrations/AROAMINE:"
+    error_message = "registrations by S3 are for your role: ${local.user_data["by-s3"]}"
   }
   assert {
     condition     = one([for statement in jsondecode(output.function_policies["scale-up"]).Statement : statement.Resource if statement.Sid == "EncryptVolumes"]) == ["arn:aws:kms:eu-west-1:123456789012:key/mine"] && aws_launch_template.runner["by-s3"].block_device_mappings[0].ebs[0].volume_size == 80
@@ -279,25 +279,6 @@ run "what_github_is_told_by_default" {
 }
 
 # ---- What is refused
-
-run "too_much_user_data" {
-  command         = plan
-  expect_failures = [aws_launch_template.runner["linux-x64"]]
-  variables {
-    fleets = { linux-x64 = { labels = ["linux"], max = 1, image_id = "ami-1", instance_types = ["c7i.large"], handover = "s3", agent = { runner_environment = { A = join("", [for i in range(1000) : "ééééééééé"]) } } } }
-  }
-}
-
-run "user_data_that_just_fits" {
-  command = plan
-  variables {
-    fleets = { linux-x64 = { labels = ["linux"], max = 1, image_id = "ami-1", instance_types = ["c7i.large"], handover = "s3", agent = { runner_environment = { A = join("", [for i in range(1000) : "éééé1234"]) } } } }
-  }
-  assert {
-    condition     = local.user_data_bytes["linux-x64"] > 12000 && local.user_data_bytes["linux-x64"] < 13000
-    error_message = "bytes are counted: ${local.user_data_bytes["linux-x64"]}"
-  }
-}
 
 run "two_buses" {
   command         = plan

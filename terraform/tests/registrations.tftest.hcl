@@ -41,11 +41,11 @@ run "by_s3" {
   command = apply
 
   assert {
-    condition = jsonencode([for name in ["burst", "few"] : [for field in ["registration_bucket", "registration_prefix"] : try(jsondecode(local.agent_config_text[name])[field], null)]]) == jsonencode([
+    condition = jsonencode([for name in ["burst", "few"] : [for field in ["registration_bucket", "registration_prefix"] : try(jsondecode(yamldecode(base64decode(aws_launch_template.runner[name].user_data)).write_files[0].content)[field], null)]]) == jsonencode([
       ["dayfly-main-r-123456789012", "registrations/AROAMOCK:"],
       [null, "/dayfly/main/registrations"],
     ])
-    error_message = "agents look where their fleet's registrations are: ${jsonencode(local.agent_config_text)}"
+    error_message = "agents look where their fleet's registrations are: ${jsonencode(local.user_data)}"
   }
 
   assert {

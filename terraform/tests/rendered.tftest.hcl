@@ -63,6 +63,7 @@ run "everything" {
     alarms           = {}
     dashboard        = { prices = { by-ssm = 0.1 } }
     runner_versions  = { token_parameter = "/mine/token" }
+    agent_archives   = { x86_64 = { path = "tests/control.zip" } }
     housekeeping     = { dry_run = false, image_tags = { "dayfly:image" = "*" }, parameters = ["/images/"] }
 
     github = {
@@ -89,6 +90,14 @@ run "everything" {
         image_id       = "ami-0123456789abcdef0"
         instance_types = ["c7i.large"]
         handover       = "s3"
+      }
+      stock = {
+        labels         = ["stock"]
+        max            = 1
+        image_id       = "ami-0123456789abcdef0"
+        instance_types = ["c7i.large"]
+        user_data      = { kind = "stock" }
+        agent          = { runner_source = { platform = "linux-x64" } }
       }
     }
   }

@@ -54,6 +54,21 @@ run "the_limit_is_told" {
   expect_failures = [output.user_data]
 }
 
+run "who_looks_himself_is_not_refused" {
+  command = plan
+  variables {
+    strict      = false
+    kind        = "baked"
+    pre_install = "#!/bin/sh\n${join("", [for i in range(1000) : "nine or eighteen c"])}"
+    # Of a baked image nothing of it is written, save by a template of one's own.
+    template_file = "stock.yaml.tftpl"
+  }
+  assert {
+    condition     = output.bytes > 16384
+    error_message = "${output.bytes} bytes"
+  }
+}
+
 run "kinds" {
   command = plan
   variables { kind = "cooked" }

@@ -37,7 +37,9 @@ impl Deployed {
         variables["control_zip"] = Value::Null;
         hash.update(variables.to_string());
         hash.update(std::fs::read(control_zip)?);
-        for folder in ["terraform", "tests/terraform", "tests/moto", "tests/moto/patches"] {
+        let folders =
+            ["terraform", "userdata", "userdata/files", "tests/terraform", "tests/moto", "tests/moto/patches"];
+        for folder in folders {
             for file in files(&paths::repository().join(folder))? {
                 hash.update(file.as_os_str().as_encoded_bytes());
                 hash.update(std::fs::read(&file)?);
@@ -108,7 +110,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
         let path = entry?.path();
-        let source = path.extension().is_some_and(|ending| ["tf", "py", "txt"].iter().any(|it| ending == *it));
+        let source = path.extension().is_some_and(|ending| ["tf", "tftpl", "sh", "py", "txt"].iter().any(|it| ending == *it));
         if path.is_file() && source {
             files.push(path);
         }

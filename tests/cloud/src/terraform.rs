@@ -71,7 +71,12 @@ pub(crate) async fn init() -> Result<()> {
     // What decides about the provider and the modules; a second run finds it unchanged and does nothing.
     let stamp = data_dir().join("ready");
     let wanted = || {
-        let files = ["terraform/versions.tf", "tests/terraform/main.tf", "tests/terraform/.terraform.lock.hcl"];
+        let files = [
+            "terraform/versions.tf",
+            "terraform/userdata.tf",
+            "tests/terraform/main.tf",
+            "tests/terraform/.terraform.lock.hcl",
+        ];
         let texts = files.map(|file| std::fs::read_to_string(paths::repository().join(file)).unwrap_or_default());
         format!("{mirror}\n{}", texts.join("\n"))
     };

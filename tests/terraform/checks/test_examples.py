@@ -29,6 +29,7 @@ module "{name}" {{
 # What only one example asks for.
 MORE = {
     "ghes": "  function_security_group = data.aws_security_group.default.id\n",
+    "ubuntu": "  agent_archive = \"{agent}\"\n",
     "private-network": "  route_tables = [data.aws_vpc.default.main_route_table_id]\n",
 }
 
@@ -77,7 +78,8 @@ class Root:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        shutil.copytree(ROOT / "terraform", folder / "terraform", ignore=shutil.ignore_patterns(".terraform*"))
+        for module in ("terraform", "userdata"):
+            shutil.copytree(ROOT / module, folder / module, ignore=shutil.ignore_patterns(".terraform*"))
         for name in EXAMPLES:
             shutil.copytree(ROOT / "examples" / name, folder / "examples" / name, ignore=shutil.ignore_patterns(".terraform*"))
             # The provider is the root's.
@@ -85,7 +87,10 @@ class Root:
         archive = folder / "control.zip"
         with zipfile.ZipFile(archive, "w") as it:
             it.writestr("bootstrap", "#!/bin/sh\n")
-        self.modules = "".join(MODULE.format(name=name, zip=archive, more=MORE.get(name, "")) for name in EXAMPLES)
+        # Nobody runs it here: e2e/images.rs has stock images that do.
+        agent = folder / "agent.tar.gz"
+        agent.write_bytes(b"an agent")
+        self.modules = "".join(MODULE.format(name=name, zip=archive, more=MORE.get(name, "").format(agent=agent)) for name in EXAMPLES)
         (folder / "main.tf").write_text(MAIN.format(endpoints="") + self.modules)
         mirror = subprocess.run([ROOT / "scripts/terraform-provider"], capture_output=True, text=True, check=True).stdout.strip()
         self.done("init", *([f"-plugin-dir={mirror}"] if mirror else []))

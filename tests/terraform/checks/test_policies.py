@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import iam
 import pytest
+from hcl import MODULE
 from rendered import policies, resources
 
 EC2 = "arn:aws:ec2:eu-west-1:123456789012"
@@ -12,6 +15,8 @@ SQS = "arn:aws:sqs:eu-west-1:123456789012"
 DYNAMO = "arn:aws:dynamodb:eu-west-1:123456789012:table"
 S3 = "arn:aws:s3:::dayfly-main"
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/own"
+# What terraform/tests/rendered.tftest.hcl has for an agent's archive.
+AGENT = f"{S3}-123456789012/agent/{hashlib.sha256((MODULE / 'tests/control.zip').read_bytes()).hexdigest()}/dayfly-agent"
 KEEPERS = ("sync-runner", "housekeep")
 CORE = ("webhook", "scale-up", "lifecycle", "reconcile")
 FUNCTIONS = (*CORE, *KEEPERS)
@@ -49,6 +54,7 @@ MAY = [
     ("runner", "ec2:TerminateInstances", f"{EC2}:instance/i-1", ending("i-1", "i-1")),
     ("runner", "sqs:SendMessage", f"{SQS}:dayfly-main-lifecycle", of_instance("i-1")),
     ("runner", "s3:GetObject", f"{S3}-v-123456789012/runners/linux-x64/latest.json", of_instance("i-1")),
+    ("runner", "s3:GetObject", f"{AGENT}-x86_64.tar.gz", of_instance("i-1")),
     ("runner", "kms:Decrypt", KEY, of_instance("i-1") | via("ssm")),
     ("runner", "kms:GenerateDataKey", KEY, of_instance("i-1") | via("sqs")),
     # The webhook notes jobs and wakes.
@@ -141,6 +147,13 @@ MUST_NOT = [
     ("runner", "s3:PutObject", f"{S3}-v-123456789012/runners/linux-x64/latest.json", of_instance("i-1")),
     ("runner", "s3:GetObject", f"{S3}-v-123456789012/runners/linux-arm64/latest.json", of_instance("i-1")),
     ("runner", "s3:GetObject", f"{S3}-123456789012/fleets.json", of_instance("i-1")),
+    # Another architecture's agent, or one that was there before; nor may it put one in its place.
+    ("runner", "s3:GetObject", f"{AGENT}-arm64.tar.gz", of_instance("i-1")),
+    ("runner", "s3:GetObject", f"{S3}-123456789012/agent/{'0' * 64}/dayfly-agent-x86_64.tar.gz", of_instance("i-1")),
+    ("runner", "s3:GetObject", f"{S3}-123456789012/control.zip", of_instance("i-1")),
+    ("runner", "s3:PutObject", f"{AGENT}-x86_64.tar.gz", of_instance("i-1")),
+    ("runner", "s3:DeleteObject", f"{AGENT}-x86_64.tar.gz", of_instance("i-1")),
+    *[(name, "s3:PutObject", f"{AGENT}-x86_64.tar.gz", {}) for name in FUNCTIONS],
     ("runner", "dynamodb:GetItem", f"{DYNAMO}/dayfly-main-ledger", of_instance("i-1")),
     ("runner", "kms:Decrypt", KEY, of_instance("i-1")),
     ("runner", "kms:Decrypt", KEY, of_instance("i-1") | via("dynamodb")),

@@ -1,4 +1,4 @@
-"""The module's variables: they say everything that the fleets document can, and nothing that Terraform 1.6 can't read."""
+"""The module's variables: they say everything that the fleets document can."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from hcl import ROOT, type_of, variables
 
 SCHEMA = json.loads((ROOT / "control/fleets.schema.json").read_text())
@@ -56,14 +55,6 @@ def test_every_variable_has_a_type_and_a_description() -> None:
         assert re.search(r"^  type\s*=", text, re.M), name
         assert re.search(r"^  description\s*=", text, re.M), name
         assert not re.search(r"\bany\b", re.search(r"^  type\s*=.*?(?=^  \w)", text + "\n  end", re.M | re.S).group()), name
-
-
-@pytest.mark.parametrize("name", variables())
-def test_a_validation_looks_at_its_own_variable_alone(name: str) -> None:
-    """Terraform before 1.9 refuses the whole module else."""
-    text = "\n".join(line.split("#", 1)[0] for line in variables()[name].splitlines())
-    assert set(re.findall(r"\bvar\.(\w+)", text)) <= {name}
-    assert not re.search(r"\b(local|data|aws_\w+)\.", text.split("validation {", 1)[-1]) or "validation {" not in text
 
 
 def test_every_variable_and_output_is_in_the_docs() -> None:
