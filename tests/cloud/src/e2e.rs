@@ -3,6 +3,7 @@
 mod by_hand;
 mod crashes;
 mod gaps;
+mod housekeeping;
 pub(crate) mod images;
 mod inputs;
 mod installing;
@@ -11,6 +12,7 @@ mod leaving;
 mod machines;
 mod many;
 mod operator;
+mod releases;
 mod reusable;
 mod rough;
 mod secrets;
@@ -104,6 +106,8 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
             test!(keeping::webhooks_of_an_endpoint_that_was_down_are_sent_again),
             test!(gaps::jobs_whose_webhooks_went_elsewhere_are_found),
             test!(gaps::jobs_whose_deliveries_are_forgotten_are_found),
+            test!(releases::a_release_comes_into_the_bucket_and_onto_an_instance),
+            test!(housekeeping::what_nobody_needs_goes_and_nothing_else),
             test!(keeping::a_completed_that_never_came_is_asked_for),
             test!(keeping::an_orphan_of_each_kind_is_found),
             test!(keeping::busy_machines_outlive_a_lifecycle_queue_that_is_down),
