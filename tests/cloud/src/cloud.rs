@@ -35,6 +35,8 @@ pub(crate) const IMPATIENT: [&str; 3] = ["self-hosted", "linux", "impatient"];
 pub(crate) const STANDBY: [&str; 3] = ["self-hosted", "linux", "standby"];
 /// Labels of a fleet with a pool of stopped instances, of two types.
 pub(crate) const STOPPED: [&str; 3] = ["self-hosted", "linux", "stopped"];
+/// Labels of a fleet with a pool of reusable runners that listen.
+pub(crate) const IDLE: [&str; 3] = ["self-hosted", "linux", "idle"];
 /// Labels of the jobs that the fleet `fleeting` takes, whose runners retire after three seconds without a job.
 pub(crate) const FLEETING: [&str; 3] = ["self-hosted", "linux", "fleeting"];
 /// Labels of the jobs that the fleet `installed` takes, whose image has no runner: it comes from S3, where `sync-runner` put it.
@@ -301,6 +303,10 @@ fn variables(endpoint: &str, github: &str, control_zip: &Path, secret: &SecretSt
     fleets["stopped"]["labels"] = json!(STOPPED);
     fleets["stopped"]["instance_types"] = json!(["c7i.large", "m7i.large"]);
     fleets["stopped"]["pool"]["kind"] = "stopped".into();
+    let listens = json!({ "claim_seconds": 60, "idle_seconds": 2, "retire_seconds": 10, "max_lifetime_seconds": 3600 });
+    fleets["idle"] = fleet(&IDLE, "on-demand", listens);
+    fleets["idle"]["ephemeral"] = false.into();
+    fleets["idle"]["pool"] = json!({ "kind": "idle", "size": 0, "repository": "octo-org/octo-repo" });
     for ((name, label, max), more) in STORM_FLEETS.into_iter().zip(own) {
         fleets[name] = storm(&["self-hosted", label], max, more);
     }

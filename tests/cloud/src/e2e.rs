@@ -4,6 +4,7 @@ mod by_hand;
 mod crashes;
 mod gaps;
 mod housekeeping;
+mod idle;
 pub(crate) mod images;
 mod inputs;
 mod installing;
@@ -113,6 +114,7 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
             test!(keeping::busy_machines_outlive_a_lifecycle_queue_that_is_down),
             test!(keeping::a_wrong_count_is_mended),
             test!(keeping::a_github_whose_clock_is_five_minutes_off_is_understood),
+            test!(idle::an_idle_pool_grows_and_shrinks_by_its_schedules),
             test!(operator::the_doctor_finds_the_deployment_well),
             test!(operator::a_drained_fleet_launches_nothing_until_it_is_undone),
             test!(operator::a_report_counts_what_ran),
