@@ -45,6 +45,18 @@ variable "function_timeouts" {
   default = {}
 }
 
+variable "runner_versions" {
+  description = "As the module's."
+  type        = any
+  default     = null
+}
+
+variable "housekeeping" {
+  description = "As the module's."
+  type        = any
+  default     = null
+}
+
 variable "log_level" {
   type    = string
   default = "info"
@@ -95,6 +107,8 @@ module "dayfly" {
   subnet_ids        = sort(data.aws_subnets.default.ids)
   function_timeouts = var.function_timeouts
   log_level         = var.log_level
+  runner_versions   = var.runner_versions
+  housekeeping      = var.housekeeping
 
   # A fleet that looks its image up has none in its launch template.
   fleets = { for name, fleet in var.fleets : name => merge(
@@ -148,6 +162,10 @@ output "registration_bucket" {
 
 output "registration_bucket_prefix" {
   value = module.dayfly.registration_bucket_prefix
+}
+
+output "runners_bucket" {
+  value = module.dayfly.runners_bucket
 }
 
 output "launch_templates" {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
-use laptop::{BURST_FLEETS, Cloud, Redeliveries, job, leftovers, ui};
+use laptop::{BURST_FLEETS, Cloud, job, leftovers, ui};
 use laptop_github::Fault;
 
 use crate::cpu::Cpu;
@@ -91,7 +91,6 @@ fn told(burst: &Burst) -> String {
 }
 
 async fn one(cloud: &Cloud, fleet: &str, label: &str, jobs: usize) -> Result<Burst> {
-    let mut again = Redeliveries::from_now(cloud);
     set_delays(cloud, true).await?;
     cloud.ec2.hold_boots(true);
     cloud.aws.reset_calls().await?;
@@ -101,7 +100,7 @@ async fn one(cloud: &Cloud, fleet: &str, label: &str, jobs: usize) -> Result<Bur
     for number in 1..=jobs {
         cloud.github.queue_job(job(&format!("{label} ({number})"), &["self-hosted", label], "true"))?;
     }
-    let histories = registered(cloud, fleet, jobs, &mut again).await?;
+    let histories = registered(cloud, fleet, jobs).await?;
     let burst = Burst {
         whole: seconds(u64::try_from(begun.as_millisecond())?, last(&histories, "registered")),
         launching: seconds(first(&histories, "reserved"), last(&histories, "registered")),
@@ -112,23 +111,13 @@ async fn one(cloud: &Cloud, fleet: &str, label: &str, jobs: usize) -> Result<Bur
     };
     set_delays(cloud, false).await?;
     cloud.ec2.hold_boots(false);
-    let until = tokio::time::Instant::now() + LIMIT;
-    // A webhook that takes too long on a busy machine is lost.
-    while !leftovers::look(cloud).await?.is_empty() {
-        ensure!(tokio::time::Instant::now() < until, "still open after {LIMIT:?}: {:?}", leftovers::look(cloud).await?);
-        again.look(cloud)?;
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    // A webhook that takes too long on a busy machine is lost, and sent again by reconcile.
+    leftovers::wait_for_none(cloud, LIMIT).await?;
     Ok(burst)
 }
 
 /// The histories of a fleet's runners, once `count` of them are registered.
-async fn registered(
-    cloud: &Cloud,
-    fleet: &str,
-    count: usize,
-    again: &mut Redeliveries,
-) -> Result<Vec<BTreeMap<String, u64>>> {
+async fn registered(cloud: &Cloud, fleet: &str, count: usize) -> Result<Vec<BTreeMap<String, u64>>> {
     let until = tokio::time::Instant::now() + LIMIT;
     loop {
         let histories = cloud.aws.histories(&cloud.outputs.table, fleet).await?;
@@ -136,7 +125,6 @@ async fn registered(
         if registered == count {
             return Ok(histories);
         }
-        again.look(cloud)?;
         ensure!(tokio::time::Instant::now() < until, "{registered} of {count} runners were registered in {LIMIT:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

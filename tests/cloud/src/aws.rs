@@ -1,6 +1,8 @@
 //! The few AWS calls with which a run looks for leftovers, and one that a bench makes: moto's JSON protocols by plain
 //! HTTP, unsigned.
 
+pub(crate) mod estate;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -188,9 +190,14 @@ impl Aws {
 
     /// The text of an object in S3.
     pub(crate) async fn object(&self, bucket: &str, key: &str) -> Result<String> {
+        String::from_utf8(self.bytes(bucket, key).await?).with_context(|| format!("reading {key}"))
+    }
+
+    /// What an object in S3 is.
+    pub(crate) async fn bytes(&self, bucket: &str, key: &str) -> Result<Vec<u8>> {
         let request = self.http.get(format!("{}/{bucket}/{key}", self.endpoint)).header("authorization", scope("s3"));
         let answer = request.send().await.context("calling GetObject")?.error_for_status();
-        Ok(answer.with_context(|| format!("reading {key}"))?.text().await?)
+        Ok(answer.with_context(|| format!("reading {key}"))?.bytes().await?.to_vec())
     }
 
     /// Sets one environment variable of a Lambda function.

@@ -35,8 +35,12 @@ pub(crate) const IMPATIENT: [&str; 3] = ["self-hosted", "linux", "impatient"];
 pub(crate) const STANDBY: [&str; 3] = ["self-hosted", "linux", "standby"];
 /// Labels of a fleet with a pool of stopped instances, of two types.
 pub(crate) const STOPPED: [&str; 3] = ["self-hosted", "linux", "stopped"];
+/// Labels of a fleet with a pool of reusable runners that listen.
+pub(crate) const IDLE: [&str; 3] = ["self-hosted", "linux", "idle"];
 /// Labels of the jobs that the fleet `fleeting` takes, whose runners retire after three seconds without a job.
 pub(crate) const FLEETING: [&str; 3] = ["self-hosted", "linux", "fleeting"];
+/// Labels of the jobs that the fleet `installed` takes, whose image has no runner: it comes from S3, where `sync-runner` put it.
+pub(crate) const INSTALLED: [&str; 3] = ["self-hosted", "linux", "installed"];
 /// Labels of the jobs that the fleet `spot` takes: spot instances, whose jobs are asked to stop five seconds before the end.
 /// None is run again.
 pub(crate) const SPOT: [&str; 3] = ["self-hosted", "linux", "spot"];
@@ -275,6 +279,13 @@ fn variables(endpoint: &str, github: &str, control_zip: &Path, secret: &SecretSt
         "fleeting": fleet(&FLEETING, "on-demand", json!({ "idle_seconds": 3, "retire_seconds": 20 })),
         "spot": fleet(&SPOT, "spot", json!({ "interruption_grace_seconds": 5, "stop_seconds": 3, "heartbeat_seconds": 1 })),
     });
+    // Beside the place where the image has one, on machines and in the folder of a plain process alike.
+    let installed = json!({
+        "claim_seconds": 60,
+        "runner_directory": "/opt/actions-runner-installed",
+        "runner_source": { "platform": "linux-x64" },
+    });
+    fleets["installed"] = fleet(&INSTALLED, "on-demand", installed);
     fleets["spot-again"] = fleets["spot"].clone();
     fleets["spot-again"]["labels"] = json!(SPOT_AGAIN);
     fleets["spot"]["interrupted"] = json!({ "rerun": 0 });
@@ -292,6 +303,10 @@ fn variables(endpoint: &str, github: &str, control_zip: &Path, secret: &SecretSt
     fleets["stopped"]["labels"] = json!(STOPPED);
     fleets["stopped"]["instance_types"] = json!(["c7i.large", "m7i.large"]);
     fleets["stopped"]["pool"]["kind"] = "stopped".into();
+    let listens = json!({ "claim_seconds": 60, "idle_seconds": 2, "retire_seconds": 10, "max_lifetime_seconds": 3600 });
+    fleets["idle"] = fleet(&IDLE, "on-demand", listens);
+    fleets["idle"]["ephemeral"] = false.into();
+    fleets["idle"]["pool"] = json!({ "kind": "idle", "size": 0, "repository": "octo-org/octo-repo" });
     for ((name, label, max), more) in STORM_FLEETS.into_iter().zip(own) {
         fleets[name] = storm(&["self-hosted", label], max, more);
     }
@@ -313,6 +328,14 @@ fn variables(endpoint: &str, github: &str, control_zip: &Path, secret: &SecretSt
             "api_url": github,
         },
         "fleets": fleets,
+        // The keepers run when a test says so.
+        "runner_versions": {
+            "platforms": ["linux-x64"], "releases_url": github, "schedule": "rate(1 day)", "keep": 2,
+        },
+        "housekeeping": {
+            "dry_run": false, "schedule": "rate(1 day)", "image_tags": { "dayfly:image": "*" }, "image_days": 1,
+            "image_keep": 1, "leftover_hours": 2,
+        },
         // A message comes back after its function's timeout: short ones, so that a killed function is soon made up for.
         "function_timeouts": { "webhook": 10, "scale_up": 15, "lifecycle": 10 },
     })

@@ -3,6 +3,8 @@
 mod by_hand;
 mod crashes;
 mod gaps;
+mod housekeeping;
+mod idle;
 pub(crate) mod images;
 mod inputs;
 mod installing;
@@ -11,6 +13,7 @@ mod leaving;
 mod machines;
 mod many;
 mod operator;
+mod releases;
 mod reusable;
 mod rough;
 mod secrets;
@@ -104,11 +107,14 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
             test!(keeping::webhooks_of_an_endpoint_that_was_down_are_sent_again),
             test!(gaps::jobs_whose_webhooks_went_elsewhere_are_found),
             test!(gaps::jobs_whose_deliveries_are_forgotten_are_found),
+            test!(releases::a_release_comes_into_the_bucket_and_onto_an_instance),
+            test!(housekeeping::what_nobody_needs_goes_and_nothing_else),
             test!(keeping::a_completed_that_never_came_is_asked_for),
             test!(keeping::an_orphan_of_each_kind_is_found),
             test!(keeping::busy_machines_outlive_a_lifecycle_queue_that_is_down),
             test!(keeping::a_wrong_count_is_mended),
             test!(keeping::a_github_whose_clock_is_five_minutes_off_is_understood),
+            test!(idle::an_idle_pool_grows_and_shrinks_by_its_schedules),
             test!(operator::the_doctor_finds_the_deployment_well),
             test!(operator::a_drained_fleet_launches_nothing_until_it_is_undone),
             test!(operator::a_report_counts_what_ran),

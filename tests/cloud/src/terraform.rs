@@ -40,6 +40,8 @@ pub struct Outputs {
     pub(crate) registration_bucket: String,
     /// What their keys begin with, before the instance's id.
     pub(crate) registration_bucket_prefix: String,
+    /// The bucket of the runner's releases.
+    pub(crate) runners_bucket: String,
     /// The functions' names by handler.
     pub functions: BTreeMap<String, String>,
 }

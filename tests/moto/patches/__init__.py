@@ -16,6 +16,7 @@ MENDS = (
     "ec2_client_token",
     "ec2_filters",
     "ec2_launch_template_tags",
+    "ec2_launch_template_pages",
     "ssm_tiers",
     "sqs_sender",
     "sqs_receive",

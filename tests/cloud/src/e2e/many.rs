@@ -9,8 +9,8 @@ use laptop_ec2::Machine;
 use laptop_github::Chaos;
 use laptop_lambda::{After, FunctionStats};
 
-use super::{ended, plain_jobs, queue, run_all};
-use crate::cloud::{Cloud, wait_for};
+use super::{ended, keeping, plain_jobs, queue, run_all};
+use crate::cloud::Cloud;
 use crate::life;
 
 /// The operation that SSM throttles first.
@@ -43,7 +43,6 @@ pub(super) async fn fifty_jobs_with_webhooks_twice_and_shuffled(cloud: Arc<Cloud
     run_all(&cloud, plain_jobs(50), LIMIT).await.map(drop)
 }
 
-/// GitHub does not send a failed webhook again by itself: somebody must ask for it, as is done here.
 pub(super) async fn fifty_jobs_with_each_function_killed(cloud: Arc<Cloud>) -> Result<()> {
     let before = cloud.lambda.stats();
     let instances = cloud.aws.instances().await?.len();
@@ -58,28 +57,16 @@ pub(super) async fn fifty_jobs_with_each_function_killed(cloud: Arc<Cloud>) -> R
             cloud.lambda.kill_once(&cloud.outputs.functions[handler], After::Calls(*calls));
         }
     }
-    let asked = cloud.github.deliveries().len();
-    let jobs = queue(&cloud, plain_jobs(50))?;
-    let mut again = std::collections::BTreeSet::new();
-    wait_for("jobs done", LIMIT, || {
-        for delivery in cloud.github.deliveries().iter().skip(asked) {
-            if !delivery.succeeded()
-                && !delivery.redelivery
-                && again.insert(delivery.id)
-                && !cloud.github.redeliver(delivery.id)
-            {
-                return Err(format!("delivery {} can't be sent again", delivery.id));
-            }
-        }
-        let done =
-            jobs.iter().filter(|id| cloud.github.job(**id).is_some_and(|job| job.completed_at.is_some())).count();
-        if done == jobs.len() { Ok(()) } else { Err(format!("{done} of {}", jobs.len())) }
+    // GitHub does not send a failed webhook again by itself: reconcile asks for it.
+    let done = keeping::healed(&cloud, async {
+        let jobs = queue(&cloud, plain_jobs(50))?;
+        let done = ended(&cloud, &jobs, LIMIT).await?;
+        crate::leftovers::wait_for_none(&cloud, Duration::from_mins(2)).await?;
+        Ok(done)
     })
     .await?;
-    let wrong: Vec<String> =
-        ended(&cloud, &jobs, LIMIT).await?.iter().filter_map(|job| life::ran_once(job).err()).collect();
+    let wrong: Vec<String> = done.iter().filter_map(|job| life::ran_once(job).err()).collect();
     ensure!(wrong.is_empty(), "{}", wrong.join("; "));
-    crate::leftovers::wait_for_none(&cloud, Duration::from_mins(2)).await?;
     // A reservation that is killed again and again may come too late for the instances it had launched: these give up, and
     // others are launched.
     let gave_up = |machine: &Machine| {

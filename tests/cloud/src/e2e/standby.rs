@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use dayfly_contract::names;
 use laptop_github::Job;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::keeping::reconcile;
 use super::steps::LIMIT;
@@ -20,7 +21,7 @@ use crate::ui::Ui;
 const FLEET: &str = "standby";
 const ASLEEP: &str = "stopped";
 /// The functions that go by a pool's size.
-const BY_SIZE: [&str; 2] = ["scale-up", "reconcile"];
+const BY_SIZE: [&str; 3] = ["scale-up", "lifecycle", "reconcile"];
 /// From webhook to running job.
 const SOON: Duration = Duration::from_secs(3);
 /// The same, where an instance has to boot for it.
@@ -114,14 +115,21 @@ async fn one_asleep(cloud: &Cloud) -> Result<String> {
 
 /// Has the pool of `name` be of this size, and its fleet looked at.
 async fn resize(cloud: &Cloud, name: &str, size: u64) -> Result<()> {
+    change(cloud, name, |pool| drop(pool.insert("size".to_owned(), json!(size)))).await
+}
+
+/// Has the pool of `name` be another one in the document, and its fleet looked at.
+pub(super) async fn change(cloud: &Cloud, name: &str, with: impl FnOnce(&mut Map<String, Value>)) -> Result<()> {
     let mut document: Value = serde_json::from_str(&cloud.aws.object(&cloud.outputs.bucket, "fleets.json").await?)?;
     let fleets = document["fleets"].as_array_mut().context("fleets")?;
     let fleet = fleets.iter_mut().find(|fleet| fleet["name"] == name).context("the fleet")?;
-    fleet["pool"]["size"] = json!(size);
-    cloud.aws.put_object(&cloud.outputs.bucket, "fleets.json", document.to_string().into_bytes()).await?;
+    with(fleet["pool"].as_object_mut().context("its pool")?);
+    let text = document.to_string();
+    let sum = hex::encode(Sha256::digest(&text));
+    cloud.aws.put_object(&cloud.outputs.bucket, "fleets.json", text.into_bytes()).await?;
     for handler in BY_SIZE {
         // As Terraform does: a new environment ends the processes, which had read the document before.
-        cloud.aws.set_variable(&cloud.outputs.functions[handler], "FLEETS_SHA256", &format!("{name}-{size}")).await?;
+        cloud.aws.set_variable(&cloud.outputs.functions[handler], "FLEETS_SHA256", &sum).await?;
     }
     cloud.lambda.refresh().await?;
     cloud.lambda.invoke(&cloud.outputs.functions["reconcile"], &json!({})).await?;
@@ -129,7 +137,7 @@ async fn resize(cloud: &Cloud, name: &str, size: u64) -> Result<()> {
 }
 
 /// Waits until the ledger has so many of the fleet's runners in each state, and no others.
-async fn reached(cloud: &Cloud, name: &str, wanted: &[(&str, usize)]) -> Result<()> {
+pub(super) async fn reached(cloud: &Cloud, name: &str, wanted: &[(&str, usize)]) -> Result<()> {
     let wanted: BTreeMap<String, usize> = wanted.iter().map(|(state, count)| ((*state).to_owned(), *count)).collect();
     let wanted = &wanted;
     poll(&format!("a pool of {wanted:?}"), LIMIT, Duration::from_millis(100), || async move {
