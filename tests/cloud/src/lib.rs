@@ -19,6 +19,7 @@ pub mod life;
 mod moto;
 pub mod paths;
 pub mod program;
+mod redeliver;
 pub mod stop;
 mod terraform;
 pub mod ui;

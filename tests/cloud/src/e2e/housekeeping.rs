@@ -84,7 +84,7 @@ async fn story(cloud: &Cloud, scene: &mut Scene) -> Result<()> {
     judged(&report, scene, "gone")?;
     let left = all(cloud, scene).await?;
     let gone: Vec<&String> = before.iter().filter(|it| !left.contains(it)).collect();
-    let mut expected = vec![
+    let mut expected = [
         format!("image {}", scene.images["old"]),
         format!("snapshot of {}", scene.images["old"]),
         format!("volume {}", scene.volumes[0]),
