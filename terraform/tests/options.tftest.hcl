@@ -175,7 +175,7 @@ run "things_of_yours" {
   command = plan
   variables {
     existing_bucket = { name = "mine" }
-    event_bus       = "arn:aws:events:eu-west-1:123456789012:event-bus/mine"
+    event_bus       = { arn = "arn:aws:events:eu-west-1:123456789012:event-bus/mine" }
     roles = {
       runner    = { name = "mine", arn = "arn:aws:iam::123456789012:role/mine", id = "AROAMINE", instance_profile = "mine" }
       functions = { webhook = "arn:aws:iam::123456789012:role/my-webhook" }
@@ -234,7 +234,7 @@ run "roles_made_your_way" {
   command = plan
   variables {
     roles            = { path = "/ci/", permissions_boundary = "arn:aws:iam::123456789012:policy/boundary" }
-    create_event_bus = true
+    event_bus        = { create = true }
     create_spot_role = true
   }
   assert {
@@ -279,15 +279,6 @@ run "what_github_is_told_by_default" {
 }
 
 # ---- What is refused
-
-run "two_buses" {
-  command         = plan
-  expect_failures = [aws_cloudwatch_event_bus.dayfly[0]]
-  variables {
-    event_bus        = "mine"
-    create_event_bus = true
-  }
-}
 
 run "wrong_options" {
   command = plan
