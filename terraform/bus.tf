@@ -5,8 +5,8 @@ locals {
   has_bus   = var.event_bus != null
   own_bus   = try(var.event_bus.create, false)
   event_bus = local.own_bus ? one(aws_cloudwatch_event_bus.dayfly[*].name) : try(coalesce(var.event_bus.arn, var.event_bus.name), null)
-  event_bus_arn = local.own_bus ? one(aws_cloudwatch_event_bus.dayfly[*].arn) : try(
-    coalesce(var.event_bus.arn, "arn:${local.partition}:events:${local.region}:${local.account}:event-bus/${var.event_bus.name}"), null
+  event_bus_arn = local.own_bus ? one(aws_cloudwatch_event_bus.dayfly[*].arn) : var.event_bus == null ? null : (
+    var.event_bus.name == null ? var.event_bus.arn : "arn:${local.partition}:events:${local.region}:${local.account}:event-bus/${var.event_bus.name}"
   )
 }
 
