@@ -1,24 +1,19 @@
 # What state changes are put on: yours, or one that is made here.
 
 locals {
-  has_bus   = var.create_event_bus || var.event_bus != null
-  event_bus = var.create_event_bus ? one(aws_cloudwatch_event_bus.dayfly[*].name) : var.event_bus
-  event_bus_arn = var.create_event_bus ? one(aws_cloudwatch_event_bus.dayfly[*].arn) : var.event_bus == null ? null : (
-    startswith(var.event_bus, "arn:") ? var.event_bus : "arn:${local.partition}:events:${local.region}:${local.account}:event-bus/${var.event_bus}"
+  # Not by the ARN, which is unknown as long as the bus is made by the same apply.
+  has_bus   = var.event_bus != null
+  own_bus   = try(var.event_bus.create, false)
+  event_bus = local.own_bus ? one(aws_cloudwatch_event_bus.dayfly[*].name) : try(coalesce(var.event_bus.arn, var.event_bus.name), null)
+  event_bus_arn = local.own_bus ? one(aws_cloudwatch_event_bus.dayfly[*].arn) : var.event_bus == null ? null : (
+    var.event_bus.name == null ? var.event_bus.arn : "arn:${local.partition}:events:${local.region}:${local.account}:event-bus/${var.event_bus.name}"
   )
 }
 
 resource "aws_cloudwatch_event_bus" "dayfly" {
-  count = var.create_event_bus ? 1 : 0
+  count = local.own_bus ? 1 : 0
   name  = local.prefix
   tags  = local.tags
-
-  lifecycle {
-    precondition {
-      condition     = var.event_bus == null
-      error_message = "Either create_event_bus is true, or event_bus names a bus of yours."
-    }
-  }
 }
 
 # Events that did not get to the bus. Nothing else is lost by that, so it is a metric and no dead letter.

@@ -18,8 +18,9 @@ resource "aws_security_group" "runner" {
 }
 
 resource "aws_launch_template" "runner" {
-  for_each    = var.fleets
-  name        = "${local.prefix}-${each.key}"
+  for_each = var.fleets
+  # No environment has a slash in it: "main" with a fleet "a-b" and "main-a" with "b" are two.
+  name        = "${local.prefix}/${each.key}"
   description = "Runners of fleet ${each.key}"
   # Without either here, the launch says them.
   image_id                             = each.value.image_id

@@ -189,8 +189,30 @@ variable "runner_security_groups" {
   }
 }
 
-variable "create_event_bus" {
-  description = "Whether an EventBridge bus `dayfly-<environment>` is made for what `event_bus` would name."
-  type        = bool
-  default     = false
+# ---- Events
+
+variable "event_bus" {
+  description = <<-EOT
+    An EventBridge bus that state changes (docs/events.v1.schema.json) and GitHub's events about jobs are put on, for rules of your own:
+    `name` or `arn` is one of yours, `create` makes one, `dayfly-<environment>`. Without it there are no such events.
+  EOT
+  type = object({
+    name   = optional(string)
+    arn    = optional(string)
+    create = optional(bool, false)
+  })
+  default = null
+
+  validation {
+    condition     = var.event_bus == null ? true : length([for way in [var.event_bus.name != null, var.event_bus.arn != null, var.event_bus.create] : way if way]) == 1
+    error_message = "event_bus has either name, arn or create = true."
+  }
+  validation {
+    condition     = try(var.event_bus.name, null) == null ? true : can(regex("^[A-Za-z0-9._/-]{1,256}$", var.event_bus.name))
+    error_message = "event_bus.name is the name of an EventBridge bus: 1 to 256 of letters, digits and . _ / -."
+  }
+  validation {
+    condition     = try(var.event_bus.arn, null) == null ? true : can(regex("^arn:[a-z-]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/[A-Za-z0-9._/-]{1,256}$", var.event_bus.arn))
+    error_message = "event_bus.arn is the ARN of an EventBridge bus such as \"arn:aws:events:eu-west-1:123456789012:event-bus/mine\"."
+  }
 }

@@ -5,8 +5,9 @@ variable "environment" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{0,39}$", var.environment))
-    error_message = "environment is 1 to 40 of a-z, 0-9 and -, starting with a letter."
+    # dayfly-main-r-<account> and dayfly-main-v-<account> are buckets of main (registrations.tf, runner_versions.tf).
+    condition     = can(regex("^[a-z][a-z0-9-]{0,39}$", var.environment)) && !can(regex("-[rv]$", var.environment))
+    error_message = "environment is 1 to 40 of a-z, 0-9 and -, starting with a letter, and does not end in -r or -v."
   }
 }
 
@@ -98,17 +99,6 @@ variable "github" {
   validation {
     condition     = can(regex("^https?://[^/]", var.github.api_url))
     error_message = "github.api_url is a URL such as \"https://api.github.com\"."
-  }
-}
-
-variable "event_bus" {
-  description = "Name or ARN of an EventBridge bus that state changes (docs/events.v1.schema.json) and GitHub's events about jobs are put on, for rules of your own."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.event_bus == null ? true : can(regex("^(arn:[a-z-]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/)?[A-Za-z0-9._/-]{1,256}$", var.event_bus))
-    error_message = "event_bus is the name or ARN of an EventBridge bus, or left out."
   }
 }
 

@@ -22,6 +22,8 @@ module "dayfly" {
   runner_versions = { delay_hours = 24 }
   alarms          = {}
   dashboard       = { prices = { small = 0.0893, large = 0.7140 } }
+  # For rules of your own about jobs and runners.
+  event_bus = { arn = aws_cloudwatch_event_bus.ci.arn }
 
   fleets = {
     small = {
@@ -53,6 +55,10 @@ module "dayfly" {
       agent          = { job_seconds = 3600 }
     }
   }
+}
+
+resource "aws_cloudwatch_event_bus" "ci" {
+  name = "ci"
 }
 
 output "github_setup" {

@@ -139,6 +139,11 @@ run "written" {
   }
 
   assert {
+    condition     = aws_launch_template.runner["linux-x64"].name == "dayfly-main/linux-x64"
+    error_message = "no deployment main-linux with a fleet x64 has such a template"
+  }
+
+  assert {
     condition     = aws_launch_template.runner["small"].instance_initiated_shutdown_behavior == "terminate"
     error_message = "no path leaves an instance running"
   }

@@ -175,7 +175,7 @@ run "things_of_yours" {
   command = plan
   variables {
     existing_bucket = { name = "mine" }
-    event_bus       = "arn:aws:events:eu-west-1:123456789012:event-bus/mine"
+    event_bus       = { arn = "arn:aws:events:eu-west-1:123456789012:event-bus/mine" }
     roles = {
       runner    = { name = "mine", arn = "arn:aws:iam::123456789012:role/mine", id = "AROAMINE", instance_profile = "mine" }
       functions = { webhook = "arn:aws:iam::123456789012:role/my-webhook" }
@@ -204,6 +204,7 @@ run "permissions_of_your_roles" {
       functions = { webhook = "arn:aws:iam::123456789012:role/my-webhook" }
     }
     runner_security_groups = ["sg-mine"]
+    event_bus              = { arn = "arn:aws:events:eu-west-1:123456789012:event-bus/mine" }
     fleets = {
       by-s3 = { labels = ["linux"], max = 50, image_id = "ami-0123456789abcdef0", instance_types = ["c7i.large"], handover = "s3", volumes = [{ device_name = "/dev/sda1", size_gib = 80, kms_key = "arn:aws:kms:eu-west-1:123456789012:key/mine" }] }
     }
@@ -215,6 +216,10 @@ run "permissions_of_your_roles" {
   assert {
     condition     = one([for statement in jsondecode(output.function_policies["scale-up"]).Statement : statement.Resource if statement.Sid == "GiveInstanceRole"]) == "arn:aws:iam::123456789012:role/mine"
     error_message = "scale-up gives your role to instances"
+  }
+  assert {
+    condition     = one([for statement in jsondecode(output.function_policies["scale-up"]).Statement : statement.Resource if statement.Sid == "EventBus"]) == "arn:aws:events:eu-west-1:123456789012:event-bus/mine"
+    error_message = "events go to your bus"
   }
   assert {
     condition     = strcontains(output.function_policies["scale-up"], "security-group/sg-mine") && aws_launch_template.runner["by-s3"].vpc_security_group_ids == toset(["sg-0123456789abcdef0", "sg-mine"])
@@ -234,7 +239,7 @@ run "roles_made_your_way" {
   command = plan
   variables {
     roles            = { path = "/ci/", permissions_boundary = "arn:aws:iam::123456789012:policy/boundary" }
-    create_event_bus = true
+    event_bus        = { create = true }
     create_spot_role = true
   }
   assert {
@@ -279,15 +284,6 @@ run "what_github_is_told_by_default" {
 }
 
 # ---- What is refused
-
-run "two_buses" {
-  command         = plan
-  expect_failures = [aws_cloudwatch_event_bus.dayfly[0]]
-  variables {
-    event_bus        = "mine"
-    create_event_bus = true
-  }
-}
 
 run "wrong_options" {
   command = plan

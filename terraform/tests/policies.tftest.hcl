@@ -157,7 +157,7 @@ run "keys" {
   command = apply
 
   variables {
-    event_bus = "own-rules"
+    event_bus = { name = "own-rules" }
     github = {
       app_id            = "1001"
       app_key_parameter = "/aws/reference/secretsmanager/dayfly/app"

@@ -58,7 +58,7 @@ run "everything" {
     subnet_ids       = ["subnet-1"]
     control_zip      = "tests/control.zip"
     kms_key          = { create = true }
-    create_event_bus = true
+    event_bus        = { create = true }
     function_network = { subnet_ids = ["subnet-2"], security_groups = ["sg-2"] }
     alarms           = {}
     dashboard        = { prices = { by-ssm = 0.1 } }

@@ -57,6 +57,14 @@ run "environment" {
   }
 }
 
+run "environment_of_anothers_bucket" {
+  command         = plan
+  expect_failures = [var.environment]
+  variables {
+    environment = "main-r"
+  }
+}
+
 run "subnet_ids" {
   command         = plan
   expect_failures = [var.subnet_ids]
@@ -713,10 +721,34 @@ run "github_old_secret" {
   }
 }
 
-run "event_bus" {
+run "event_bus_two" {
   command         = plan
   expect_failures = [var.event_bus]
   variables {
-    event_bus = "no bus"
+    event_bus = { name = "mine", create = true }
+  }
+}
+
+run "event_bus_none" {
+  command         = plan
+  expect_failures = [var.event_bus]
+  variables {
+    event_bus = {}
+  }
+}
+
+run "event_bus_name" {
+  command         = plan
+  expect_failures = [var.event_bus]
+  variables {
+    event_bus = { name = "no bus" }
+  }
+}
+
+run "event_bus_arn" {
+  command         = plan
+  expect_failures = [var.event_bus]
+  variables {
+    event_bus = { arn = "mine" }
   }
 }

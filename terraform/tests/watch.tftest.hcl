@@ -25,7 +25,7 @@ variables {
 run "nothing_by_default" {
   command = apply
   assert {
-    condition     = length(aws_cloudwatch_metric_alarm.dead_letters) + length(aws_cloudwatch_metric_alarm.queue_age) + length(aws_cloudwatch_metric_alarm.errors) + length(aws_cloudwatch_metric_alarm.webhook_5xx) + length(aws_cloudwatch_metric_alarm.reconcile_refused) + length(aws_cloudwatch_metric_alarm.reconcile_silent) + length(aws_cloudwatch_metric_alarm.no_runner) + length(aws_cloudwatch_metric_alarm.github_limit) + length(aws_cloudwatch_metric_alarm.capacity) + length(aws_cloudwatch_dashboard.dayfly) == 0
+    condition     = length(aws_cloudwatch_metric_alarm.dayfly) + length(aws_cloudwatch_dashboard.dayfly) == 0
     error_message = "neither alarms nor dashboard that nobody asked for"
   }
 }
@@ -37,32 +37,54 @@ run "alarms" {
     housekeeping = {}
   }
   assert {
-    condition     = { for name, alarm in aws_cloudwatch_metric_alarm.dead_letters : name => alarm.dimensions.QueueName } == { wake-dlq = "dayfly-main-wake-dlq", lifecycle-dlq = "dayfly-main-lifecycle-dlq", keepers-dlq = "dayfly-main-keepers-dlq" }
-    error_message = "each dead-letter queue"
+    condition = { for name, alarm in aws_cloudwatch_metric_alarm.dayfly : name => alarm.threshold } == {
+      wake-dlq-not-empty      = 0
+      lifecycle-dlq-not-empty = 0
+      keepers-dlq-not-empty   = 0
+      wake-waits              = 7
+      lifecycle-waits         = 7
+      webhook-fails           = 5
+      scale-up-fails          = 5
+      lifecycle-fails         = 5
+      reconcile-fails         = 5
+      housekeep-fails         = 1
+      "no-runner/large"       = 60000
+      "no-runner/small"       = 60000
+      scale-up-github-limit   = 11
+      reconcile-github-limit  = 11
+      webhook-5xx             = 5
+      reconcile-refused       = 5
+      reconcile-silent        = 1
+      no-capacity             = 13
+    }
+    error_message = "each queue, function and fleet, and what is answered with an error or left to the next run, which is none of Lambda's errors; a keeper that fails once: ${jsonencode({ for name, alarm in aws_cloudwatch_metric_alarm.dayfly : name => alarm.threshold })}"
   }
   assert {
-    condition     = { for name, alarm in aws_cloudwatch_metric_alarm.no_runner : name => [alarm.metric_name, tostring(alarm.threshold), alarm.dimensions.Fleet] } == { large = ["OldestQueued", "60000", "large"], small = ["OldestQueued", "60000", "small"] }
-    error_message = "a job without a runner, by fleet"
+    condition     = alltrue([for name, alarm in aws_cloudwatch_metric_alarm.dayfly : alarm.alarm_name == "dayfly-main-${name}"])
+    error_message = "the fleet's name behind a slash: no alarm of a deployment main-large, whose fleet is small, is called so"
   }
   assert {
-    condition     = { for name, alarm in aws_cloudwatch_metric_alarm.errors : name => alarm.threshold } == { webhook = 5, scale-up = 5, lifecycle = 5, reconcile = 5, housekeep = 1 }
-    error_message = "each function; a keeper that fails once"
+    condition = jsonencode([for name in ["wake-dlq-not-empty", "wake-waits", "webhook-fails", "no-runner/small", "reconcile-github-limit", "webhook-5xx", "reconcile-refused", "reconcile-silent"] : [
+      aws_cloudwatch_metric_alarm.dayfly[name].metric_name, aws_cloudwatch_metric_alarm.dayfly[name].dimensions, aws_cloudwatch_metric_alarm.dayfly[name].statistic, aws_cloudwatch_metric_alarm.dayfly[name].period, aws_cloudwatch_metric_alarm.dayfly[name].evaluation_periods, aws_cloudwatch_metric_alarm.dayfly[name].comparison_operator,
+      ]]) == jsonencode([
+      ["ApproximateNumberOfMessagesVisible", { QueueName = "dayfly-main-wake-dlq" }, "Maximum", 300, 1, "GreaterThanThreshold"],
+      ["ApproximateAgeOfOldestMessage", { QueueName = "dayfly-main-wake" }, "Maximum", 60, 5, "GreaterThanThreshold"],
+      ["Errors", { FunctionName = "dayfly-main-webhook" }, "Sum", 300, 1, "GreaterThanOrEqualToThreshold"],
+      ["OldestQueued", { Deployment = "main", Fleet = "small" }, "Maximum", 60, 3, "GreaterThanThreshold"],
+      ["GitHubRemaining", { Deployment = "main", Function = "reconcile" }, "Minimum", 300, 1, "LessThanThreshold"],
+      ["5xx", { ApiId = aws_apigatewayv2_api.webhook.id }, "Sum", 300, 1, "GreaterThanOrEqualToThreshold"],
+      ["Refused", { Deployment = "main", Function = "reconcile", Reason = "reconcile" }, "Sum", 300, 1, "GreaterThanOrEqualToThreshold"],
+      ["Duration", { Deployment = "main", Function = "reconcile" }, "SampleCount", 300, 2, "LessThanThreshold"],
+    ])
+    error_message = "what each looks at, and how"
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.webhook_5xx[0].threshold == 5 && aws_cloudwatch_metric_alarm.webhook_5xx[0].dimensions.ApiId == aws_apigatewayv2_api.webhook.id && aws_cloudwatch_metric_alarm.reconcile_refused[0].threshold == 5 && aws_cloudwatch_metric_alarm.reconcile_refused[0].dimensions.Reason == "reconcile"
-    error_message = "what is answered with an error, or left to the next run, is none of Lambda's errors"
+    condition     = strcontains(one(aws_cloudwatch_metric_alarm.dayfly["no-capacity"].metric_query).expression, "WHERE Deployment = 'main'") && one(aws_cloudwatch_metric_alarm.dayfly["no-capacity"].metric_query).period == 900 && aws_cloudwatch_metric_alarm.dayfly["no-capacity"].comparison_operator == "GreaterThanOrEqualToThreshold"
+    error_message = "capacity over all types and zones"
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.reconcile_silent[0].treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.reconcile_silent[0].alarm_actions == toset(["arn:aws:sns:eu-west-1:123456789012:oncall"])
-    error_message = "reconcile that does not run is told"
-  }
-  assert {
-    condition     = { for name, alarm in aws_cloudwatch_metric_alarm.queue_age : name => alarm.threshold } == { wake = 7, lifecycle = 7 } && { for name, alarm in aws_cloudwatch_metric_alarm.github_limit : name => alarm.threshold } == { scale-up = 11, reconcile = 11 } && aws_cloudwatch_metric_alarm.capacity[0].threshold == 13
-    error_message = "queues, GitHub's limit, capacity"
-  }
-  assert {
-    condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.dead_letters), values(aws_cloudwatch_metric_alarm.queue_age), values(aws_cloudwatch_metric_alarm.errors), values(aws_cloudwatch_metric_alarm.no_runner), values(aws_cloudwatch_metric_alarm.github_limit), aws_cloudwatch_metric_alarm.capacity[*], aws_cloudwatch_metric_alarm.webhook_5xx[*], aws_cloudwatch_metric_alarm.reconcile_refused[*]) : alarm.alarm_actions == toset(["arn:aws:sns:eu-west-1:123456789012:oncall"]) && alarm.ok_actions == alarm.alarm_actions && alarm.treat_missing_data == "notBreaching"])
-    error_message = "each tells when it begins and when it is over"
+    condition     = alltrue([for name, alarm in aws_cloudwatch_metric_alarm.dayfly : alarm.alarm_actions == toset(["arn:aws:sns:eu-west-1:123456789012:oncall"]) && alarm.ok_actions == alarm.alarm_actions && alarm.treat_missing_data == (name == "reconcile-silent" ? "breaching" : "notBreaching")])
+    error_message = "each tells when it begins and when it is over; a reconcile that does not run tells nothing"
   }
 }
 

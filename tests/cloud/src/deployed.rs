@@ -110,7 +110,8 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
         let path = entry?.path();
-        let source = path.extension().is_some_and(|ending| ["tf", "tftpl", "sh", "py", "txt"].iter().any(|it| ending == *it));
+        let source =
+            path.extension().is_some_and(|ending| ["tf", "tftpl", "sh", "py", "txt"].iter().any(|it| ending == *it));
         if path.is_file() && source {
             files.push(path);
         }

@@ -96,5 +96,5 @@ def test_every_alarm_is_in_the_docs() -> None:
     for name in names:
         short = re.sub(r"^dayfly-main-", "", name)
         generic = re.sub(r"^(webhook|scale-up|lifecycle|reconcile|sync-runner|housekeep)-fails", "<function>-fails", short)
-        generic = re.sub(r"^(by-ssm|by-s3|stock)-no-runner", "<fleet>-no-runner", generic)
+        generic = re.sub(r"^no-runner/.*", "no-runner/<fleet>", generic)
         assert f"`{generic}`" in page, generic

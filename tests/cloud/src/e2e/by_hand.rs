@@ -45,7 +45,7 @@ pub(super) fn agent_config(cloud: &Cloud, config: &Value) -> Result<String> {
 
 /// Launches an instance with this user-data, of another image than the usual one if it is named.
 pub(super) async fn launch_with(cloud: &Cloud, image: Option<&str>, user_data: &str) -> Result<Arc<Machine>> {
-    let id = cloud.aws.run_instance("dayfly-laptop-linux-x64", image, user_data).await?;
+    let id = cloud.aws.run_instance("dayfly-laptop/linux-x64", image, user_data).await?;
     wait_for("the machine", LIMIT, || cloud.ec2.machine(&id).ok_or_else(|| id.clone())).await
 }
 

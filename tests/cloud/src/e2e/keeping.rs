@@ -164,7 +164,7 @@ pub(super) async fn an_orphan_of_each_kind_is_found(cloud: Arc<Cloud>) -> Result
     // It stays `pending`: no agent is there to end it.
     cloud.ec2.hold_boots(true);
     let made = async {
-        cloud.aws.run_instance(&format!("dayfly-laptop-{FLEET}"), None, "").await?;
+        cloud.aws.run_instance(&format!("dayfly-laptop/{FLEET}"), None, "").await?;
         let parameter = format!("{}/{NOBODY}", cloud.outputs.registration_prefix);
         cloud.aws.put_parameter(&parameter, "whose?").await?;
         let key = format!("{}{NOBODY}", cloud.outputs.registration_bucket_prefix);
