@@ -12,7 +12,6 @@ use serde_json::json;
 
 /// Runs of each.
 const RUNS: u64 = 60;
-const MINUTE: u64 = 60_000;
 
 /// Plays it; where it goes wrong, again with its story, which the test ends with.
 fn told(setting: Setting, seed: u64, which: &str) -> Summary {
@@ -92,16 +91,6 @@ fn a_delivery_is_made_again_once_though_github_lists_it_for_days() {
     let faults = Faults { until: 3_600_000, failed: 50, ..Faults::default() };
     let sum = all(2, |_| Setting { spread: 13 * 3_600_000, faults: faults.clone(), ..Setting::calm(9, 30, 1000) });
     assert!(sum.injected["webhooks made again"] > 0 && sum.lasted > 2 * 11 * 3_600_000, "{sum}");
-}
-
-#[test]
-fn jobs_of_which_nobody_was_told_are_found_by_signs() {
-    // For 40 minutes GitHub delivers nothing, and lists none of it. What was known before moves on unheard.
-    let faults = Faults { until: 90 * MINUTE, mute: Some((10 * MINUTE, 50 * MINUTE)), ..Faults::default() };
-    let busy = Setting { spread: 80 * MINUTE, longest_job: 15 * MINUTE, faults, ..Setting::calm(9, 40, 1000) };
-    let sum = all(8, |_| busy.clone());
-    let (untold, lost) = (sum.injected["jobs untold"], sum.injected.get("jobs that nobody could know of"));
-    assert!(untold > 8 && lost.is_none_or(|lost| lost * 2 < untold), "{lost:?} of {untold}\n{sum}");
 }
 
 fn reusable(max: u64) -> Fleets {
