@@ -67,11 +67,11 @@ pub struct World {
     pub dry: RefCell<BTreeMap<String, Millis>>,
     /// When breakers were opened, and until when.
     opened: RefCell<BTreeMap<(String, String), (Millis, Millis)>>,
-    /// Offers that were asked for though their breakers were open.
-    pub asked_open: RefCell<Vec<String>>,
     /// Instances that were launched and no one has played yet: (id, fleet).
     pub born: RefCell<Vec<(String, String)>>,
     pub dead: RefCell<BTreeSet<String>>,
+    /// What was asked for that must not be, in words.
+    pub forbidden: RefCell<Vec<String>>,
     /// Instances that EC2 was asked to stop, and when each has come to that.
     pub asleep: RefCell<BTreeMap<String, Millis>>,
     /// Instances that EC2 stops (`false`) or starts, in order.
@@ -86,6 +86,8 @@ pub struct World {
     /// What was put on the bus: (detail type, detail).
     pub published: RefCell<Vec<(String, String)>>,
     pub parameters: RefCell<BTreeMap<String, Registration>>,
+    /// Instances whose registration control has taken away again.
+    pub taken_away: RefCell<BTreeSet<String>>,
     /// By which store each registration went.
     pub handed_over_by: RefCell<BTreeMap<String, fleets::Handover>>,
     pub sent: RefCell<Vec<Sent>>,
@@ -100,6 +102,8 @@ pub struct World {
     pub telling: Cell<bool>,
     /// What goes wrong by itself, beside the `faults` to come.
     pub weather: RefCell<Option<Weather>>,
+    /// Whether GitHub deletes runners that have a job, as it has been seen to.
+    pub deletes_busy: Cell<bool>,
     /// Whether EC2 and the ledger's scan answer with what was a little before.
     pub stale: Cell<bool>,
     /// How many are in a page of anything.
@@ -179,7 +183,7 @@ pub fn world(seed: u64) -> Port {
         answers: RefCell::default(),
         dry: RefCell::default(),
         opened: RefCell::default(),
-        asked_open: RefCell::default(),
+        forbidden: RefCell::default(),
         born: RefCell::default(),
         dead: RefCell::default(),
         asleep: RefCell::default(),
@@ -191,6 +195,7 @@ pub fn world(seed: u64) -> Port {
         claims: RefCell::default(),
         published: RefCell::default(),
         parameters: RefCell::default(),
+        taken_away: RefCell::default(),
         handed_over_by: RefCell::default(),
         sent: RefCell::default(),
         aside: RefCell::new(Some(Vec::new())),
@@ -199,6 +204,7 @@ pub fn world(seed: u64) -> Port {
         log: RefCell::default(),
         telling: Cell::new(true),
         weather: RefCell::default(),
+        deletes_busy: Cell::default(),
         stale: Cell::default(),
         page: Cell::new(2),
         terminated: RefCell::default(),

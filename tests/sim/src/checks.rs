@@ -16,6 +16,8 @@ const RECOVERY: u64 = 75 * MINUTE;
 /// After so long nothing is left: runners at GitHub without an instance are given an hour, strays and instances that hang
 /// 40 minutes, one after the other.
 const CLEAN: u64 = 4 * 60 * MINUTE;
+/// For so long one whose end the ledger has noted may run on: whoever gives it up ends it next.
+const FORGOTTEN: u64 = 3 * MINUTE;
 
 impl Model {
     /// By when a job that is queued has a runner: the recovery, as long as webhooks may be made again the more seldom, and
@@ -77,8 +79,25 @@ impl Model {
         nobodys.map_or(Ok(()), |it| Err(self.wrong(&it)))
     }
 
-    /// Once a minute: no job waits for too long.
+    /// Who lives and has claimed its registration is counted by the ledger: who was given up is ended, or has ended.
+    fn check_claimed(&mut self) {
+        let (now, mut forgotten) = (self.now(), None);
+        let ledger = self.port.0.ledger.borrow();
+        for (id, it) in &mut self.instances {
+            let counts = ledger.runners.get(&(it.fleet.clone(), id.clone())).is_some_and(|it| it.state.is_alive());
+            if counts || !it.has_claimed(now) {
+                it.forgotten = None;
+            } else if *it.forgotten.get_or_insert(now) + FORGOTTEN <= now {
+                forgotten = Some(format!("{id} runs, and its ledger counts it no longer"));
+            }
+        }
+        drop(ledger);
+        self.found = forgotten.or(self.found.take());
+    }
+
+    /// Once a minute: no job waits for too long, and nobody is forgotten.
     pub(crate) fn look_after(&mut self) {
+        self.check_claimed();
         let (now, bound) = (self.now(), self.bound());
         let calm = self.beginning + self.setting.faults.until;
         let late: Vec<u64> =
@@ -153,8 +172,8 @@ impl Model {
                 return Err(self.wrong(&format!("attempt {} of job {id} began {} times", job.attempt, job.starts)));
             }
         }
-        if let Some(offer) = self.port.0.asked_open.borrow().first() {
-            return Err(self.wrong(&format!("{offer} was asked for though its breaker was open")));
+        if let Some(what) = self.port.0.forbidden.borrow().first() {
+            return Err(self.wrong(what));
         }
         if self.setting.exact && self.launches != self.done {
             return Err(self.wrong(&format!("{} launches for {} jobs", self.launches, self.done)));

@@ -34,12 +34,22 @@ pub struct Faults {
     pub mute: Option<(u64, u64)>,
     /// The agents' messages are lost.
     pub queue_down: Option<(u64, u64)>,
+    /// The agents' messages come when it is over.
+    pub stalled: Option<(u64, u64)>,
     /// Messages that come twice, and are a minute late.
     pub shuffled: u64,
     /// Whether EC2, and scans of the table, answer with what was a little before.
     pub stale: bool,
+    /// When all that is in the wake-up queue is lost: a person has emptied it.
+    pub emptied: Option<u64>,
     /// Instances that die, hang or fail before they have claimed a registration.
     pub boots: u64,
+    /// Runners that take up to a minute from their registration to their first connection.
+    pub slow: u64,
+    /// Jobs whose code tells of another instance that it has ended.
+    pub forged: u64,
+    /// Whether GitHub deletes runners that have a job, too.
+    pub deletes_busy: bool,
     /// Instances that vanish, are interrupted, cut off from the network, or lose their agent, while they have a job.
     pub dooms: u64,
     /// So many of those are interruptions by EC2.
@@ -59,16 +69,21 @@ impl Faults {
             vanished: share(50, 40),
             shuffled: share(60, 40),
             boots: share(40, 40),
+            slow: share(40, 60),
+            forged: share(30, 40),
             dooms: share(50, 50),
             interruptions: share(70, 100),
             ..Self::default()
         };
         it.stale = random.chance(50);
+        it.deletes_busy = random.chance(40);
+        it.emptied = random.chance(25).then(|| random.below(until));
         let mut window = |percent: u64| {
             let from = random.below(until);
             random.chance(percent).then(|| (from, until.min(from + random.range(1, 30) * MINUTE)))
         };
         (it.endpoint_down, it.mute, it.queue_down) = (window(20), window(10), window(20));
+        it.stalled = window(10);
         it
     }
 

@@ -11,7 +11,7 @@ use dayfly_control::{
 };
 use secrecy::SecretString;
 
-use crate::{Model, Setting, github::Delivery};
+use crate::{Model, Setting, faults::is_within, github::Delivery};
 
 /// Of every function but reconcile, and of its queue, which counts it from the receive.
 const TIMEOUT: u64 = 30_000;
@@ -270,6 +270,8 @@ impl Model {
     /// A message comes, perhaps late and twice.
     pub(crate) fn enqueue(&mut self, wakes: bool, at: u64, message: &Message) {
         let shuffled = if self.has_faults() { self.setting.faults.shuffled } else { 0 };
+        let stalled = self.setting.faults.stalled.filter(|it| !wakes && is_within(Some(*it), at - self.beginning));
+        let at = stalled.map_or(at, |(_, until)| self.beginning + until);
         let times = if self.random.chance(shuffled) { 2 } else { 1 };
         for _ in 0..times {
             let late = if self.random.chance(shuffled) { self.random.below(MINUTE) } else { 0 };

@@ -113,6 +113,7 @@ impl Model {
             self.note(|| format!("GitHub: nobody is told that job {id} is {action}"));
             if let Some(job) = self.jobs.get_mut(&id).filter(|_| action == "queued") {
                 job.untold = true;
+                self.count("jobs untold");
             }
             return;
         }

@@ -10,7 +10,10 @@ mod words;
 mod work;
 
 use dayfly_contract::{Kind, Lifecycle, Reason, names};
-use dayfly_control::{decide::jobs::JobState, simulation::world::Registered};
+use dayfly_control::{
+    decide::{jobs::JobState, runners::RunnerState},
+    simulation::world::Registered,
+};
 use dooms::Doom;
 
 use crate::{Model, claim::Claim};
@@ -27,6 +30,8 @@ const IDLE_LIMIT: u64 = 10 * MINUTE;
 const RETIRE: u64 = MINUTE;
 /// How often an agent says that it lives.
 const HEARTBEAT: u64 = MINUTE;
+/// How long lifecycle may be at a message.
+const LONGEST_INVOCATION: u64 = MINUTE / 2;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Life {
@@ -85,6 +90,21 @@ pub(crate) struct Instance {
     cut_until: u64,
     /// Whether the ledger has, or had, it.
     pub(crate) known: bool,
+    /// Since when the ledger counts it no longer, though it has a registration.
+    pub(crate) forgotten: Option<u64>,
+    /// When it asked to retire.
+    asked_at: Option<u64>,
+}
+
+impl Instance {
+    /// Whether its agent lives, can be heard, and has a registration.
+    pub(crate) fn has_claimed(&self, now: u64) -> bool {
+        let claimed = matches!(
+            self.life,
+            Life::Starting { .. } | Life::Listening { .. } | Life::Running { .. } | Life::Retiring { .. }
+        );
+        claimed && !self.mute && self.cut_until <= now
+    }
 }
 
 impl Model {
@@ -105,6 +125,8 @@ impl Model {
                 mute: false,
                 cut_until: 0,
                 known: false,
+                forgotten: None,
+                asked_at: None,
             };
             self.may_not_boot(&mut it);
             self.due.insert((it.due, id.clone()));
@@ -122,11 +144,45 @@ impl Model {
             {
                 return Err(self.wrong(&format!("control has ended {id}, which runs job {job}")));
             }
+            if it.has_claimed(self.now()) {
+                return Err(self.wrong(&format!("control has ended {id}, which lives: {:?}", it.life)));
+            }
+            let counts = self.port.0.ledger.borrow().runner(&it.fleet, &id).map(|it| it.state);
+            if let Some(state @ (RunnerState::Launched | RunnerState::Registered | RunnerState::Busy)) = counts {
+                return Err(self.wrong(&format!("control has ended {id}, which is {} by its ledger", state.name())));
+            }
             let name = it.name.clone();
             if let Some(runner) = self.port.0.runners.borrow_mut().get_mut(&name) {
                 runner.online = false;
             }
             self.remove(&id);
+        }
+        Ok(())
+    }
+
+    /// Takes in the runners that control has deleted at GitHub: their instances see that when they look. One that is known to
+    /// have a job is not deleted, nor one that asked to retire so long ago that it may have one: GitHub may do it all the same.
+    pub(crate) fn take_deletions(&mut self) -> Result<(), String> {
+        let now = self.now();
+        let deleted: Vec<String> = self.port.0.deleted.borrow_mut().drain(..).collect();
+        for name in deleted {
+            let Some((id, it)) = names::instance_of_runner(&name).and_then(|id| self.instances.get_key_value(id))
+            else {
+                continue;
+            };
+            let Life::Running { job, .. } = it.life else { continue };
+            self.count("busy runners deleted");
+            let known = self.port.0.ledger.borrow().runner(&it.fleet, id);
+            if known.is_some_and(|it| it.state == RunnerState::Busy) {
+                return Err(self.wrong(&format!("control has deleted {name}, which has job {job} by its ledger")));
+            }
+            let asked_ms = it.asked_at.map_or(0, |at| now - at);
+            if asked_ms > RETIRE + LONGEST_INVOCATION {
+                let after = asked_ms / SECOND;
+                return Err(
+                    self.wrong(&format!("{name} is retired {after} s after it asked, and has job {job} by now"))
+                );
+            }
         }
         Ok(())
     }
@@ -154,6 +210,7 @@ impl Model {
         if it.cut_until > 0 && it.cut_until <= now {
             it.cut_until = 0;
             self.set_online(&it.name, true);
+            self.set_busy(&it.name, matches!(it.life, Life::Running { .. }));
             self.note(|| format!("{id} is back on the network"));
         }
         if it.heartbeat <= now {
@@ -204,8 +261,11 @@ impl Model {
                 let claimed = self.port.0.parameters.borrow_mut().remove(id).and_then(Claim::of);
                 if let Some(claim) = claimed {
                     self.note(|| format!("{id} has claimed its registration"));
-                    Some((Life::Starting { until: now + 3 * SECOND, claim }, 3 * SECOND))
+                    Some(self.start_runner(claim))
                 } else if since + CLAIM_DEADLINE <= now {
+                    if self.port.0.taken_away.borrow().contains(id) {
+                        self.found = Some(format!("{id} waited for its registration, which control has taken away"));
+                    }
                     self.end(id, it, Kind::Failed, Reason::RegistrationMissing, None);
                     None
                 } else {
@@ -220,8 +280,9 @@ impl Model {
                 self.end(id, it, Kind::Finished, Reason::RunnerExited, Some(&claim));
                 None
             }
-            Life::Listening { since, claim } if since + IDLE_LIMIT <= now => {
+            Life::Listening { since, claim } if since + IDLE_LIMIT <= now && !it.mute => {
                 if claim.reusable.is_some() {
+                    it.asked_at = Some(now);
                     self.say(id, it, Kind::Retire, &claim);
                     return Some((Life::Retiring { until: now + RETIRE, claim }, POLL));
                 }
@@ -259,6 +320,7 @@ impl Model {
             self.note(|| format!("GitHub: {} registers itself as runner {}", it.name, runner.id));
             self.port.0.runners.borrow_mut().insert(it.name.clone(), runner);
         } else if at_github != Some(claim.id) {
+            self.found = Some(format!("{id} has claimed its registration, and its runner was deleted before it began"));
             self.end(id, it, Kind::Failed, Reason::RunnerFailed, Some(&claim));
             return None;
         }
@@ -277,6 +339,19 @@ impl Model {
         self.send(it, message, claim);
         self.remove(id);
         self.port.0.end(id);
+    }
+
+    /// It has its registration: its runner connects to GitHub next, on a cold disk after a while.
+    fn start_runner(&mut self, claim: Claim) -> (Life, u64) {
+        let is_slow = self.has_faults() && self.random.chance(self.setting.faults.slow);
+        let wait = if is_slow { self.random.range(3 * SECOND, 50 * SECOND) } else { 3 * SECOND };
+        (Life::Starting { until: self.now() + wait, claim }, wait)
+    }
+
+    fn set_busy(&self, name: &str, busy: bool) {
+        if let Some(runner) = self.port.0.runners.borrow_mut().get_mut(name) {
+            runner.busy = busy;
+        }
     }
 
     fn set_online(&self, name: &str, online: bool) {

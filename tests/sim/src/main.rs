@@ -16,6 +16,9 @@ struct Arguments {
     /// Plays these seeds, `from..until`; tells of each that goes wrong.
     #[arg(long, value_parser = seeds, conflicts_with = "seed")]
     seeds: Option<Range<u64>>,
+    /// Ends with the first that goes wrong.
+    #[arg(long, requires = "seeds")]
+    first: bool,
     /// In place of what the seed decides: so many jobs in a long run.
     #[arg(long)]
     jobs: Option<u64>,
@@ -48,6 +51,9 @@ fn main() -> ExitCode {
             match play(Setting::of_seed(seed), seed, false) {
                 Ok(summary) => all.add(&summary),
                 Err(why) => wrong.push((seed, why)),
+            }
+            if arguments.first && !wrong.is_empty() {
+                break;
             }
         }
     } else {

@@ -69,6 +69,8 @@ pub struct Model {
     /// When the last job had ended, and the faults were over.
     pub(crate) over_at: Option<u64>,
     forget_at: u64,
+    /// Whether the wake-up queue was emptied.
+    emptied: bool,
     /// Steps of invocations so far.
     pub(crate) steps: u64,
     /// Changes of the ledger that were looked at.
@@ -89,6 +91,7 @@ impl Model {
         let beginning = port.0.now.get();
         port.0.concurrent.set(true);
         port.0.stale.set(setting.faults.stale);
+        port.0.deletes_busy.set(setting.faults.deletes_busy);
         let until = |(offer, lasts): &(String, u64)| (offer.clone(), beginning + lasts);
         *port.0.dry.borrow_mut() = setting.dry.iter().map(until).collect();
         let injected = Injected::default();
@@ -126,6 +129,7 @@ impl Model {
             look_at: beginning + random.below(60_000),
             over_at: None,
             forget_at: beginning + FORGET_EACH,
+            emptied: false,
             steps: 0,
             checked: Cell::default(),
             injected,
@@ -203,8 +207,13 @@ impl Model {
         self.take_instances()?;
         self.redeliver()?;
         self.run_again()?;
-        // A runner was deleted: its instance sees that when it looks.
-        self.port.0.deleted.borrow_mut().clear();
+        self.take_deletions()?;
+        if !self.emptied && self.setting.faults.emptied.is_some_and(|at| at <= self.since()) {
+            self.emptied = true;
+            self.count("wake-up queues emptied");
+            self.note(|| "SQS: all wake-ups are lost".to_owned());
+            self.wakes = Queue::default();
+        }
         if self.forget_at <= self.now() {
             self.forget_at = self.now() + FORGET_EACH;
             self.forget();
@@ -263,6 +272,7 @@ impl Model {
             world.census.ended_at.borrow_mut().remove(&id);
             world.census.instances.borrow_mut().remove(&id);
             world.handed_over_by.borrow_mut().remove(&id);
+            world.taken_away.borrow_mut().remove(&id);
             world.census.put_at.borrow_mut().remove(&id);
             world.dead.borrow_mut().remove(&id);
         }

@@ -84,21 +84,34 @@ impl Setting {
             // Nothing goes wrong but that webhooks are late and doubled.
             0 => {
                 it.longest_job = 4 * MINUTE;
+                it.call = if random.chance(50) { random.range(20, 200) } else { it.call };
+                it.spread = if random.chance(50) { random.below(2 * MINUTE) } else { it.spread };
                 it.exact = true;
                 it.quiet = random.chance(20);
                 it.fleets = fleets(&[fleet("linux-x64", max)]);
                 return it;
             }
-            // Functions are killed, and nobody makes up for it but they themselves.
+            // Functions are killed, or instances fail while their registrations wait for their turns, and nobody makes up for it
+            // but they themselves.
             1 => {
                 it.longest_job = MINUTE;
                 it.alone = true;
-                it.faults = Faults { until: faults.until, kills: random.range(1, 30), ..Faults::default() };
+                let boots = if random.chance(50) { random.range(10, 60) } else { 0 };
+                let late = random.chance(50);
+                if late {
+                    (it.limits, it.spread) = (Limits { ec2: 1, ssm: 1, github: 40 }, random.below(MINUTE));
+                }
+                // Who is killed while it takes back what came too late leaves it to reconcile.
+                let kills = random.range(1, 30) * u64::from(!late);
+                it.faults = Faults { until: faults.until, kills, boots, ..Faults::default() };
                 let spot = if random.chance(50) { spot(fleet("linux-x64", max)) } else { fleet("linux-x64", max) };
                 it.fleets = fleets(&[with(spot, "ephemeral", json!(random.chance(70)))]);
                 it.dry = if random.chance(50) { dry(&mut random, 3 * MINUTE) } else { vec![] };
                 return it;
             }
+            2 => return it.silent(&mut random, max),
+            3 => return it.retiring(&mut random),
+            4 => return it.stopping(&mut random, max),
             _ => {}
         }
         it.longest_job = if random.chance(70) { random.range(1, 20) } else { 60 } * MINUTE;
@@ -116,8 +129,45 @@ impl Setting {
             it.dry = dry(&mut random, faults.until);
         }
         it.quiet = random.chance(10);
+        it.call = if random.chance(30) { random.range(20, 200) } else { it.call };
         it.faults = faults;
         it
+    }
+
+    /// Agents fall silent while their runners have jobs of which few webhooks tell, and GitHub loses sight of them.
+    fn silent(self, random: &mut Random, max: u64) -> Self {
+        let fleet = with(fleet("linux-x64", max), "ephemeral", json!(random.chance(50)));
+        let until = random.range(30, 90) * MINUTE;
+        let (vanished, dooms) = (random.range(20, 80), random.range(30, 90));
+        let faults = Faults { until, vanished, dooms, interruptions: 0, ..Faults::default() };
+        Self { fleets: fleets(&[fleet]), faults, longest_job: 60 * MINUTE, spread: until, ..self }
+    }
+
+    /// Reusable runners have been without a job for long when the next comes; what they tell comes late, and GitHub deletes whom
+    /// it is asked to.
+    fn retiring(self, random: &mut Random) -> Self {
+        let fleet = with(fleet("linux-x64", random.range(1, 4)), "ephemeral", json!(false));
+        let until = random.range(120, 240) * MINUTE;
+        let from = random.below(until - 30 * MINUTE);
+        let faults = Faults {
+            until,
+            shuffled: random.range(10, 80),
+            stalled: random.chance(50).then(|| (from, from + random.range(2, 30) * MINUTE)),
+            deletes_busy: true,
+            vanished: if random.chance(50) { random.range(1, 60) } else { 0 },
+            ..Faults::default()
+        };
+        let jobs = random.range(8, 24);
+        Self { fleets: fleets(&[fleet]), faults, jobs, spread: until, longest_job: 8 * MINUTE, ..self }
+    }
+
+    /// Stopped instances are given to jobs while reconcile, which is slow, looks at them.
+    fn stopping(self, random: &mut Random, max: u64) -> Self {
+        let fleet = stopped(fleet("linux-x64", max), max.min(random.range(1, 6)));
+        let until = 20 * MINUTE;
+        let faults = Faults { until, calls: random.below(30), kills: random.below(10), ..Faults::default() };
+        let call = random.range(20, 300);
+        Self { fleets: fleets(&[fleet]), faults, call, spread: until, longest_job: 5 * MINUTE, ..self }
     }
 
     /// The same, killed at a step.

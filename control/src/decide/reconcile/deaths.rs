@@ -11,7 +11,7 @@
 //! | silent | gone | any | any | forget: there is nothing left to end |
 //! | silent | there | not asked, online, or busy | any | keep: its messages are lost, not the runner |
 //! | silent | stopped | offline or absent | busy, its job over; or not busy | end: nothing runs there |
-//! | silent | runs | offline or absent | busy, its job over | end |
+//! | silent | runs | offline or absent | busy, its job over; of one that takes several: and so for [`DARK`] at every look | end |
 //! | silent | there | offline or absent | busy, its job not over or not known | keep |
 //! | silent, as is everybody | runs | offline or absent | stands by | keep for hours: nobody's messages come through ([`super::voices`]) |
 //! | silent | runs | offline or absent | not busy; it never claimed its registration | end: it can't have had a job |
@@ -66,7 +66,7 @@ pub enum AtGitHub {
 pub enum ItsJob {
     /// One may run, or none is known by name.
     MayRun,
-    /// All that are known of are over.
+    /// All that are known of are over, and it can't have another ([`may_have_another`]).
     Over,
 }
 
@@ -137,6 +137,13 @@ pub fn is_silent(runner: &Runner, heard: Option<Millis>, silence: Duration, now:
 pub fn is_dark(unseen: &mut Since, name: &str, now: Millis) -> bool {
     let dark = u64::try_from(DARK.as_millis()).unwrap_or(u64::MAX);
     unseen.see(name, now).saturating_add(dark) <= now
+}
+
+/// Whether `runner`, whose known jobs are over, may have one that nobody told of: a reusable one takes the next at once, and the
+/// webhook of that may be lost. Only what GitHub has not seen for [`DARK`] (`dark`), or what EC2 says is stopped, has none.
+#[must_use]
+pub fn may_have_another(runner: &Runner, ec2: AtEc2, dark: bool) -> bool {
+    runner.reuse.is_some() && !dark && ec2 != AtEc2::Stopped
 }
 
 /// The ids of the jobs that `runner` was heard to have: a reusable one's that run, or the one that its history tells of.

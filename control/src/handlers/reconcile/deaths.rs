@@ -12,7 +12,9 @@ use crate::{
         breaker, events, failures,
         jobs::JobState,
         lives, pool,
-        reconcile::deaths::{AtEc2, AtGitHub, ItsJob, Sighting, Verdict, is_dark, is_silent, jobs_of, verdict},
+        reconcile::deaths::{
+            AtEc2, AtGitHub, ItsJob, Sighting, Verdict, is_dark, is_silent, jobs_of, may_have_another, verdict,
+        },
         reconcile::voices::{Voices, is_spared},
         runners::RunnerState,
     },
@@ -117,7 +119,8 @@ async fn sight<P: Ports>(run: &Run<'_, P>, runner: &Runner, ec2: AtEc2, memory: 
         return it;
     }
     it.dark = is_dark(&mut memory.unseen, &runner.instance, run.now());
-    if runner.state == RunnerState::Busy && jobs_are_over(run, runner).await {
+    let another = may_have_another(runner, ec2, it.dark);
+    if runner.state == RunnerState::Busy && !another && jobs_are_over(run, runner).await {
         it.job = ItsJob::Over;
     }
     it

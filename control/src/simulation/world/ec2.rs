@@ -61,7 +61,7 @@ impl World {
             // The look that reserved may have been a little before.
             let open = self.opened.borrow().get(&(fleet.to_owned(), key.clone())).copied();
             if open.is_some_and(|(at, until)| at + 5000 < reserved_at && until > now) {
-                self.asked_open.borrow_mut().push(key);
+                self.forbidden.borrow_mut().push(format!("{key} was asked for though its breaker was open"));
             }
         }
         let pool = |offer: &Offer| {
@@ -186,6 +186,9 @@ impl Compute for Port {
         // Nor is one that has still to come to its stop.
         let stops = self.0.asleep.borrow().get(instance).is_some_and(|at| *at > self.0.now.get());
         let gone = self.0.dead.borrow().contains(instance);
+        if stops && !gone {
+            self.0.forbidden.borrow_mut().push(format!("{instance} was asked to start while it comes to its stop"));
+        }
         switchable("starting", &ids, fault.as_ref(), gone || stops)?;
         // To start what runs is no error, and does nothing.
         if self.0.asleep.borrow_mut().remove(instance).is_some() {

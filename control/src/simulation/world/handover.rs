@@ -24,6 +24,7 @@ impl Handover for Port {
             return Err(HandoverError::Exists { instance: instance.to_owned() });
         }
         self.0.note(format_args!("SSM: the registration of {instance} is put"));
+        self.0.taken_away.borrow_mut().remove(instance);
         self.0.parameters.borrow_mut().insert(instance.to_owned(), it.clone());
         self.0.census.put_at.borrow_mut().insert(instance.to_owned(), self.now());
         self.0.answered().await;
@@ -44,6 +45,7 @@ impl Handover for Port {
         }
         if self.0.parameters.borrow_mut().remove(instance).is_some() {
             self.0.note(format_args!("SSM: the registration of {instance} is deleted by control"));
+            self.0.taken_away.borrow_mut().insert(instance.to_owned());
         }
         Ok(())
     }

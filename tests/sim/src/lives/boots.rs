@@ -10,6 +10,8 @@ impl Model {
         if self.has_faults() && self.random.chance(self.setting.faults.boots) {
             self.count("instances that did not boot");
             match self.random.below(3) {
+                // Nobody would notice the others.
+                _ if self.setting.alone => it.doom = Some((now + self.random.below(30 * SECOND), Doom::Fails)),
                 0 => it.doom = Some((now + self.random.below(30 * SECOND), Doom::Vanishes)),
                 1 => it.mute = true,
                 // It can't install its runner, and says so: perhaps before the ledger has heard of it.

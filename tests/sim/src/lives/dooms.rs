@@ -15,6 +15,8 @@ pub(super) enum Doom {
     CutOff(u64),
     /// Its agent dies, and its runner goes on.
     LosesAgent,
+    /// Its runner, which has no agent any more, dies too.
+    LosesRunner,
     /// Its agent gives up.
     Fails,
 }
@@ -49,6 +51,22 @@ impl Model {
                 self.count("instances cut off");
                 it.cut_until = now + lasts;
                 self.set_online(&it.name, false);
+                // GitHub's word on whether it has a job has been seen to turn in mid-job.
+                if self.random.chance(50) {
+                    self.set_busy(&it.name, false);
+                }
+                if it.mute {
+                    it.doom = Some((it.cut_until + self.random.range(MINUTE, 30 * MINUTE), Doom::LosesRunner));
+                }
+                true
+            }
+            (Doom::LosesRunner, life) => {
+                if let Life::Running { job, .. } = life {
+                    self.lose(job);
+                }
+                self.set_online(&it.name, false);
+                self.idle.remove(id);
+                it.life = Life::Hung;
                 true
             }
             (Doom::LosesAgent, _) => {
@@ -61,11 +79,11 @@ impl Model {
                 }
                 true
             }
-            (Doom::Interrupted, _) => true,
-            (Doom::Fails, _) => {
+            (Doom::Fails, Life::Booting | Life::Claiming { .. } | Life::StandingBy { .. }) => {
                 self.end(id, it, Kind::Failed, Reason::InstallFailed, None);
                 false
             }
+            (Doom::Interrupted | Doom::Fails, _) => true,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use dayfly_contract::{Kind, Reason};
 
-use super::{Instance, Life, MINUTE, POLL, RETIRE, SECOND};
+use super::{Instance, Life, MINUTE, POLL, RETIRE};
 use crate::{Model, claim::Claim};
 
 impl Model {
@@ -22,7 +22,7 @@ impl Model {
                 return None;
             };
             self.note(|| format!("{id} has claimed its registration"));
-            return Some((Life::Starting { until: now + 3 * SECOND, claim }, 3 * SECOND));
+            return Some(self.start_runner(claim));
         }
         match *life {
             Life::StandingBy { until } if until <= now => {

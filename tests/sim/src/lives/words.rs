@@ -36,6 +36,21 @@ impl Model {
         self.send(it, message, Some(claim));
     }
 
+    /// Code on the instance tells, with its role, of another that this has ended.
+    pub(super) fn forge(&mut self, id: &str) {
+        let others: Vec<(&String, &Instance)> = self.instances.iter().filter(|(other, _)| *other != id).collect();
+        if others.is_empty() {
+            return;
+        }
+        let (other, it) = others[self.random.pick(others.len())];
+        let message = Lifecycle::new(Kind::Finished, other, &it.fleet);
+        let body = serde_json::to_string(&message).unwrap_or_default();
+        self.count("messages forged");
+        self.note(|| format!("SQS: {id} tells that {} has ended", message.instance_id));
+        let message = Message { body, sender: format!("AROAX:{id}"), sent_at: self.now(), received: 0 };
+        self.enqueue(false, self.now(), &message);
+    }
+
     /// A message, perhaps twice, or none where the agent or the queue is not there.
     pub(super) fn send(&mut self, of: &Instance, mut it: Lifecycle, claim: Option<&Claim>) {
         let now = self.now();

@@ -50,7 +50,7 @@ impl Model {
         }
         let until = now + self.random.range(100, self.setting.longest_job);
         self.due.remove(&(it.due, id.to_owned()));
-        if self.has_faults() && self.random.chance(self.setting.faults.dooms) {
+        if !it.mute && self.has_faults() && self.random.chance(self.setting.faults.dooms) {
             let doom = match self.random.below(3) {
                 _ if self.random.chance(self.setting.faults.interruptions) => Doom::Interrupted,
                 0 => Doom::Vanishes,
@@ -63,6 +63,9 @@ impl Model {
         self.due.insert((it.due, id.to_owned()));
         it.life = Life::Running { until, job, claim: claim.clone() };
         self.say(id, &it, Kind::JobStarted, &claim.with(job));
+        if self.has_faults() && self.random.chance(self.setting.faults.forged) {
+            self.forge(id);
+        }
         self.instances.insert(id.to_owned(), it);
         let run = self.jobs[&job].run;
         self.sync(run);
@@ -87,8 +90,13 @@ impl Model {
         }
         if it.mute {
             if claim.reusable.is_some() {
-                // Without its agent it listens on, and takes others.
-                self.set_online(&it.name, false);
+                // Without its agent it listens on, and takes others, until it dies too.
+                if it.doom.is_none() {
+                    it.doom = Some((now + self.random.range(MINUTE, 40 * MINUTE), Doom::LosesRunner));
+                }
+                self.idle.insert(id.to_owned());
+                self.assignable = true;
+                return Some((Life::Listening { since: now, claim }, 5 * SECOND));
             }
             it.doom = None;
             self.note(|| format!("{id} has no agent that would end it"));

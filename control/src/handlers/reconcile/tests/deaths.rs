@@ -1,7 +1,7 @@
 //! Runners whose agents are silent.
 
 use super::*;
-use crate::simulation::runtime::step;
+use crate::{ledger::Reuse, simulation::runtime::step};
 
 #[test]
 fn an_instance_that_vanished_frees_its_place_and_its_fleet_is_woken() {
@@ -122,6 +122,25 @@ fn a_busy_runner_that_is_dead_is_ended_once_its_job_is_over() {
     let by_ledger = |port: &Port| port.0.ledger.borrow_mut().jobs.get_mut(&41).unwrap().state = JobState::Done;
     assert_eq!(busy(&by_ledger), (true, 0), "by the ledger's");
     assert_eq!(busy(&|port| drop(port.0.ledger.borrow_mut().jobs.remove(&41))), (false, 1), "nobody knows");
+}
+
+#[test]
+fn a_reusable_one_whose_known_job_is_over_may_have_another_for_a_while() {
+    for (ec2, at_once) in [(AtEc2::Running, false), (AtEc2::Stopped, true)] {
+        let port = world();
+        runner_of(&port, 1, RunnerState::Busy, 60 * MINUTE);
+        let reuse = Reuse { running: vec![41], ..Reuse::default() };
+        port.0.ledger.borrow_mut().runners.values_mut().for_each(|it| it.reuse = Some(reuse.clone()));
+        instance_of(&port, 1, ec2, 60 * MINUTE);
+        at_github(&port, 1, false, false);
+        job_of(&port, 41, JobState::Done, MINUTE);
+        minutes(&port, 1);
+        assert_eq!(is_ended(&port, 1), at_once, "{ec2:?}: GitHub may have given it one, and nobody heard of that");
+        minutes(&port, 28);
+        assert_eq!(is_ended(&port, 1), at_once, "{ec2:?}");
+        minutes(&port, 2);
+        assert!(is_ended(&port, 1), "GitHub has given any job up by now");
+    }
 }
 
 /// A run that finds a dead runner, and what happens while it asks GitHub; answers whether its instance was ended.
