@@ -278,7 +278,7 @@ pub(super) fn to_reservation(item: &Item) -> Result<Reservation, BadItem> {
 }
 
 pub(super) fn from_runner(it: &Runner) -> Item {
-    let mut item = Builder::new(fleet_pk(&it.fleet), format!("{RUNNER}{}", it.instance), it.version)
+    let mut item = Builder::new(fleet_pk(&it.fleet), format!("{RUNNER}{}", it.instance), it.next_version() - 1)
         .text("state", it.state.name())
         .text("reservation", &it.reservation)
         .maybe("market", it.market.map(|it| it.name().to_owned()))

@@ -156,7 +156,7 @@ impl MemoryLedger {
             Write::DropReservation(it) => drop(self.reservations.remove(&(it.fleet, it.id))),
             Write::PutRunner(it) => {
                 let key = (it.fleet.clone(), it.instance.clone());
-                self.runners.insert(key, Runner { version: it.version + 1, ..it });
+                self.runners.insert(key, Runner { version: it.next_version(), ..it });
             }
             Write::PutLife(it) => self.lives.push(it),
             Write::DropRunner(it) => drop(self.runners.remove(&(it.fleet, it.instance))),

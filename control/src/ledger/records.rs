@@ -276,6 +276,20 @@ pub struct Runner {
     pub version: u64,
 }
 
+/// The version that a runner begins with which was not launched but heard of.
+const HEARD_OF: u64 = 1 << 32;
+
+impl Runner {
+    /// The version that it has once it is written. One that is written anew, after it was forgotten, by a message that came
+    /// twice or late, does not begin as its launch did: who still works on that would take it for the one it knows, and
+    /// bring back what nobody counts.
+    #[must_use]
+    pub fn next_version(&self) -> u64 {
+        let is_launch = matches!(self.state, RunnerState::Launched | RunnerState::Warming);
+        if self.version == 0 && !is_launch { HEARD_OF } else { self.version + 1 }
+    }
+}
+
 /// The jobs of a reusable runner, as far as webhooks have told of them. They come in any order, so it is the jobs that
 /// are noted, and not how many: one that has begun is taken away by its own end, whatever came between.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

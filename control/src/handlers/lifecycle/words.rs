@@ -95,7 +95,7 @@ async fn spared<L: Ledger, G, H, W, C: Clock>(
         let going = pool::retiring(runner, now);
         let advance = Write::Advance { fleet: it.fleet.clone(), rev: view.meta.rev };
         if deps.ledger.commit(vec![advance, Write::PutRunner(going.clone())]).await? == Committed::Yes {
-            return Ok(Some(Runner { version: going.version + 1, ..going }));
+            return Ok(Some(Runner { version: going.next_version(), ..going }));
         }
         deps.clock.sleep(deps.clock.jitter(attempt)).await;
         match deps.ledger.runner(&it.fleet, &it.instance_id).await? {

@@ -314,7 +314,7 @@ async fn take_over<P: Ports>(deps: &Deps<P>, task: &Task<'_>, view: &View, work:
         let mut it = Runner { lease_until, untouched: false, ..left };
         if deps.ledger.commit(vec![Write::PutRunner(it.clone())]).await? == Committed::Yes {
             warn!(fleet.name = it.fleet, instance.id = it.instance, "Took over a runner that was left unregistered");
-            (it.version, it.untouched) = (it.version + 1, untouched);
+            (it.version, it.untouched) = (it.next_version(), untouched);
             work.runners.push(it);
         }
     }

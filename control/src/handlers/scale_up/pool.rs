@@ -76,7 +76,7 @@ pub(super) async fn settle<P: Ports>(
         }
         deps.metrics.add(Metric::PoolClaims, part.len() as u64, &[("Fleet", &fleet.name)]);
         // Nobody has asked GitHub for it before.
-        work.runners.extend(part.iter().map(|it| Runner { version: it.version + 1, untouched: true, ..it.clone() }));
+        work.runners.extend(part.iter().map(|it| Runner { version: it.next_version(), untouched: true, ..it.clone() }));
     }
     let stopping: Vec<Runner> =
         planned.stops.iter().map(|it| pool::stopping(it.clone(), task.lease_until, now)).collect();
@@ -110,7 +110,7 @@ pub(super) async fn settle<P: Ports>(
 
 /// `it`, as the ledger has it once it was put.
 fn next_version(it: Runner) -> Runner {
-    Runner { version: it.version + 1, ..it }
+    Runner { version: it.next_version(), ..it }
 }
 
 /// Those whose owner GitHub gives runners, as far as that can be known beforehand.

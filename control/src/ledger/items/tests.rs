@@ -51,6 +51,21 @@ fn every_record_comes_back_with_its_next_version() {
 }
 
 #[test]
+fn what_is_heard_of_again_is_not_what_was_forgotten() {
+    use crate::decide::runners::RunnerState::{self, Busy, Gone, Launched, Registered, Spent, Standby, Warming};
+    let written = |state: RunnerState, version| {
+        to_runner(&from_runner(&Runner { state, version, ..runner("linux-x64", 1) })).unwrap().version
+    };
+    for state in [Launched, Warming] {
+        assert_eq!(written(state, 0), 1, "{state:?}: whoever launched it goes on with that");
+    }
+    for state in [Gone, Busy, Registered, Spent, Standby] {
+        assert!(written(state, 0) > 1000, "{state:?}: nobody who saw it launched takes it for that");
+        assert_eq!(written(state, 7), 8);
+    }
+}
+
+#[test]
 fn what_an_older_version_wrote_is_read() {
     let mut item = from_reservation(&reservation("linux-x64", "r1", 3));
     item.retain(|name, _| !["group", "market", "without", "asks"].contains(&name.as_str()));
