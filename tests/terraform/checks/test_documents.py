@@ -230,7 +230,10 @@ def test_the_reasons_of_instances_that_fail_are_the_agents():
 
 def test_each_alarm_has_a_row_and_no_row_is_of_another():
     text = (MODULE / "alarms.tf").read_text()
-    made = [re.sub(r"\\\$\\\{[^}]*\\\}", "[a-z-]+", re.escape(name)) for name in re.findall(r'alarm_name\s*= "\$\{local\.prefix\}-(.+)"', text)]
+    # The keys of the map that alarms are made of: `name = {`, or for each of several `"${name}-rest" => {`.
+    text = text[text.index("alarms = merge(") : text.index('resource "aws_cloudwatch_metric_alarm"')]
+    keys = re.findall(r'"([^"\n]+)" => \{', text) + re.findall(r"^ {6}([a-z0-9-]+) = \{", text, re.M)
+    made = [re.sub(r"\\\$\\\{[^}]*\\\}", "[a-z-]+", re.escape(name)) for name in keys]
     assert len(made) >= 9
     table = TROUBLES[TROUBLES.index("## Alarms") : TROUBLES.index("## terraform apply")]
     named = [name.replace("…", "fleet") for row in re.findall(r"^\| (`[^|]+) \|", table, re.M) for name in re.findall(r"`([^`]+)`", row)]
