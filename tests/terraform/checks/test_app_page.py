@@ -114,12 +114,21 @@ def test_an_answer_to_somebody_elses_question_gives_no_command():
 def test_the_command_writes_what_the_example_takes(tmp_path):
     _, after, _ = answered(organization={"value": "octo-org"})
     command = after["command"]["textContent"]
-    # GitHub's answer, in place of asking for it.
-    (tmp_path / "curl").write_text("""#!/bin/sh\necho '{"id": 12, "pem": "-----BEGIN RSA PRIVATE KEY-----\\\\nx\\\\n", "webhook_secret": "0123456789abcdef", "client_secret": "no"}'\n""")
+    # GitHub's answer, in place of asking for it: a second time it has none, as the code is used up.
+    answer = '{"id": 12, "pem": "-----BEGIN RSA PRIVATE KEY-----\\\\nx\\\\n", "webhook_secret": "0123456789abcdef", "client_secret": "no"}'
+    (tmp_path / "curl").write_text(f"""#!/bin/sh
+[ ! -e asked ] || exit 22
+while [ "$1" != -o ]; do shift; done
+echo '{answer}' > "$2"
+echo > asked
+""")
     (tmp_path / "curl").chmod(0o755)
     if shutil.which("jq") is None:
         pytest.skip("there is no jq on this machine")
-    subprocess.run(["sh", "-ec", command], cwd=tmp_path, env={"PATH": f"{tmp_path}:/usr/local/bin:/usr/bin:/bin"}, check=True, timeout=60)
+    env = {"PATH": f"{tmp_path}:/usr/local/bin:/usr/bin:/bin"}
+    run = [subprocess.run(["sh", "-c", command], cwd=tmp_path, env=env, check=False, timeout=60).returncode for _ in range(2)]
+    assert run == [0, 22], "and the key of the first time is still there:"
+    assert sorted(it.name for it in tmp_path.iterdir()) == ["asked", "curl", "github-app.auto.tfvars.json"]
     made = tmp_path / "github-app.auto.tfvars.json"
     wanted = {"id": "12", "key": "-----BEGIN RSA PRIVATE KEY-----\nx\n", "webhook_secret": "0123456789abcdef"}
     assert json.loads(made.read_text()) == {"github_app": wanted}
