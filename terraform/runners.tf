@@ -116,7 +116,7 @@ locals {
     cloudwatch_agent           = fleet.agent.cloudwatch_agent
     log                        = var.log_level
     pool = fleet.pool == null ? null : { for field, value in {
-      kind             = fleet.pool.kind
+      kind = fleet.pool.kind
       # One that is to be stopped does not wait for that as long as it may be stopped: it costs as much as any.
       lifetime_seconds = fleet.pool.kind == "idle" ? null : fleet.pool.kind == "stopped" ? min(14400, local.pool_lifetime[name]) : local.pool_lifetime[name]
     } : field => value if value != null }
