@@ -252,7 +252,7 @@ pub(super) async fn give_up<P: Ports>(run: &Run<'_, P>, runner: Runner, verdict:
             warn!(fleet.name = fleet, "{}", Chain(&error));
             Offers { fleet: fleet.clone(), ..Offers::default() }
         });
-        let why = format!("{instance} was started and never heard of");
+        let why = format!("{instance} was started, and died without a job");
         start::note((&run.deps.ledger, &run.deps.clock), offers, breaker::Heard::Failed, why).await;
     }
     if let Err(error) = run.deps.handover.delete(&instance).await {

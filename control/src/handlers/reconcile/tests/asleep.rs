@@ -98,7 +98,7 @@ fn one_that_was_given_to_a_job_and_is_started_has_until_its_boot_deadline() {
     pooled(&port, PoolKind::Stopped, 0, 3);
     assert!(is_ended(&port, 1), "a start that never boots");
     let breakers = port.0.ledger.borrow().view(FLEET).offers.breakers;
-    assert!(breakers.0[START].why.contains("never heard of"), "and the next jobs get fresh ones: {breakers:?}");
+    assert!(breakers.0[START].why.contains("died without a job"), "and the next jobs get fresh ones: {breakers:?}");
 }
 
 fn pass_hours(port: &Port, hours: u64) {
