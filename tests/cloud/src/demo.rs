@@ -10,6 +10,7 @@ use laptop_github::Job;
 use crate::cloud::{Cloud, LABELS, job};
 use crate::leftovers;
 use crate::life::{self, Steps};
+use crate::paths;
 use crate::program::Run;
 use crate::stop;
 use crate::ui::Ui;
@@ -26,9 +27,11 @@ pub async fn run(run: &Run, jobs: usize, keep: bool) -> Result<()> {
     let cloud = stop::or(Cloud::start(run, &ui)).await?;
     let mut outcome = stop::or(show(&cloud, jobs, &ui)).await;
     if keep && outcome.is_ok() {
-        hold(&cloud, &ui).await;
-        // Somebody may have queued more.
-        outcome = stop::or(leftovers::wait_for_none(&cloud, limit(1))).await;
+        outcome = hold(&cloud, &ui).await;
+        if outcome.is_ok() {
+            // Somebody may have queued more.
+            outcome = stop::or(leftovers::wait_for_none(&cloud, limit(1))).await;
+        }
     }
     ui.waiting("ending");
     let stopped = cloud.stop().await;
@@ -131,7 +134,9 @@ async fn report(cloud: &Cloud, jobs: &[u64], ui: &Ui) -> Result<()> {
 }
 
 /// Leaves everything up until somebody ends it.
-async fn hold(cloud: &Cloud, ui: &Ui) {
+async fn hold(cloud: &Cloud, ui: &Ui) -> Result<()> {
+    let shell = cloud.folder.join("walk.rc");
+    std::fs::write(&shell, shell_beside(cloud)?).with_context(|| format!("writing {}", shell.display()))?;
     ui.line("\n  Everything stays up. Ctrl-C ends it.\n");
     ui.line(format!("    AWS (moto)   {}", cloud.endpoint()));
     ui.line(format!("    GitHub       {}   (admin: /_emulator/jobs)", cloud.github.url()));
@@ -148,5 +153,29 @@ async fn hold(cloud: &Cloud, ui: &Ui) {
         "    one more job {enter}curl {}/_emulator/jobs -H 'content-type: application/json' -d '{{\"labels\":[\"self-hosted\",\"linux\",\"x64\"]}}'",
         cloud.github.url()
     ));
+    ui.line(format!("    walk         {enter}bash --rcfile {}   (docs/guides/one-machine.md)", shell.display()));
     stop::asked().await;
+    Ok(())
+}
+
+/// What a shell is told in which the first steps of the documents are walked (docs/guides/one-machine.md).
+fn shell_beside(cloud: &Cloud) -> Result<String> {
+    let program = paths::program("dayfly")?;
+    let programs = program.parent().context("a program is in a folder")?;
+    let said = |name: &str, value: &str| format!("export {name}='{value}'\n");
+    Ok([
+        format!("export PATH=\"{}:$PATH\"\n", programs.display()),
+        said("AWS_ENDPOINT_URL", cloud.endpoint()),
+        said("AWS_REGION", "eu-west-1"),
+        said("AWS_ACCESS_KEY_ID", "test"),
+        said("AWS_SECRET_ACCESS_KEY", "test"),
+        said("GITHUB", cloud.github.url()),
+        said("WEBHOOK", &cloud.lambda.http_url()),
+        said("LOGS", &cloud.folder.display().to_string()),
+        format!("cd '{}'\n", paths::repository().display()),
+        // Where the machine has a mirror of the provider, and the network does not reach the registry.
+        "mirror=$(scripts/terraform-provider)\nexport TF_CLI_ARGS_init=${mirror:+-plugin-dir=$mirror}\n".to_owned(),
+        "PS1='laptop cloud \\w \\$ '\n".to_owned(),
+    ]
+    .concat())
 }

@@ -20,6 +20,7 @@ mod secrets;
 mod standby;
 mod steps;
 mod storm;
+mod walk;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -92,6 +93,7 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
             test!(rough::a_registration_is_claimed_though_ssm_throttles),
             test!(rough::a_job_gets_no_answer_from_the_metadata_service),
             test!(rough::a_job_gets_no_answer_where_there_is_no_nft),
+            test!(walk::the_first_steps_lead_to_a_job),
             test!(secrets::no_secret_is_in_what_the_agent_keeps),
             test!(secrets::a_job_can_not_read_what_the_agent_keeps),
         ]),

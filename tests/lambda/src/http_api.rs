@@ -74,8 +74,8 @@ async fn answer(
 ) -> Response {
     let apis = Arc::clone(&shared.apis.read().unwrap_or_else(PoisonError::into_inner));
     let (parts, body) = request.into_parts();
-    let path = parts.uri.path();
-    let Some((api, route, variables)) = find(&apis, &parts.headers, parts.method.as_str(), path) else {
+    let (id, path) = named(&parts.headers, parts.uri.path());
+    let Some((api, route, variables)) = find(&apis, id, parts.method.as_str(), path) else {
         return message(StatusCode::NOT_FOUND, "Not Found");
     };
     let body = match whole(body, BODY_LIMIT).await {
@@ -133,11 +133,22 @@ async fn invoke(functions: &Arc<Functions>, route: &Route, event: Vec<u8>) -> Re
 
 type Found<'a> = (&'a Api, &'a Route, std::collections::BTreeMap<String, String>);
 
-/// All APIs share the port: one that the host name names (`<id>.execute-api…`) goes first, else the first that has a
-/// route. A stage other than `$default` is the path's first segment.
-fn find<'a>(apis: &'a [Api], headers: &HeaderMap, method: &str, path: &str) -> Option<Found<'a>> {
+/// Names the API in the path, `/_api/<id>/…`, for who can't have `<id>.execute-api…` resolve to this host.
+const BY_PATH: &str = "/_api/";
+
+/// The API that a request names, by its path ([`BY_PATH`]) or by the host (`<id>.execute-api…`), and the path as that API sees it.
+fn named<'a>(headers: &'a HeaderMap, path: &'a str) -> (Option<&'a str>, &'a str) {
+    if let Some((id, _)) = path.strip_prefix(BY_PATH).and_then(|rest| rest.split_once('/')) {
+        return (Some(id), &path[BY_PATH.len() + id.len()..]);
+    }
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let named = |api: &&Api| host.starts_with(&format!("{}.execute-api.", api.id));
+    (host.split_once(".execute-api.").map(|(id, _)| id), path)
+}
+
+/// All APIs share the port: the one that is named goes first, else the first that has a route. A stage other than `$default`
+/// is the path's first segment.
+fn find<'a>(apis: &'a [Api], id: Option<&str>, method: &str, path: &str) -> Option<Found<'a>> {
+    let named = |api: &&Api| id == Some(&api.id);
     let mut in_order = apis.iter().filter(named).chain(apis.iter().filter(|api| !named(api)));
     in_order.find_map(|api| {
         let path = if api.stage == "$default" {
@@ -175,10 +186,13 @@ mod tests {
         let apis = [api("a", "$default", "POST /x"), api("b", "$default", "POST /x"), api("c", "prod", "ANY /y")];
         let found = |host: &str, path: &str| {
             let headers = HeaderMap::from_iter([(header::HOST, host.parse().unwrap())]);
-            find(&apis, &headers, "POST", path).map(|(api, _, _)| api.id.as_str())
+            let (id, path) = named(&headers, path);
+            find(&apis, id, "POST", path).map(|(api, _, _)| api.id.as_str())
         };
         assert_eq!(found("127.0.0.1:80", "/x"), Some("a"));
         assert_eq!(found("b.execute-api.eu-west-1.amazonaws.com", "/x"), Some("b"));
+        assert_eq!(found("127.0.0.1:80", "/_api/b/x"), Some("b"));
+        assert_eq!(found("127.0.0.1:80", "/_api/c/prod/y"), Some("c"));
         assert_eq!(found("127.0.0.1", "/prod/y"), Some("c"));
         assert_eq!(found("127.0.0.1", "/y"), None);
         assert_eq!(found("127.0.0.1", "/production/y"), None);

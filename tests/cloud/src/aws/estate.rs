@@ -34,10 +34,24 @@ impl Aws {
         element(&text, tag).with_context(|| format!("{action} answered: {text}"))
     }
 
+    /// The default VPC, and one of its subnets.
+    pub(crate) async fn network(&self) -> Result<(String, String)> {
+        let text =
+            self.ec2("DescribeSubnets", &[("Filter.1.Name", "default-for-az"), ("Filter.1.Value.1", "true")]).await?;
+        let ids = element(&text, "vpcId").zip(element(&text, "subnetId"));
+        ids.with_context(|| format!("DescribeSubnets answered: {text}"))
+    }
+
     /// Launches an instance of an image, which is none of Dayfly's; answers its id.
     pub(crate) async fn run_image(&self, image: &str) -> Result<String> {
         let asked = [("ImageId", image), ("InstanceType", "c7i.large"), ("MinCount", "1"), ("MaxCount", "1")];
         self.id("RunInstances", &asked, "instanceId").await
+    }
+
+    /// Registers an image, whose machines are as all others of this cloud; answers its id.
+    pub(crate) async fn register_image(&self, name: &str) -> Result<String> {
+        let asked = [("Name", name), ("Architecture", "x86_64"), ("RootDeviceName", "/dev/xvda")];
+        self.id("RegisterImage", &asked, "imageId").await
     }
 
     /// Makes an image of an instance, with a snapshot of its own; answers its id.
