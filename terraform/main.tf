@@ -6,12 +6,13 @@
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
+# By its id: `name` is what the provider's version 6 warns of, and `region` is not there in 5.
 data "aws_region" "current" {}
 
 locals {
   prefix    = "dayfly-${var.environment}"
   partition = data.aws_partition.current.partition
-  region    = data.aws_region.current.name
+  region    = data.aws_region.current.id
   account   = data.aws_caller_identity.current.account_id
   tags      = merge(var.tags, { "dayfly:deployment" = var.environment })
 

@@ -9,7 +9,8 @@ mock_data "aws_partition" {
 }
 
 mock_data "aws_region" {
-  defaults = { name = "eu-west-1" }
+  # `id` is what both 5 and 6 have: `name` is deprecated in 6, and `region` is not there in 5.
+  defaults = { id = "eu-west-1" }
 }
 
 mock_resource "aws_apigatewayv2_api" {

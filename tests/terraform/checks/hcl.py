@@ -8,6 +8,14 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 MODULE = ROOT / "terraform"
+# Every file of what we give to others to apply.
+FILES = sorted(it for folder in ("terraform", "userdata", "examples") for it in (ROOT / folder).rglob("*.tf") if ".terraform" not in it.parts)
+
+
+def used_types() -> list[str]:
+    """The resources and data sources that any of these files has: `aws_sqs_queue`, `data.aws_region`."""
+    found = {(kind, name) for file in FILES for kind, name in re.findall(r'^(resource|data) "(\w+)"', file.read_text(), re.M)}
+    return sorted(name if kind == "resource" else f"data.{name}" for kind, name in found)
 
 
 def block(text: str, beginning: str) -> str:
@@ -19,6 +27,38 @@ def block(text: str, beginning: str) -> str:
         depth += {"{": 1, "}": -1}.get(text[at], 0)
         at += 1
     return text[open_at + 1 : at - 1]
+
+
+def code(text: str) -> str:
+    """Without comments and texts; what is in a text's ${...} stays."""
+    text = re.sub(r"<<-?(\w+)\n.*?\n\s*\1\n", '""\n', text, flags=re.S)
+    text = re.sub(r"\$\$\{", "", text)
+    out, at = "", 0
+    # Whether each open brace began in a text; the last of them is where we are.
+    inside: list[bool] = []
+    quoted = False
+    while at < len(text):
+        char = text[at]
+        if quoted:
+            if char == "\\":
+                at += 1
+            elif text.startswith("${", at):
+                inside.append(True)
+                quoted, out, at = False, out + " ", at + 1
+            elif char == '"':
+                quoted, out = False, out + '"'
+        elif char == '"':
+            quoted, out = True, out + '"'
+        elif char == "#":
+            at = text.index("\n", at) - 1
+        elif char == "}" and inside and inside.pop():
+            quoted, out = True, out + " "
+        else:
+            if char == "{":
+                inside.append(False)
+            out += char
+        at += 1
+    return out
 
 
 def variables() -> dict[str, str]:

@@ -9,9 +9,8 @@ import re
 from pathlib import Path
 
 import pytest
-from hcl import ROOT, block
+from hcl import FILES, ROOT, block, code
 
-FILES = sorted(it for folder in ("terraform", "userdata", "examples") for it in (ROOT / folder).rglob("*.tf") if ".terraform" not in it.parts)
 TEMPLATES = sorted((ROOT / "userdata").glob("*.tftpl"))
 
 # Every function of Terraform 1.6. Later ones: templatestring, issensitive, ephemeralasnull, provider::...
@@ -30,38 +29,6 @@ TYPES = {"any", "list", "map", "object", "optional", "set", "tuple"}
 BLOCKS = {"check", "data", "import", "locals", "module", "moved", "output", "provider", "resource", "terraform", "variable"}
 # Arguments of blocks that came later, by the version that knows them first.
 ARGUMENTS = {r"^\s*ephemeral\s*=\s*(true|false)\b": "1.10", r"^\s*\w+_wo(_version)?\s*=": "1.11", r"^\s*deprecated\s*=": "1.15"}
-
-
-def code(text: str) -> str:
-    """Without comments and texts; what is in a text's ${...} stays."""
-    text = re.sub(r"<<-?(\w+)\n.*?\n\s*\1\n", '""\n', text, flags=re.S)
-    text = re.sub(r"\$\$\{", "", text)
-    out, at = "", 0
-    # Whether each open brace began in a text; the last of them is where we are.
-    inside: list[bool] = []
-    quoted = False
-    while at < len(text):
-        char = text[at]
-        if quoted:
-            if char == "\\":
-                at += 1
-            elif text.startswith("${", at):
-                inside.append(True)
-                quoted, out, at = False, out + " ", at + 1
-            elif char == '"':
-                quoted, out = False, out + '"'
-        elif char == '"':
-            quoted, out = True, out + '"'
-        elif char == "#":
-            at = text.index("\n", at) - 1
-        elif char == "}" and inside and inside.pop():
-            quoted, out = True, out + " "
-        else:
-            if char == "{":
-                inside.append(False)
-            out += char
-        at += 1
-    return out
 
 
 def newer(text: str) -> list[str]:
