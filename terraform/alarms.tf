@@ -11,6 +11,11 @@ locals {
     treat_missing_data  = "notBreaching"
   }
 
+  # In words, for one is not "1 times".
+  times    = try(var.alarms.errors, 0) == 1 ? "once" : "${try(var.alarms.errors, 0)} times"
+  offers   = try(var.alarms.capacity_errors, 0) == 1 ? "an offer" : "${try(var.alarms.capacity_errors, 0)} offers"
+  requests = try(var.alarms.github_remaining, 0) == 1 ? "No request is left" : "Fewer than ${try(var.alarms.github_remaining, 0)} requests are left"
+
   # By their names, behind dayfly-<environment>-. Of one element or none, as `alarms` is.
   alarms = merge({}, [for say in var.alarms[*] : merge(
     { for name, queue in merge({ for name, queue in aws_sqs_queue.dead : "${name}-dlq" => queue.name }, { for name in aws_sqs_queue.keepers_dead[*].name : "keepers-dlq" => name }) :
@@ -36,7 +41,7 @@ locals {
       threshold           = say.queue_age_seconds
     } },
     { for name, function in aws_lambda_function.control : "${name}-fails" => {
-      description = "The function ${function.function_name} has failed ${say.errors} times in five minutes: see its log."
+      description = "The function ${function.function_name} has failed ${contains(keys(local.keepers), name) ? "once" : local.times} in five minutes: see its log."
       namespace   = "AWS/Lambda"
       metric_name = "Errors"
       dimensions  = { FunctionName = function.function_name }
@@ -57,7 +62,7 @@ locals {
     } },
     # By those that ask GitHub most, and tell what is left.
     { for name in ["scale-up", "reconcile"] : "${name}-github-limit" => {
-      description         = "Fewer than ${say.github_remaining} requests are left before GitHub's limit: see github.more_apps."
+      description         = "${local.requests} before GitHub's limit: see github.more_apps."
       namespace           = "Dayfly"
       metric_name         = "GitHubRemaining"
       dimensions          = { Deployment = var.environment, Function = name }
@@ -68,14 +73,14 @@ locals {
     {
       # What a function can't do it answers, or leaves to its next run: Lambda counts no error then.
       webhook-5xx = {
-        description = "GitHub was answered with an error ${say.errors} times in five minutes: its webhooks are not taken. See the webhook's log."
+        description = "GitHub was answered with an error ${local.times} in five minutes: its webhooks are not taken. See the webhook's log."
         namespace   = "AWS/ApiGateway"
         metric_name = "5xx"
         dimensions  = { ApiId = aws_apigatewayv2_api.webhook.id }
         threshold   = say.errors
       }
       reconcile-refused = {
-        description = "Reconcile could not look after something ${say.errors} times in five minutes: see its log."
+        description = "Reconcile could not look after something ${local.times} in five minutes: see its log."
         namespace   = "Dayfly"
         metric_name = "Refused"
         dimensions  = { Deployment = var.environment, Function = "reconcile", Reason = "reconcile" }
@@ -94,7 +99,7 @@ locals {
         treat_missing_data  = "breaching"
       }
       no-capacity = {
-        description = "EC2 had no capacity for ${say.capacity_errors} offers in fifteen minutes: more instance types, subnets, or on_demand_fallback."
+        description = "EC2 had no capacity for ${local.offers} in fifteen minutes: more instance types, subnets, or on_demand_fallback."
         threshold   = say.capacity_errors
         # Over all types and zones, which nobody knows beforehand.
         expression = "SELECT SUM(CapacityErrors) FROM SCHEMA(\"Dayfly\", Deployment, InstanceType, Zone) WHERE Deployment = '${var.environment}'"

@@ -8,28 +8,57 @@ locals {
   reruns        = anytrue([for fleet in values(var.fleets) : try(fleet.interrupted.rerun, 1) > 0])
 }
 
+# A list, since Terraform shows the keys of a map by the alphabet. The labels, and their order, are those of GitHub's forms:
+# https://docs.github.com/en/apps/creating-github-apps/registering-a-github-app/registering-a-github-app
+# https://docs.github.com/en/webhooks/using-webhooks/creating-webhooks
 output "github_setup" {
-  description = "What is to be entered in the GitHub App's settings, field by field, by GitHub's names."
-  value = {
-    settings             = "${local.github_url}/organizations/<organization>/settings/apps, or ${local.github_url}/settings/apps for a person's"
-    webhook_url          = "${aws_apigatewayv2_api.webhook.api_endpoint}/webhook"
-    webhook_secret       = "the text of github.webhook_secret"
-    webhook_content_type = "application/json"
-    subscribe_to_events  = ["Workflow job"]
-    repository_permissions = merge(
+  description = "What is to be entered in the GitHub App's settings, field by field, by GitHub's names and in GitHub's order; with a token in place of an App, in a webhook's."
+  value       = local.github_forms[local.app_id == null ? "webhook" : "app"]
+}
+
+locals {
+  webhook_address = "${aws_apigatewayv2_api.webhook.api_endpoint}/webhook"
+
+  # By an index: of ? and : both sides would have to have the same fields.
+  github_forms = { app = local.app_form, webhook = local.webhook_form }
+  app_form = [
+    { "Page" = "${local.github_url}/organizations/<organization>/settings/apps, or ${local.github_url}/settings/apps for a person's" },
+    { "Active" = "yes" },
+    { "Webhook URL" = local.webhook_address },
+    { "Webhook secret" = "the text of github.webhook_secret" },
+    { "Repository permissions" = merge(
       { Actions = local.reruns ? "Read and write" : "Read-only", Metadata = "Read-only" },
       contains(local.github_levels, "repository") ? { Administration = "Read and write" } : {},
-    )
-    organization_permissions = contains(local.github_levels, "organization") ? { "Self-hosted runners" = "Read and write" } : {}
-    install_on               = "each organization, or its repositories, whose jobs fleets take"
-    # GitHub's Apps can't manage runners of an enterprise.
-    token_scopes = contains(local.github_levels, "enterprise") ? ["manage_runners:enterprise", "repo"] : []
-  }
+    ) },
+    { "Organization permissions" = contains(local.github_levels, "organization") ? { "Self-hosted runners" = "Read and write" } : {} },
+    { "Subscribe to events" = ["Workflow job"] },
+    { "Install App" = "each organization, or its repositories, whose jobs fleets take" },
+  ]
+
+  # GitHub's Apps can't manage runners of an enterprise. A token has no webhook of its own.
+  webhook_form = [
+    { "Page" = "Settings, Webhooks, Add webhook, of each enterprise, organization or repository whose jobs fleets take" },
+    { "Payload URL" = local.webhook_address },
+    { "Content type" = "application/json" },
+    { "Secret" = "the text of github.webhook_secret" },
+    { "Which events would you like to trigger this webhook?" = ["Workflow jobs"] },
+    { "Active" = "yes" },
+    { "Scopes of the token (classic)" = concat(
+      contains(local.github_levels, "enterprise") ? ["manage_runners:enterprise"] : [],
+      contains(local.github_levels, "organization") ? ["admin:org"] : [],
+      ["repo"],
+    ) },
+  ]
+}
+
+output "deployment" {
+  description = "What the commands of `dayfly` take as --deployment: the environment's name."
+  value       = var.environment
 }
 
 output "webhook_url" {
   description = "Where the GitHub App sends its webhooks."
-  value       = "${aws_apigatewayv2_api.webhook.api_endpoint}/webhook"
+  value       = local.webhook_address
 }
 
 output "log_groups" {

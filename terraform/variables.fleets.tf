@@ -143,6 +143,7 @@ variable "fleets" {
   }))
 
   # Each of these is what the reader of the fleets document, or the agent, refuses.
+  nullable = false
   validation {
     condition     = length(var.fleets) > 0
     error_message = "fleets has at least one fleet."
@@ -152,10 +153,14 @@ variable "fleets" {
     error_message = "A fleet's name is 1 to 40 of a-z, 0-9 and -, starting with a letter."
   }
   validation {
+    condition     = alltrue([for fleet in values(var.fleets) : fleet.max != null])
+    error_message = "fleets[*].max is null, and has to be said: how many instances the fleet has at most."
+  }
+  validation {
     # A job without labels would match a fleet without labels. By dayfly-<what>=<value> a job asks for something.
     condition = alltrue([for fleet in values(var.fleets) :
-      length(fleet.labels) > 0 && alltrue([for label in fleet.labels :
-        can(regex("^[^,]*[^,\\s][^,]*$", label)) && length(label) <= 256 && !can(regex("(?i)^dayfly-[^=]*=.", label))
+      try(length(fleet.labels) > 0, false) && alltrue([for label in coalesce(fleet.labels, []) :
+        try(can(regex("^[^,]*[^,\\s][^,]*$", label)) && length(label) <= 256 && !can(regex("(?i)^dayfly-[^=]*=.", label)), false)
       ])
     ])
     error_message = "fleets[*].labels is a list of at least one label, without commas and not of the form dayfly-<what>=<value>."
@@ -211,7 +216,7 @@ variable "fleets" {
     condition = alltrue([for fleet in [for fleet in values(var.fleets) : fleet if fleet.pool != null] :
       (fleet.pool.size == null) != (fleet.pool.schedules == null) && (fleet.pool.schedules == null ? true : length(fleet.pool.schedules) > 0)
       && alltrue([for size in concat(fleet.pool.size == null ? [] : [fleet.pool.size], fleet.pool.schedules == null ? [] : [for schedule in fleet.pool.schedules : schedule.size]) :
-      floor(size) == size && size >= 0 && size <= fleet.max])
+      floor(size) == size && size >= 0 && (fleet.max == null ? true : size <= fleet.max)])
     ])
     error_message = "fleets[*].pool has either size or at least one of schedules; each size is a whole number from 0 to max."
   }

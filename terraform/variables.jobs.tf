@@ -4,6 +4,7 @@ variable "repositories" {
   description = "Whose jobs any fleet takes: `owner/repo`, where * stands for any characters and ? for any one. Empty means everybody's."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = alltrue([for pattern in var.repositories : can(regex("^[A-Za-z0-9_*?-]{1,100}/[A-Za-z0-9._*?-]+$", pattern))])
@@ -15,6 +16,7 @@ variable "repositories_denied" {
   description = "Whose jobs no fleet takes, though they are among `repositories`."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = alltrue([for pattern in var.repositories_denied : can(regex("^[A-Za-z0-9_*?-]{1,100}/[A-Za-z0-9._*?-]+$", pattern))])
@@ -26,12 +28,14 @@ variable "public_forks" {
   description = "Whether a fleet may say that it takes jobs of public repositories that run what a fork has: anybody can open a pull request."
   type        = bool
   default     = false
+  nullable    = false
 }
 
 variable "ties" {
   description = "Which of several fleets takes a job that all fit as closely, with the same priority: the first by `name`, or one that the job's id picks (`spread`)."
   type        = string
   default     = "name"
+  nullable    = false
 
   validation {
     condition     = contains(["name", "spread"], var.ties)

@@ -12,7 +12,8 @@ variable "function_memory" {
     sync_runner = optional(number, 512)
     housekeep   = optional(number, 256)
   })
-  default = {}
+  default  = {}
+  nullable = false
 
   validation {
     condition     = alltrue([for mib in values(var.function_memory) : floor(mib) == mib && mib >= 128 && mib <= 10240])
@@ -34,7 +35,8 @@ variable "function_concurrency" {
     sync_runner = optional(number)
     housekeep   = optional(number)
   })
-  default = {}
+  default  = {}
+  nullable = false
 
   validation {
     condition = alltrue([for name, number in var.function_concurrency : number == null ? true :
@@ -72,7 +74,8 @@ variable "api" {
     burst      = optional(number, 500)
     access_log = optional(bool, true)
   })
-  default = {}
+  default  = {}
+  nullable = false
 
   validation {
     condition     = alltrue([for number in [var.api.rate, var.api.burst] : floor(number) == number && number >= 1 && number <= 10000])
@@ -110,7 +113,8 @@ variable "ledger" {
     deletion_protection    = optional(bool, false)
     point_in_time_recovery = optional(bool, true)
   })
-  default = {}
+  default  = {}
+  nullable = false
 }
 
 variable "existing_bucket" {
@@ -128,6 +132,7 @@ variable "old_versions_days" {
   description = "For so many days earlier versions are kept in the bucket: fleets documents, functions and reports."
   type        = number
   default     = 90
+  nullable    = false
 
   validation {
     condition     = floor(var.old_versions_days) == var.old_versions_days && var.old_versions_days >= 1 && var.old_versions_days <= 3650
@@ -150,7 +155,8 @@ variable "roles" {
     runner               = optional(object({ name = string, arn = string, id = string, instance_profile = string }))
     functions            = optional(map(string), {})
   })
-  default = {}
+  default  = {}
+  nullable = false
 
   validation {
     condition     = can(regex("^/([!-~]{1,510}/)?$", var.roles.path)) && !strcontains(var.roles.path, "*")
@@ -174,6 +180,7 @@ variable "create_spot_role" {
   description = "Whether the account's role `AWSServiceRoleForEC2Spot` is made here. EC2 makes it with the first spot request; here it is for accounts where nobody may have it do so. There is one in an account."
   type        = bool
   default     = false
+  nullable    = false
 }
 
 # ---- Runners
@@ -182,6 +189,7 @@ variable "runner_security_groups" {
   description = "Security groups that instances have beside their own, which lets nothing in and everything out."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = length(var.runner_security_groups) <= 15 && alltrue([for id in var.runner_security_groups : startswith(id, "sg-")])

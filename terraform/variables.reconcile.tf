@@ -6,6 +6,7 @@ variable "github_hooks" {
   EOT
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = alltrue([for hook in var.github_hooks : can(regex("^(orgs/[A-Za-z0-9_.-]+|repos/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+)/hooks/[0-9]+$", hook))])

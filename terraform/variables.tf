@@ -3,6 +3,7 @@
 variable "environment" {
   description = "Name of this installation, such as \"main\" or \"staging\"; it becomes part of every resource's name. The programs call it the deployment: DAYFLY_DEPLOYMENT, the tag `dayfly:deployment`, the metrics' dimension."
   type        = string
+  nullable    = false
 
   validation {
     # dayfly-main-r-<account> and dayfly-main-v-<account> are buckets of main (registrations.tf, runner_versions.tf).
@@ -14,11 +15,13 @@ variable "environment" {
 variable "vpc_id" {
   description = "VPC that the runners' security group is made in."
   type        = string
+  nullable    = false
 }
 
 variable "subnet_ids" {
   description = "Subnets that fleets launch into, unless a fleet names its own."
   type        = list(string)
+  nullable    = false
 
   validation {
     condition     = length(var.subnet_ids) > 0 && alltrue([for id in var.subnet_ids : startswith(id, "subnet-")])
@@ -30,6 +33,7 @@ variable "tags" {
   description = "Tags of every resource, beside `dayfly:deployment`."
   type        = map(string)
   default     = {}
+  nullable    = false
 
   validation {
     condition     = alltrue([for name in keys(var.tags) : !can(regex("^([aA][wW][sS]|dayfly):", name))])
@@ -69,31 +73,50 @@ variable "github" {
     api_url            = optional(string, "https://api.github.com")
   })
   sensitive = true
+  nullable  = false
 
+  # What is null here was left out, or came so: GitHub's answer to the App's manifest has a null in place of a webhook's secret at times.
+  # Each of these says one thing, so what another looks after is passed over.
+  validation {
+    condition     = var.github.webhook_secret != null
+    error_message = "github.webhook_secret is null, and has to be said: what `openssl rand -hex 32` prints, which is entered at GitHub as well (\"Webhook secret\")."
+  }
   validation {
     condition     = (var.github.app_id == null) != (var.github.token == null && var.github.token_parameter == null) && !(var.github.token != null && var.github.token_parameter != null) && !(var.github.app_id == null && length(var.github.more_apps) > 0)
     error_message = "github has either app_id, and perhaps more_apps, or one of token and token_parameter."
   }
   validation {
-    condition     = alltrue([for id in compact(concat([var.github.app_id], var.github.more_apps[*].app_id)) : can(regex("^[A-Za-z0-9.]+$", id))]) && length(distinct(concat([var.github.app_id], var.github.more_apps[*].app_id))) == 1 + length(var.github.more_apps)
+    condition     = alltrue([for app in var.github.more_apps : app.app_id != null])
+    error_message = "github.more_apps[*].app_id is null, and has to be said."
+  }
+  validation {
+    condition = alltrue([for id in concat([var.github.app_id], var.github.more_apps[*].app_id) : id == null ? true : can(regex("^[A-Za-z0-9.]+$", id))]) && (
+      length(distinct([for id in concat([var.github.app_id], var.github.more_apps[*].app_id) : id if id != null])) == length([for id in concat([var.github.app_id], var.github.more_apps[*].app_id) : id if id != null])
+    )
     error_message = "github.app_id is the App's id or client id, and no two Apps have the same."
   }
   validation {
-    condition = alltrue([for app in concat(var.github.app_id == null ? [] : [{ app_key = var.github.app_key, app_key_parameter = var.github.app_key_parameter }], [for app in var.github.more_apps : { app_key = app.app_key, app_key_parameter = app.app_key_parameter }]) :
-      (app.app_key == null) != (app.app_key_parameter == null)
-    ])
-    error_message = "Each App has either app_key or app_key_parameter."
+    condition     = var.github.app_id == null || (var.github.app_key == null) != (var.github.app_key_parameter == null)
+    error_message = "github has either app_key or app_key_parameter beside app_id; both are said, or both are null."
   }
   validation {
-    condition     = alltrue([for key in compact(concat([var.github.app_key], var.github.more_apps[*].app_key)) : strcontains(key, "PRIVATE KEY-----") || can(strcontains(base64decode(key), "PRIVATE KEY-----"))])
+    condition     = alltrue([for app in var.github.more_apps : (app.app_key == null) != (app.app_key_parameter == null)])
+    error_message = "github.more_apps[*] has either app_key or app_key_parameter; both are said, or both are null."
+  }
+  validation {
+    condition     = alltrue([for key in concat([var.github.app_key], var.github.more_apps[*].app_key) : key == null ? true : strcontains(key, "PRIVATE KEY-----") || try(strcontains(base64decode(key), "PRIVATE KEY-----"), false)])
     error_message = "github.app_key is the App's private key as a PEM text, or base64 of one."
   }
   validation {
-    condition     = alltrue([for name in compact(concat([var.github.app_key_parameter, var.github.token_parameter], var.github.more_apps[*].app_key_parameter)) : startswith(name, "/") && !endswith(name, "/") && !strcontains(name, ",")])
+    condition     = var.github.token != ""
+    error_message = "github.token is a token's text."
+  }
+  validation {
+    condition     = alltrue([for name in concat([var.github.app_key_parameter, var.github.token_parameter], var.github.more_apps[*].app_key_parameter) : name == null ? true : startswith(name, "/") && !endswith(name, "/") && !strcontains(name, ",")])
     error_message = "github.app_key_parameter and token_parameter are names of SSM parameters such as \"/dayfly/main/github/app-key\"."
   }
   validation {
-    condition     = alltrue([for secret in [var.github.webhook_secret, coalesce(var.github.old_webhook_secret, var.github.webhook_secret)] : length(secret) >= 16 && !strcontains(secret, "\n")])
+    condition     = alltrue([for secret in [var.github.webhook_secret, var.github.old_webhook_secret] : secret == null ? true : length(secret) >= 16 && !strcontains(secret, "\n")])
     error_message = "github.webhook_secret and old_webhook_secret have at least 16 characters, in one line."
   }
   validation {
@@ -116,7 +139,8 @@ variable "agent_archives" {
     key    = optional(string)
     sha256 = optional(string)
   }))
-  default = {}
+  default  = {}
+  nullable = false
 
   validation {
     condition     = length(setsubtract(keys(var.agent_archives), ["x86_64", "arm64"])) == 0
@@ -155,14 +179,22 @@ variable "agent_endpoint_url" {
 # ---- The control plane
 
 variable "control_zip" {
-  description = "Path of dayfly-control-<arch>.zip."
+  description = "Path of dayfly-control-<arch>.zip, which `make dist` makes."
   type        = string
+  nullable    = false
+
+  validation {
+    # Of a folder fileexists() is an error.
+    condition     = try(fileexists(var.control_zip), false)
+    error_message = "control_zip is \"${var.control_zip}\", and there is no such file: `make dist` makes dist/dayfly-control-x86_64.zip, or `make dist ARCH=aarch64` that of arm64."
+  }
 }
 
 variable "architecture" {
   description = "What control_zip was built for."
   type        = string
   default     = "x86_64"
+  nullable    = false
 
   validation {
     condition     = contains(["x86_64", "arm64"], var.architecture)
@@ -177,7 +209,8 @@ variable "function_timeouts" {
     scale_up  = optional(number, 60)
     lifecycle = optional(number, 30)
   })
-  default = {}
+  default  = {}
+  nullable = false
 
   validation {
     # The webhook's answer is waited for by GitHub for 10 s.
@@ -200,7 +233,8 @@ variable "limits" {
     ssm_per_second    = optional(number, 3)
     github_per_minute = optional(number, 170)
   })
-  default = {}
+  default  = {}
+  nullable = false
 
   validation {
     condition     = alltrue([for limit in values(var.limits) : limit >= 0 && limit <= 100000 && floor(limit) == limit])
@@ -212,6 +246,7 @@ variable "log_level" {
   description = "Log filter of functions and agents, in the syntax of the Rust crate tracing: `info`, `dayfly_control=debug`."
   type        = string
   default     = "info"
+  nullable    = false
 
   validation {
     condition     = length(var.log_level) > 0
@@ -223,6 +258,7 @@ variable "log_retention_days" {
   description = "How many days the logs of functions and API are kept; 0 for ever."
   type        = number
   default     = 30
+  nullable    = false
 
   validation {
     # CloudWatch's list.

@@ -2,6 +2,7 @@ variable "kind" {
   description = "`baked`: the image has the agent, and needs its config alone. `stock`: the agent is installed at each boot, see agent_source."
   type        = string
   default     = "baked"
+  nullable    = false
 
   validation {
     condition     = contains(["baked", "stock"], var.kind)
@@ -12,6 +13,7 @@ variable "kind" {
 variable "agent_config" {
   description = "The agent's config as JSON (docs/interface.md, \"Config, version 1\")."
   type        = string
+  nullable    = false
 
   validation {
     condition     = try(jsondecode(var.agent_config).version, 0) == 1
@@ -23,6 +25,7 @@ variable "agent_environment" {
   description = "The agent's environment, such as AWS_ENDPOINT_URL or HTTPS_PROXY. Of a baked image it has to be in the image: there the agent is sooner than cloud-init."
   type        = map(string)
   default     = {}
+  nullable    = false
 
   validation {
     condition     = alltrue([for name, value in var.agent_environment : can(regex("^[A-Za-z_][A-Za-z0-9_]*$", name)) && !can(regex("[\n\"\\\\]", value))])
@@ -53,6 +56,7 @@ variable "install_seconds" {
   description = "Of a stock image: how long the installation may take before the instance ends, 60 to 3600. The fleet's boot_seconds must be more than this."
   type        = number
   default     = 900
+  nullable    = false
 
   validation {
     condition     = var.install_seconds >= 60 && var.install_seconds <= 3600 && floor(var.install_seconds) == var.install_seconds
@@ -92,4 +96,5 @@ variable "strict" {
   description = "Whether it is an error here where kind, agent_source and scripts do not fit together, or the user-data has more than EC2 takes. Who renders many looks at that by itself, and can say which of them it is (terraform/userdata.tf)."
   type        = bool
   default     = true
+  nullable    = false
 }

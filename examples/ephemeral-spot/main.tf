@@ -33,8 +33,3 @@ module "dayfly" {
     }
   }
 }
-
-output "github_setup" {
-  description = "What to enter in the GitHub App's settings."
-  value       = module.dayfly.github_setup
-}

@@ -34,8 +34,3 @@ variable "function_security_group" {
   description = "Security group of the functions, which lets them reach the server, and AWS."
   type        = string
 }
-
-output "github_setup" {
-  description = "What to enter in the GitHub App's settings."
-  value       = module.dayfly.github_setup
-}

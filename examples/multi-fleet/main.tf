@@ -60,8 +60,3 @@ module "dayfly" {
 resource "aws_cloudwatch_event_bus" "ci" {
   name = "ci"
 }
-
-output "github_setup" {
-  description = "What to enter in the GitHub App's settings."
-  value       = module.dayfly.github_setup
-}

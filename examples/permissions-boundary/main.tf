@@ -57,8 +57,3 @@ resource "aws_iam_policy" "boundary" {
     ]
   })
 }
-
-output "github_setup" {
-  description = "What to enter in the GitHub App's settings."
-  value       = module.dayfly.github_setup
-}

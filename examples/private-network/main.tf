@@ -70,8 +70,3 @@ variable "route_tables" {
   description = "Route tables of these subnets, which get a route to S3."
   type        = list(string)
 }
-
-output "github_setup" {
-  description = "What to enter in the GitHub App's settings."
-  value       = module.dayfly.github_setup
-}

@@ -30,8 +30,3 @@ module "dayfly" {
     }
   }
 }
-
-output "github_setup" {
-  description = "What to enter in the GitHub App's settings."
-  value       = module.dayfly.github_setup
-}

@@ -41,8 +41,3 @@ variable "agent_archive" {
   type        = string
   default     = "../../dist/dayfly-agent-x86_64.tar.gz"
 }
-
-output "github_setup" {
-  description = "What to enter in the GitHub App's settings."
-  value       = module.dayfly.github_setup
-}

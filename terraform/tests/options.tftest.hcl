@@ -266,11 +266,11 @@ run "what_github_is_told" {
     }
   }
   assert {
-    condition     = output.github_setup.webhook_url == "https://mock.execute-api.eu-west-1.amazonaws.com/webhook" && startswith(output.github_setup.settings, "https://github.acme.example/organizations/")
+    condition     = startswith(output.github_setup[0]["Page"], "https://github.acme.example/organizations/") && output.github_setup[2]["Webhook URL"] == "https://mock.execute-api.eu-west-1.amazonaws.com/webhook"
     error_message = "where"
   }
   assert {
-    condition     = jsonencode([output.github_setup.repository_permissions, output.github_setup.organization_permissions, output.github_setup.token_scopes]) == jsonencode([{ Actions = "Read-only", Administration = "Read and write", Metadata = "Read-only" }, { "Self-hosted runners" = "Read and write" }, []])
+    condition     = jsonencode([output.github_setup[4]["Repository permissions"], output.github_setup[5]["Organization permissions"]]) == jsonencode([{ Actions = "Read-only", Administration = "Read and write", Metadata = "Read-only" }, { "Self-hosted runners" = "Read and write" }])
     error_message = "the permissions that these fleets need"
   }
 }
@@ -278,8 +278,39 @@ run "what_github_is_told" {
 run "what_github_is_told_by_default" {
   command = apply
   assert {
-    condition     = strcontains(output.github_setup.settings, "https://github.com/settings/apps") && output.github_setup.repository_permissions == { Actions = "Read and write", Metadata = "Read-only" } && output.github_setup.subscribe_to_events == ["Workflow job"]
+    condition     = strcontains(output.github_setup[0]["Page"], "https://github.com/settings/apps") && output.github_setup[4]["Repository permissions"] == { Actions = "Read and write", Metadata = "Read-only" } && output.github_setup[6]["Subscribe to events"] == ["Workflow job"]
     error_message = "github.com, and jobs that are run again"
+  }
+  assert {
+    condition = flatten([for field in output.github_setup : keys(field)]) == [
+      "Page", "Active", "Webhook URL", "Webhook secret", "Repository permissions", "Organization permissions", "Subscribe to events", "Install App",
+    ]
+    error_message = "the fields of GitHub's form, in its order"
+  }
+  assert {
+    condition     = output.deployment == "main"
+    error_message = "what the commands take"
+  }
+}
+
+run "what_github_is_told_with_a_token" {
+  command = apply
+  variables {
+    github = { token = "t", webhook_secret = "0123456789abcdef" }
+    fleets = {
+      a = { labels = ["a"], max = 1, image_id = "ami-1", instance_types = ["c7i.large"], github = { level = "enterprise", owner = "acme" } }
+      b = { labels = ["b"], max = 1, image_id = "ami-1", instance_types = ["c7i.large"] }
+    }
+  }
+  assert {
+    condition = flatten([for field in output.github_setup : keys(field)]) == [
+      "Page", "Payload URL", "Content type", "Secret", "Which events would you like to trigger this webhook?", "Active", "Scopes of the token (classic)",
+    ]
+    error_message = "the fields of a webhook's form, in its order"
+  }
+  assert {
+    condition     = jsonencode(output.github_setup[6]) == jsonencode({ "Scopes of the token (classic)" = ["manage_runners:enterprise", "admin:org", "repo"] })
+    error_message = "what the token has to be able to do"
   }
 }
 

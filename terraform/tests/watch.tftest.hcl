@@ -88,6 +88,39 @@ run "alarms" {
   }
 }
 
+run "one_of_each_is_told_as_one" {
+  command = apply
+  variables {
+    alarms          = { queue_age_seconds = 1, errors = 1, no_runner_seconds = 1, github_remaining = 1, capacity_errors = 1 }
+    runner_versions = {}
+  }
+  assert {
+    condition     = [for name, alarm in aws_cloudwatch_metric_alarm.dayfly : alarm.alarm_description if can(regex("\\b1 [a-z]{2,}", alarm.alarm_description))] == []
+    error_message = "not 1 times, offers or requests"
+  }
+  assert {
+    condition = [for name in ["webhook-fails", "webhook-5xx", "reconcile-refused", "no-capacity", "scale-up-github-limit"] : split(":", aws_cloudwatch_metric_alarm.dayfly[name].alarm_description)[0]] == [
+      "The function dayfly-main-webhook has failed once in five minutes", "GitHub was answered with an error once in five minutes",
+      "Reconcile could not look after something once in five minutes", "EC2 had no capacity for an offer in fifteen minutes", "No request is left before GitHub's limit",
+    ]
+    error_message = "in words"
+  }
+}
+
+run "what_fails_seldom_is_told_at_once" {
+  command = apply
+  variables {
+    alarms          = { errors = 5 }
+    runner_versions = {}
+  }
+  assert {
+    condition = [for name in ["sync-runner-fails", "webhook-fails"] : aws_cloudwatch_metric_alarm.dayfly[name].alarm_description] == [
+      "The function dayfly-main-sync-runner has failed once in five minutes: see its log.", "The function dayfly-main-webhook has failed 5 times in five minutes: see its log.",
+    ]
+    error_message = "as often as the alarm waits for"
+  }
+}
+
 run "dashboard" {
   command = apply
   variables {

@@ -163,7 +163,11 @@ def test_the_first_steps_set_what_the_example_asks_for():
     given = {"github_app"} | {name for block in fences(page, "hcl") for name in re.findall(r"^(\w+) +=", block, re.M)}
     # It has a default: where `make dist` puts it.
     assert wanted - given == {"control_zip"}
-    assert 'output "github_setup"' in (ROOT / "examples/minimal/main.tf").read_text()
+    # What it has Terraform say, the example says.
+    asked = set(re.findall(r"terraform output(?: -\w+)* (\w+)", page)) | set(re.findall(r"outputs? `(\w+)`", page))
+    assert {"github_setup", "deployment"} <= asked
+    assert asked - set(re.findall(r'^output "(\w+)"', (ROOT / "examples/minimal/outputs.tf").read_text(), re.M)) == set()
+    assert re.search(r"--deployment (\S+)", page).group(1) == re.search(r'environment = "(\w+)"', (ROOT / "examples/minimal/main.tf").read_text()).group(1)
     for name in ("dayfly-control-x86_64.zip", "dayfly-agent-x86_64.tar.gz", "dayfly-x86_64"):
         assert name in page
         assert re.search(re.escape(name.replace("x86_64", "ARCH")), (ROOT / "scripts/pack.py").read_text())
@@ -171,6 +175,17 @@ def test_the_first_steps_set_what_the_example_asks_for():
     prefix = re.search(r"image_parameter_prefix=(\S+)", page).group(1)
     assert f'image = {{ parameter = "{prefix}/al2023-x86_64" }}' in page
     assert re.search(r'^source "[\w-]+" "al2023" \{', (ROOT / "packer/amazon-linux-2023.pkr.hcl").read_text(), re.M)
+
+
+def test_github_is_told_by_the_labels_of_its_forms():
+    """The output, and the table of who does it by hand: the same labels, in the same order."""
+    page = (ROOT / "docs/getting-started.md").read_text()
+    form = re.search(r"app_form = \[\n(.*?)^  \]", (MODULE / "outputs.tf").read_text(), re.M | re.S).group(1)
+    labels = re.findall(r'^    \{ "([^"]+)" =', form, re.M)
+    table = [label.removeprefix("Webhook: ") for label in re.findall(r"^\| ([^|]+?) \|", page.partition("### By hand")[2].partition("###")[0], re.M)]
+    # The page to open, and what is done once the App is there.
+    assert len(labels) > 5 and (labels[0], labels[-1]) == ("Page", "Install App")
+    assert [label for label in table if label in labels] == labels[1:-1]
 
 
 @cache

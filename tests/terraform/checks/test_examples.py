@@ -140,6 +140,13 @@ def test_an_example_is_complete(name):
     assert 'source      = "../../terraform"' in (ROOT / "examples" / name / "main.tf").read_text()
 
 
+def test_every_example_says_what_the_next_step_asks_for():
+    """The same of each, by the docs' names: `test_documents.py` looks whether those are all of them."""
+    outputs = {name: (ROOT / "examples" / name / "outputs.tf").read_text() for name in EXAMPLES}
+    assert set(outputs.values()) == {outputs["minimal"]}
+    assert not [name for name in EXAMPLES if re.search(r"^output ", (ROOT / "examples" / name / "main.tf").read_text(), re.M)]
+
+
 def test_every_example_applies_has_nothing_to_change_and_leaves_nothing(tmp_path):
     root = Root(tmp_path)
     with server() as laptop:

@@ -57,6 +57,12 @@ def test_every_variable_has_a_type_and_a_description() -> None:
         assert not re.search(r"\bany\b", re.search(r"^  type\s*=.*?(?=^  \w)", text + "\n  end", re.M | re.S).group()), name
 
 
+def test_null_is_no_value_of_a_variable_unless_it_is_its_default() -> None:
+    """Else validations and expressions are given it, and the error is a function's. Where there is a default, null stands for that."""
+    for name, text in variables().items():
+        assert bool(re.search(r"^  nullable\s*= false$", text, re.M)) != bool(re.search(r"^  default\s*= null$", text, re.M)), name
+
+
 def test_every_variable_and_output_is_in_the_docs() -> None:
     page = (ROOT / "docs/terraform.md").read_text()
     outputs = re.findall(r'^output "(\w+)"', (ROOT / "terraform/outputs.tf").read_text(), re.M)
