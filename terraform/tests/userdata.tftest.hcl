@@ -131,6 +131,39 @@ run "a_script_may_install_the_runner" {
   }
 }
 
+run "what_is_said_of_installing" {
+  command = plan
+  variables {
+    agent_endpoint_url = "https://vpce.example"
+    fleets = {
+      # Less than a minute is no time to install anything, and a baked image installs nothing.
+      soon  = { labels = ["a"], max = 1, image_id = "ami-1", instance_types = ["c7i.large"], boot_seconds = 90, user_data = { kind = "stock", post_install = "#!/bin/sh" } }
+      baked = { labels = ["a"], max = 1, image_id = "ami-1", instance_types = ["c7i.large"], boot_seconds = 30 }
+      proxy = { labels = ["a"], max = 1, image_id = "ami-1", instance_types = ["c7i.large"], user_data = { kind = "stock", post_install = "#!/bin/sh", environment = { AWS_ENDPOINT_URL = "https://own.example" } } }
+    }
+  }
+  assert {
+    condition     = yamldecode(local.user_data["soon"]).runcmd[0][4] == "60"
+    error_message = "a minute at least: ${jsonencode(yamldecode(local.user_data["soon"]).runcmd)}"
+  }
+  assert {
+    condition     = strcontains(local.user_data["soon"], "https://vpce.example") && strcontains(local.user_data["proxy"], "https://own.example") && !strcontains(local.user_data["proxy"], "https://vpce.example")
+    error_message = "the endpoint of all, unless the fleet says its own"
+  }
+}
+
+run "of_an_own_template_nothing_is_asked" {
+  command = plan
+  variables {
+    agent_archives = {}
+    fleets         = { a = { labels = ["a"], max = 1, image_id = "ami-1", instance_types = ["c7i.large"], user_data = { kind = "stock", template_file = "../userdata/golden/own.yaml.tftpl" } } }
+  }
+  assert {
+    condition     = length(module.userdata) == 1 && length(aws_s3_object.agent) == 0
+    error_message = "where it has the agent from is its own business"
+  }
+}
+
 run "root_volumes" {
   command = plan
   variables {

@@ -99,6 +99,25 @@ run "a_key_is_plain" {
   expect_failures = [var.agent_source]
 }
 
+run "a_bucket_has_a_name" {
+  command = plan
+  variables { agent_source = { bucket = "Dayfly", key = "a", sha256 = var.agent_source.sha256 } }
+  expect_failures = [var.agent_source]
+}
+
+run "a_template_of_ones_own_may_install_on_a_baked_image" {
+  command = plan
+  variables {
+    kind          = "baked"
+    template_file = "stock.yaml.tftpl"
+    pre_install   = "#!/bin/sh"
+  }
+  assert {
+    condition     = strcontains(output.user_data, "runcmd")
+    error_message = "its own business"
+  }
+}
+
 run "a_baked_image_installs_nothing" {
   command = plan
   variables { kind = "baked" }
@@ -118,6 +137,36 @@ run "an_environment_is_plain" {
   command = plan
   variables { agent_environment = { A = "a\"b" } }
   expect_failures = [var.agent_environment]
+}
+
+run "an_environment_is_one_line_each" {
+  command = plan
+  variables { agent_environment = { A = "a\nb" } }
+  expect_failures = [var.agent_environment]
+}
+
+run "an_environment_escapes_nothing" {
+  command = plan
+  variables { agent_environment = { A = "a\\b" } }
+  expect_failures = [var.agent_environment]
+}
+
+run "an_environment_has_names" {
+  command = plan
+  variables { agent_environment = { "A-B" = "c" } }
+  expect_failures = [var.agent_environment]
+}
+
+run "installing_has_an_end_within_the_hour" {
+  command = plan
+  variables { install_seconds = 3601 }
+  expect_failures = [var.install_seconds]
+}
+
+run "installing_takes_whole_seconds" {
+  command = plan
+  variables { install_seconds = 90.5 }
+  expect_failures = [var.install_seconds]
 }
 
 run "installing_has_an_end" {
