@@ -38,7 +38,7 @@ locals {
   }] : statement if local.has_key]
 
   # Volumes by keys of yours: EC2 asks for these in the name of who launches, and gives each instance a grant.
-  volume_keys = distinct(compact(flatten([for fleet in values(var.fleets) : fleet.volumes[*].kms_key])))
+  volume_keys = distinct(concat(compact(flatten([for fleet in values(var.fleets) : fleet.volumes[*].kms_key])), var.spot_volume_keys))
   may_encrypt_volumes = [for keys in [local.volume_keys] : {
     Sid       = "EncryptVolumes"
     Effect    = "Allow"
@@ -95,4 +95,19 @@ resource "aws_kms_alias" "dayfly" {
   count         = length(aws_kms_key.dayfly)
   name          = "alias/${local.prefix}"
   target_key_id = aws_kms_key.dayfly[count.index].key_id
+}
+
+# Spot instances are launched by EC2's own role, which has to be granted what scale-up may do for on-demand ones. Counted, and not by
+# the keys: they may be made by the same apply.
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/service-linked-roles-spot-instance-requests.html
+resource "aws_kms_grant" "spot" {
+  count             = length(var.spot_volume_keys)
+  name              = "${local.prefix}-spot"
+  key_id            = var.spot_volume_keys[count.index]
+  grantee_principal = "arn:${local.partition}:iam::${local.account}:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"
+  operations = [
+    "CreateGrant", "Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo",
+  ]
+
+  depends_on = [aws_iam_service_linked_role.spot]
 }

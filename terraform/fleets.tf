@@ -82,6 +82,6 @@ resource "aws_s3_object" "fleets" {
     }
   }
 
-  # Instances are launched by it at once, and fetch the agent.
-  depends_on = [aws_s3_bucket_versioning.dayfly, aws_s3_object.agent]
+  # Instances are launched by it at once, fetch the agent, and spot ones need their volumes' keys.
+  depends_on = [aws_s3_bucket_versioning.dayfly, aws_s3_object.agent, aws_kms_grant.spot]
 }

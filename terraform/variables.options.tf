@@ -90,6 +90,10 @@ variable "kms_key" {
     A KMS key for the ledger, queues, buckets, parameters, logs and functions' environments, in place of AWS's own: `arn` is one of
     yours, `create` makes one. The policy of yours lets IAM of this account decide, and CloudWatch Logs
     (`logs.<region>.amazonaws.com`) use it.
+
+    A deployment that works may be given a key, but not another one, nor none again: what is there stays encrypted by the key that it was
+    written with, which the functions may use no more, and a key that `create` has made is on its way to be deleted then
+    (docs/guides/upkeep.md). Volumes have keys of their own: `volumes` of a fleet.
   EOT
   type = object({
     arn    = optional(string)
@@ -181,6 +185,22 @@ variable "create_spot_role" {
   type        = bool
   default     = false
   nullable    = false
+}
+
+variable "spot_volume_keys" {
+  description = <<-EOT
+    ARNs of the KMS keys that spot instances' volumes are encrypted by: what `volumes` of fleets that buy spot name as their `kms_key`, and
+    those of images' snapshots. Each is granted to the account's role for spot, `AWSServiceRoleForEC2Spot`, which has to be there
+    (`create_spot_role`, or any spot request before): without a grant EC2 launches instances that end at once.
+  EOT
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for arn in var.spot_volume_keys : can(regex("^arn:[^:]+:kms:[^:]+:[0-9]+:key/.+$", arn))])
+    error_message = "spot_volume_keys is a list of ARNs of KMS keys, not of aliases."
+  }
 }
 
 # ---- Runners

@@ -1,4 +1,4 @@
-# An account in which roles need a path and a boundary, and data keys of its own: what a platform team hands to others.
+# An account in which roles need a path and a boundary, and data and disks keys of its own: what a platform team hands to others.
 
 module "dayfly" {
   source      = "../../terraform"
@@ -18,6 +18,9 @@ module "dayfly" {
   ledger  = { deletion_protection = false }
   tags    = { owner = "platform" }
 
+  # Its role for spot has to be there: in an account that never bought any, `create_spot_role = true`.
+  spot_volume_keys = [aws_kms_key.disks.arn]
+
   log_retention_days = 365
   old_versions_days  = 365
 
@@ -26,9 +29,16 @@ module "dayfly" {
       labels         = ["self-hosted", "linux", "x64"]
       max            = 10
       image_id       = "ami-0123456789abcdef0"
-      instance_types = ["c7i.large"]
+      instance_types = ["c7i.large", "c7a.large", "m7i.large"]
+      market         = "spot"
+      volumes        = [{ kms_key = aws_kms_key.disks.arn }]
     }
   }
+}
+
+resource "aws_kms_key" "disks" {
+  description         = "Disks of runners"
+  enable_key_rotation = true
 }
 
 # Never more than this, whatever a role's own policies say.
@@ -43,8 +53,8 @@ resource "aws_iam_policy" "boundary" {
         Sid    = "WhatDayflyIsMadeOf"
         Effect = "Allow"
         Action = [
-          "dynamodb:*", "ec2:*", "events:PutEvents", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*",
-          "kms:ReEncrypt*", "logs:*", "s3:*", "secretsmanager:GetSecretValue", "sqs:*", "ssm:*",
+          "dynamodb:*", "ec2:*", "events:PutEvents", "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt",
+          "kms:GenerateDataKey*", "kms:ReEncrypt*", "logs:*", "s3:*", "secretsmanager:GetSecretValue", "sqs:*", "ssm:*",
         ]
         Resource = "*"
       },

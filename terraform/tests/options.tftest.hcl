@@ -30,7 +30,7 @@ run "by_default" {
   command = apply
 
   assert {
-    condition     = length(aws_kms_key.dayfly) == 0 && length(aws_cloudwatch_event_bus.dayfly) == 0 && length(aws_iam_service_linked_role.spot) == 0 && length(aws_sqs_queue.keepers_dead) == 0
+    condition     = length(aws_kms_key.dayfly) == 0 && length(aws_cloudwatch_event_bus.dayfly) == 0 && length(aws_iam_service_linked_role.spot) == 0 && length(aws_kms_grant.spot) == 0 && length(aws_sqs_queue.keepers_dead) == 0
     error_message = "nothing is made that nobody asked for"
   }
   assert {
@@ -235,6 +235,30 @@ run "permissions_of_your_roles" {
   }
 }
 
+run "keys_of_spot_instances" {
+  command = apply
+  variables {
+    spot_volume_keys = ["arn:aws:kms:eu-west-1:123456789012:key/disks", "arn:aws:kms:eu-west-1:210987654321:key/images"]
+    fleets = {
+      spot = { labels = ["linux"], max = 50, image_id = "ami-0123456789abcdef0", instance_types = ["c7i.large"], market = "spot", volumes = [{ kms_key = "arn:aws:kms:eu-west-1:123456789012:key/disks" }] }
+    }
+  }
+  assert {
+    condition     = tolist(aws_kms_grant.spot[*].key_id) == tolist(var.spot_volume_keys)
+    error_message = "each key is granted"
+  }
+  assert {
+    condition = alltrue([for grant in aws_kms_grant.spot : grant.grantee_principal == "arn:aws:iam::123456789012:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot" && grant.operations == toset([
+      "CreateGrant", "Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo",
+    ])])
+    error_message = "to EC2's role for spot, for what AWS's documents say"
+  }
+  assert {
+    condition     = one([for statement in jsondecode(output.function_policies["scale-up"]).Statement : statement.Resource if statement.Sid == "EncryptVolumes"]) == ["arn:aws:kms:eu-west-1:123456789012:key/disks", "arn:aws:kms:eu-west-1:210987654321:key/images"]
+    error_message = "scale-up may use them too, where it launches on-demand"
+  }
+}
+
 run "roles_made_your_way" {
   command = plan
   variables {
@@ -320,7 +344,7 @@ run "wrong_options" {
   command = plan
   expect_failures = [
     var.function_memory, var.function_concurrency, var.function_network, var.api, var.kms_key, var.existing_bucket, var.old_versions_days,
-    var.roles, var.runner_security_groups, var.log_retention_days, var.registration_kms_key, var.tags,
+    var.roles, var.runner_security_groups, var.spot_volume_keys, var.log_retention_days, var.registration_kms_key, var.tags,
   ]
   variables {
     function_memory        = { webhook = 64 }
@@ -329,6 +353,7 @@ run "wrong_options" {
     api                    = { rate = 0 }
     kms_key                = {}
     existing_bucket        = { name = "My" }
+    spot_volume_keys       = ["alias/disks"]
     old_versions_days      = 0
     roles                  = { path = "ci" }
     runner_security_groups = ["mine"]

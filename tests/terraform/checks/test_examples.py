@@ -159,6 +159,10 @@ def test_every_example_applies_has_nothing_to_change_and_leaves_nothing(tmp_path
         assert code == 0, said[-6000:]
         names = [each["FunctionName"] for each in laptop.aws("lambda").list_functions()["Functions"]]
         assert {name for name in EXAMPLES if f"dayfly-{name}-webhook" not in names} == set()
+        # What EC2 needs to launch spot instances with such a volume.
+        disks = [key["KeyId"] for key in laptop.aws("kms").list_keys()["Keys"] if laptop.aws("kms").describe_key(KeyId=key["KeyId"])["KeyMetadata"]["Description"] == "Disks of runners"]
+        (grant,) = [grant for key in disks for grant in laptop.aws("kms").list_grants(KeyId=key)["Grants"]]
+        assert grant["GranteePrincipal"].endswith("/AWSServiceRoleForEC2Spot")
         root.done("destroy", "-auto-approve", "-parallelism=40")
         assert left(laptop) == {}
         assert laptop.aws("logs").describe_log_groups()["logGroups"] == []
