@@ -23,7 +23,7 @@ use crate::{
     clock::Millis,
     decide::{
         offers::{self, Choice, choose},
-        pool::Ready,
+        pool::{Ready, is_unstarted},
         refusals,
         runners::RunnerState,
         wishes::{Unwished, Wishes},
@@ -322,10 +322,12 @@ pub fn left_reservations(view: &View, now: Millis) -> Vec<Reservation> {
     view.reservations.iter().filter(|it| it.lease_until <= now).cloned().collect()
 }
 
-/// Runners whose registration a dead invocation left undone and whose instance may still be waiting for it.
+/// Runners whose registration a dead invocation left undone and whose instance may still be waiting for it. What is stopped
+/// waits for nothing ([`super::pool::unstarted`]).
 #[must_use]
 pub fn left_runners(view: &View, now: Millis) -> Vec<Runner> {
-    let left = |it: &&Runner| it.state == RunnerState::Launched && it.lease_until <= now && it.boot_deadline > now;
+    let waits = |it: &Runner| it.state == RunnerState::Launched && !is_unstarted(it);
+    let left = |it: &&Runner| waits(it) && it.lease_until <= now && it.boot_deadline > now;
     view.runners.iter().filter(left).cloned().collect()
 }
 

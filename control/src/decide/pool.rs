@@ -11,9 +11,12 @@
 //! In a pool of stopped instances:
 //!
 //! ```text
-//! standby ──▶ stopping ──EC2 says so──▶ stopped ──▶ launched, and is started once its registration is there
+//! standby ──▶ stopping ──EC2 says so──▶ stopped ◀─▶ launched, and is started once its registration is there
 //!                                          └──▶ withdrawn ──▶ control ends it
 //! ```
+//!
+//! What is claimed there and can't be registered goes back: until it is written down that it is about to be started
+//! ([`starting`]), nobody has started it.
 //!
 //! Every step is a write on condition of the version that was read, and those that look at the whole level
 //! ([`claimed`], [`withdrawn`] by the plan) move the fleet's `rev` as well: of two planners that saw the same instance,
@@ -79,10 +82,43 @@ pub fn claimed(
         trace: trace.or(runner.trace),
         boot_deadline: now + boot_seconds * 1000,
         lease_until,
-        stops: Stops { started_at: runner.stops.at.map(|_| now), ..runner.stops },
         untouched: false,
         ..runner
     }
+}
+
+/// `runner`, which was stopped and given to a job, as one that is about to be started. Whoever starts it has written this
+/// first: so what is without it still stands still, wherever its invocation was killed.
+#[must_use]
+pub fn starting(runner: Runner, now: Millis) -> Runner {
+    Runner { stops: Stops { started_at: Some(now), ..runner.stops }, ..runner }
+}
+
+/// Whether `runner` was given to a job and nobody has begun to start its instance, which is stopped.
+#[must_use]
+pub fn is_unstarted(runner: &Runner) -> bool {
+    runner.state == RunnerState::Launched && runner.stops.is_asleep()
+}
+
+/// `runner`, which [`is_unstarted`], given back to its pool: its job is planned again.
+#[must_use]
+pub fn given_back(mut runner: Runner, why: &str, now: Millis) -> Runner {
+    runner.history.add(now, RunnerState::Stopped.name(), why);
+    Runner {
+        state: RunnerState::Stopped,
+        asks: Vec::new(),
+        runner_id: None,
+        lease_until: 0,
+        untouched: false,
+        ..runner
+    }
+}
+
+/// Those that were given to jobs and not started, and whoever was to do that is gone.
+#[must_use]
+pub fn unstarted(view: &View, now: Millis) -> Vec<Runner> {
+    let is_left = |it: &&Runner| is_unstarted(it) && it.lease_until <= now;
+    view.runners.iter().filter(is_left).cloned().collect()
 }
 
 /// `runner`, which stands by, as one whose instance EC2 is asked to stop. Until `lease_until` whoever wrote it down does that.

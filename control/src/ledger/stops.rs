@@ -7,14 +7,15 @@ use crate::clock::Millis;
 pub struct Stops {
     /// Since when it is to be stopped, or is. It stands until whoever starts it has noted that.
     pub at: Option<Millis>,
-    /// When it was given to a job the last time, and is started. What was heard of its agent before is of another boot.
+    /// When it was started for a job the last time, written before EC2 was asked. What was heard of its agent before is of
+    /// another boot.
     pub started_at: Option<Millis>,
     /// How long it was stopped before that, in milliseconds.
     pub before: u64,
 }
 
 impl Stops {
-    /// Whether it is stopped, or about to be, and nobody has a use for it yet.
+    /// Whether it is stopped, or about to be, and nobody has begun to start it.
     #[must_use]
     pub fn is_asleep(&self) -> bool {
         self.at.is_some() && self.started_at.is_none()

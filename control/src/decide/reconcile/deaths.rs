@@ -23,7 +23,7 @@ use std::time::Duration;
 use super::Since;
 use crate::{
     clock::Millis,
-    decide::runners::RunnerState,
+    decide::{pool::is_unstarted, runners::RunnerState},
     ledger::{Reuse, Runner},
 };
 
@@ -121,12 +121,14 @@ pub fn verdict(it: &Sighting) -> Verdict {
 }
 
 /// Whether the agent of `runner`, `heard` last then, is past its deadline. One that was never heard has until its boot
-/// deadline, and so has one that was started since. Of one that is stopped nothing is to be heard.
+/// deadline, and so has one that was started since, or is to be. Of one that is stopped nothing is to be heard.
 #[must_use]
 pub fn is_silent(runner: &Runner, heard: Option<Millis>, silence: Duration, now: Millis) -> bool {
     let silence = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
     let booted_at = runner.launched_at.max(runner.stops.started_at.unwrap_or(0));
-    let heard = heard.filter(|at| runner.stops.started_at.is_none_or(|started| *at >= started));
+    // What is given to a job and not started is given back by scale-up long before its boot deadline.
+    let of_this_boot = |at: &Millis| runner.stops.started_at.is_none_or(|started| *at >= started);
+    let heard = heard.filter(|at| of_this_boot(at) && !is_unstarted(runner));
     let since = heard.unwrap_or(booted_at).max(booted_at);
     let deadline = since.saturating_add(silence);
     let deadline = if heard.is_none() { deadline.max(runner.boot_deadline) } else { deadline };

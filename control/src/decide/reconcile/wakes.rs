@@ -8,7 +8,7 @@ use crate::{
     clock::Millis,
     decide::{
         plan::{left_reservations, left_runners, plan},
-        pool::{unstopped, untold},
+        pool::{unstarted, unstopped, untold},
     },
     fleets::Fleet,
     ledger::View,
@@ -47,7 +47,8 @@ pub fn wake(fleet: &Fleet, view: &View, now: Millis) -> Option<Why> {
         return None;
     }
     let left = !left_reservations(view, now).is_empty() || !left_runners(view, now).is_empty();
-    if left || !untold(view, now).is_empty() || !unstopped(view, now).is_empty() {
+    let of_pool = !untold(view, now).is_empty() || !unstopped(view, now).is_empty() || !unstarted(view, now).is_empty();
+    if left || of_pool {
         return Some(Why::LeftBehind);
     }
     let plan = plan(fleet, view, now);
@@ -65,7 +66,7 @@ mod tests {
         decide::runners::RunnerState,
         fleets::{Eviction, Fleet, Market, Pool, PoolKind, tests::fleet},
         ledger::{
-            Meta, Reservation, Runner, View,
+            Meta, Reservation, Runner, Stops, View,
             tests::{marker, reservation, runner},
         },
     };
@@ -134,6 +135,21 @@ mod tests {
             let it = Runner { state, market, boot_deadline, lease_until, ..runner("linux-x64", 1) };
             let view = View { runners: vec![it], meta: Meta { alive: 1, ..Meta::default() }, ..View::default() };
             assert_eq!(wake(&fleet, &view, NOW), expected, "{state:?} {lease_until}");
+        }
+        // Its boot deadline is over: it is to go back to the pool, and to boot later.
+        for (started_at, expected) in [(None, Some(Why::LeftBehind)), (Some(NOW), None)] {
+            let stops = Stops { at: Some(1), started_at, before: 0 };
+            let it = Runner {
+                state: RunnerState::Launched,
+                stops,
+                boot_deadline: NOW,
+                lease_until: NOW,
+                ..runner("linux-x64", 1)
+            };
+            let (market, meta) = (Some(Market::OnDemand), Meta { alive: 1, ..Meta::default() });
+            let other = Runner { state: RunnerState::Stopped, market, ..runner("linux-x64", 2) };
+            let view = View { runners: vec![Runner { market, ..it }, other], meta, ..View::default() };
+            assert_eq!(wake(&fleet, &view, NOW), expected, "{started_at:?}");
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     fleets::Target,
     github::{Deletion, GitHub, watch::Watch},
     handover::{Handover, leftovers::Leftovers},
+    ledger::Ledger,
     report::Chain,
 };
 
@@ -28,9 +29,16 @@ const MOST_DELETED: usize = 10;
 /// A runner that was not seen again for so long is another matter.
 const FORGOTTEN: u64 = 24 * 3_600_000;
 
-/// Deletes registrations whose instances are gone.
+/// Deletes registrations whose instances are gone, or stopped for a pool.
 pub(super) async fn registrations<P: Ports>(run: &Run<'_, P>) -> Done {
-    let Some(alive) = run.alive().await? else { return Ok(()) };
+    let Some(mut alive) = run.alive().await? else { return Ok(()) };
+    // What is stopped has none, or one of a job that it was not started for; whoever started it by hand would give it that.
+    let asleep: BTreeMap<String, String> = {
+        let levels = run.levels.borrow();
+        let all = levels.values().flat_map(|level| &level.view.runners).filter(|it| it.state.is_asleep());
+        all.map(|it| (it.instance.clone(), it.fleet.clone())).collect()
+    };
+    alive.retain(|it| !asleep.contains_key(it));
     let before: Option<String> = run.recall("registrations").await;
     let mut from = before.clone();
     for _ in 0..MOST_REGISTRATION_PAGES {
@@ -45,9 +53,18 @@ pub(super) async fn registrations<P: Ports>(run: &Run<'_, P>) -> Done {
             }
         };
         for left in leftovers::registrations(&page, &alive, run.now()) {
+            // It may have been given to another job since, and get that one's.
+            if let Some(fleet) = asleep.get(&left.instance)
+                && run.deps.ledger.runner(fleet, &left.instance).await?.is_some_and(|it| !it.state.is_asleep())
+            {
+                continue;
+            }
             run.deps.handover.delete(&left.instance).await?;
             run.deps.metrics.mended("registration");
-            warn!(instance.id = left.instance, "Deleted the registration of {}, which is gone", left.instance);
+            warn!(
+                instance.id = left.instance,
+                "Deleted the registration of {}, which is gone or stopped", left.instance
+            );
         }
         from = next;
         if from.is_none() || !run.has_time() {

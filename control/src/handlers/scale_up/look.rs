@@ -141,7 +141,7 @@ async fn reserve_all<P: Ports>(deps: &Deps<P>, task: &mut Task<'_>, work: &mut W
         task.refusals = view.meta.last_error.as_ref().map(|it| it.count);
         work.and(see_out(task, &view, work, now));
         // Also in a pause: what was launched before it runs, and waits for its registration.
-        take_over(deps, task, &view, work).await?;
+        take_over(deps, task, &mut view, work).await?;
         if view.meta.paused_until > now {
             let pause_ms = view.meta.paused_until - now;
             info!(fleet.name = fleet.name, pause_ms, "Fleet {} is left alone for now", fleet.name);
@@ -282,7 +282,12 @@ fn see_out(task: &Task<'_>, view: &View, work: &Work, now: Millis) -> Outcome {
 
 /// Takes over what a dead invocation left; of several that try, one gets it. What is an owner's whom GitHub gives no
 /// runners is left until it does.
-async fn take_over<P: Ports>(deps: &Deps<P>, task: &Task<'_>, view: &View, work: &mut Work) -> Result<(), LedgerError> {
+async fn take_over<P: Ports>(
+    deps: &Deps<P>,
+    task: &Task<'_>,
+    view: &mut View,
+    work: &mut Work,
+) -> Result<(), LedgerError> {
     let (now, lease_until) = (deps.clock.now(), task.lease_until);
     let closed = |scope: &Scope, asks: &[String]| decide::refusals::open(&view.offers.breakers, scope, asks, now);
     let mut taken = Vec::new();

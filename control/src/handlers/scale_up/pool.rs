@@ -135,13 +135,28 @@ async fn admitted<P: Ports>(
     claims.into_iter().filter(move |it| !refused.contains(&it.target.scope))
 }
 
-/// Takes over from whoever withdrew an instance and was killed before it was told, or before EC2 was asked to stop it.
+/// Takes over from whoever withdrew an instance and was killed before it was told, or before EC2 was asked to stop it. What
+/// was claimed and not started goes back to the pool, also in `view`: the plan is to find it there.
 pub(super) async fn take_over<P: Ports>(
     deps: &Deps<P>,
     task: &Task<'_>,
-    view: &View,
+    view: &mut View,
     work: &mut Work,
 ) -> Result<(), LedgerError> {
+    for left in pool::unstarted(view, deps.clock.now()) {
+        let back = pool::given_back(left, "whoever was to start it is gone", deps.clock.now());
+        if deps.ledger.commit(vec![Write::PutRunner(back.clone())]).await? == Committed::Yes {
+            warn!(
+                fleet.name = back.fleet,
+                instance.id = back.instance,
+                "{} was claimed and not started",
+                back.instance
+            );
+            if let Some(of_view) = view.runners.iter_mut().find(|it| it.instance == back.instance) {
+                *of_view = next_version(back);
+            }
+        }
+    }
     for left in pool::untold(view, deps.clock.now()).into_iter().take(MOST_WITHDRAWN) {
         let it = Runner { lease_until: task.lease_until, ..left };
         if deps.ledger.commit(vec![Write::PutRunner(it.clone())]).await? == Committed::Yes {

@@ -1,9 +1,12 @@
 //! One runner gets its registration, handed over to its instance: a JIT config from GitHub, or a token by which a
-//! reusable one registers itself. One of a pool that is stopped is started then ([`super::start`]).
+//! reusable one registers itself ([`grant`]). One of a pool that is stopped is started then ([`super::start`]).
+
+mod grant;
 
 use std::time::Duration;
 
-use dayfly_contract::{Grant, Registration, VERSION, names};
+use dayfly_contract::{Registration, VERSION, names};
+use grant::{Granted, by_jit_config, by_token};
 use tracing::{error, info, warn};
 
 use super::{
@@ -16,14 +19,14 @@ use crate::{
     clock::{Clock, Millis},
     compute::{Compute, PowerError},
     decide::{
-        asks,
         errors::Class,
         events, lives, plan,
+        pool::{self, is_unstarted},
         refusals::{Said, What},
         runners::RunnerState,
     },
-    fleets::{self, Fleet, RunnerGroup, Target},
-    github::{Deletion, GitHub, GitHubError, Jit, NewRunner},
+    fleets::{self, Target},
+    github::{GitHub, GitHubError},
     handover::{Handover, HandoverError},
     ledger::{ATTEMPTS, Committed, Ledger, LedgerError, Runner, Write},
     metrics::Metric,
@@ -58,7 +61,8 @@ enum Failed {
 /// Registers `runner` when its turn comes. What fails here is this runner's alone; the others go on.
 pub(super) async fn register<P: Ports>(deps: &Deps<P>, task: &Task<'_>, runner: Runner, turn: Turn) -> Outcome {
     let fresh = is_fresh(&runner);
-    let runner = Runner { untouched: false, ..runner };
+    let is_stopped = runner.stops.at.is_some();
+    let mut runner = Runner { untouched: false, ..runner };
     let Some(scope) = runner.scope.clone() else { return Outcome::DONE };
     let given_up = async |runner, failed: &Failed| {
         give_up(deps, task, runner, fresh, failed).await.unwrap_or_else(|error| {
@@ -73,33 +77,35 @@ pub(super) async fn register<P: Ports>(deps: &Deps<P>, task: &Task<'_>, runner: 
     // The semaphore is never closed; without a permit there would only be more at a time.
     let _permit = task.permits.acquire().await;
     let target = task.fleet.target(scope, runner.installation);
-    if runner.stops.at.is_some()
-        && let Err(until) = pace::start(deps, task).await
-    {
+    if is_stopped && let Err(until) = pace::start(deps, task).await {
         return given_up(runner, &Failed::Paced(until)).await;
     }
-    match hand_over(deps, task, &target, &runner, fresh).await {
-        Ok(runner_id) => {
-            // After its registration is there: its agent finds that as soon as it has booted.
-            if runner.stops.at.is_some()
-                && let Err(error) = start::start(deps, task, &runner).await
-            {
-                return match error.class {
-                    Class::Transient => given_up(runner, &Failed::Start(error)).await,
-                    _ => start::refused(deps, task, runner, (target, runner_id), fresh, &error).await,
-                };
-            }
-            let said = Said { scope: target.scope.clone(), asks: runner.asks.clone(), what: What::Worked };
-            task.said.borrow_mut().push(said);
-            match note(deps, task, &target, runner, runner_id).await {
-                Ok(()) => Outcome::DONE,
-                Err(failed) => {
-                    warn!(fleet.name = task.fleet.name, "{}", Chain(&failed));
-                    Outcome::AGAIN
-                }
-            }
+    let runner_id = match hand_over(deps, task, &target, &runner, fresh).await {
+        Ok(runner_id) => runner_id,
+        Err(failed) => return given_up(runner, &failed).await,
+    };
+    // After its registration is there: its agent finds that as soon as it has booted.
+    if is_stopped {
+        runner = match start::write_down(deps, runner.clone()).await {
+            Ok(Some(runner)) => runner,
+            Ok(None) => return start::lost(deps, &target, runner, runner_id).await,
+            Err(error) => return given_up(runner, &Failed::Ledger(error)).await,
+        };
+        if let Err(error) = start::start(deps, task, &runner).await {
+            return match error.class {
+                Class::Transient => given_up(runner, &Failed::Start(error)).await,
+                _ => start::refused(deps, task, runner, (target, runner_id), fresh, &error).await,
+            };
         }
-        Err(failed) => given_up(runner, &failed).await,
+    }
+    let said = Said { scope: target.scope.clone(), asks: runner.asks.clone(), what: What::Worked };
+    task.said.borrow_mut().push(said);
+    match note(deps, task, &target, runner, runner_id).await {
+        Ok(()) => Outcome::DONE,
+        Err(failed) => {
+            warn!(fleet.name = task.fleet.name, "{}", Chain(&failed));
+            Outcome::AGAIN
+        }
     }
 }
 
@@ -129,17 +135,12 @@ async fn hand_over<P: Ports>(
     let (reservation, trace) = (runner.reservation.clone(), runner.trace.clone());
     let registration = Registration { version: VERSION, reservation, runner_name, trace, grant };
     let runner_id = registration.runner_id();
-    match put(deps, task, runner, &registration).await {
-        Err(error @ HandoverError::Permanent(_)) => {
-            // Nobody will be this runner.
-            if let Some(id) = runner_id
-                && let Err(error) = deps.github.delete_runner(target, id).await
-            {
-                warn!(fleet.name = fleet.name, runner.id = id, "Runner {id} is left to GitHub: {}", Chain(&error));
-            }
-            return Err(error.into());
+    if let Err(error) = put(deps, task, runner, &registration).await {
+        // Nobody will be this runner: what is stopped is not started for it, and gets another registration.
+        if matches!(error, HandoverError::Permanent(_)) || is_unstarted(runner) {
+            start::forget(deps, target, &fleet.name, runner_id).await;
         }
-        other => other?,
+        return Err(error.into());
     }
     deps.metrics.add(Metric::Registrations, 1, &[("Fleet", &fleet.name)]);
     info!(
@@ -156,88 +157,10 @@ async fn hand_over<P: Ports>(
     Ok(runner_id)
 }
 
-/// What lets a runner in at GitHub.
-enum Granted {
-    /// This, which is to be handed over.
-    Now(Grant),
-    /// What a killed invocation has handed over; with GitHub's id of the runner, where it is known.
-    Before(Option<u64>),
-}
-
-/// What the runner is at GitHub: its fleet's labels, and what its job asked for.
-fn labels(fleet: &Fleet, runner: &Runner) -> Vec<String> {
-    asks::labels(fleet, &runner.asks)
-}
-
-/// An ephemeral runner is made at GitHub, under a name that may be taken.
-async fn by_jit_config<P: Ports>(
-    deps: &Deps<P>,
-    fleet: &Fleet,
-    target: &Target,
-    runner: &Runner,
-) -> Result<Granted, Failed> {
-    let group = match &fleet.github.runner_group {
-        RunnerGroup::Id(id) => *id,
-        RunnerGroup::Name(name) => deps.github.group(target, name).await?,
-    };
-    let name = names::runner_name(&fleet.name, &runner.instance);
-    let new = NewRunner { name, labels: labels(fleet, runner), group };
-    let Jit { runner_id, config } = match deps.github.jit_config(target, &new).await {
-        Err(GitHubError::NameTaken { name }) => {
-            // Only after a crash. Whoever registered it got further or did not.
-            let Some(found) = deps.github.find_runner(target, &name).await? else {
-                return Err(GitHubError::NameTaken { name }.into());
-            };
-            if found.online || deps.handover.exists(fleet.handover, &runner.instance).await? {
-                return Ok(Granted::Before(Some(found.id)));
-            }
-            // Offline, and its registration is not there: it was never handed over, or it was claimed and the runner
-            // is starting just now. Only one that is found so twice is the former.
-            if runner.runner_id != Some(found.id) {
-                return Err(Failed::Starting(found.id));
-            }
-            if deps.github.delete_runner(target, found.id).await? == Deletion::Busy {
-                return Ok(Granted::Before(Some(found.id)));
-            }
-            deps.github.jit_config(target, &new).await?
-        }
-        other => other?,
-    };
-    Ok(Granted::Now(Grant::Jit { runner_id, jit_config: config }))
-}
-
-/// A reusable runner registers itself, and takes the place of a stale one of its name (`--replace`).
-async fn by_token<P: Ports>(
-    deps: &Deps<P>,
-    fleet: &Fleet,
-    target: &Target,
-    runner: &Runner,
-    fresh: bool,
-) -> Result<Granted, Failed> {
-    if !fresh {
-        // A second token would lie about in the store for as long as the instance lives.
-        if deps.handover.exists(fleet.handover, &runner.instance).await? {
-            return Ok(Granted::Before(None));
-        }
-        let name = names::runner_name(&fleet.name, &runner.instance);
-        if let Some(found) = deps.github.find_runner(target, &name).await? {
-            return Ok(Granted::Before(Some(found.id)));
-        }
-    }
-    let registration_token = deps.github.registration_token(target).await?;
-    let runner_group = match &fleet.github.runner_group {
-        RunnerGroup::Name(name) => Some(name.clone()),
-        // The default one; `config.sh` knows groups by their names alone, and the fleets' reader sees to that.
-        RunnerGroup::Id(_) => None,
-    };
-    let (url, labels) = (deps.github.runner_url(&target.scope), labels(fleet, runner));
-    Ok(Granted::Now(Grant::Token { registration_token, url, labels, runner_group }))
-}
-
 /// Whether nobody has begun to register `runner` before: it was written down as version 1, and again by whoever took it
-/// over; and those are known to have asked GitHub for nothing.
+/// over; and those are known to have asked GitHub for nothing. What is still stopped has used nothing of what they asked for.
 fn is_fresh(runner: &Runner) -> bool {
-    runner.version <= 1 || runner.untouched
+    if runner.stops.at.is_some() { is_unstarted(runner) } else { runner.version <= 1 || runner.untouched }
 }
 
 /// Puts `registration` in place of any that is there.
@@ -321,7 +244,7 @@ async fn note<P: Ports>(
 }
 
 /// Takes a registration back that nobody will claim. It would lie there until `reconcile` finds it.
-async fn take_back<P: Ports>(deps: &Deps<P>, instance: &str) -> Result<(), HandoverError> {
+pub(super) async fn take_back<P: Ports>(deps: &Deps<P>, instance: &str) -> Result<(), HandoverError> {
     for attempt in 1..TAKE_BACK_ATTEMPTS {
         if deps.handover.delete(instance).await.is_ok() {
             return Ok(());
@@ -358,7 +281,8 @@ pub(super) async fn end<P: Ports>(deps: &Deps<P>, runner: Runner) -> Result<bool
     Ok(true)
 }
 
-/// Leaves the runner to the next look, or ends its instance. What may pass is tried until the runner's boot deadline.
+/// Leaves the runner to the next look, gives it back to its pool where it is stopped, or ends its instance. What may pass
+/// is tried until the runner's boot deadline.
 /// `fresh`: nobody had begun to register it before this invocation.
 async fn give_up<P: Ports>(
     deps: &Deps<P>,
@@ -385,7 +309,12 @@ async fn give_up<P: Ports>(
         deps.metrics.refused("registration");
         error!(fleet.name = fleet.name, instance.id = instance, "{}", Chain(failed));
     }
-    if for_good && fresh {
+    if is_unstarted(&runner) {
+        // It costs nothing as it is, and is as good as before for whoever can be registered. Where it changed meanwhile, it
+        // has ended or somebody else has it.
+        let back = pool::given_back(runner, "it could not be registered", deps.clock.now());
+        let _: Committed = deps.ledger.commit(vec![Write::PutRunner(back)]).await?;
+    } else if for_good && fresh {
         end(deps, runner).await?;
     } else {
         // What was begun by a killed invocation may have come further than can be seen from here, and have a job. It is

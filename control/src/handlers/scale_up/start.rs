@@ -5,11 +5,19 @@
 
 use tracing::{error, info, warn};
 
-use super::{Deps, Outcome, Ports, look::Task, register::end};
+use super::{
+    Deps, Outcome, Ports,
+    look::Task,
+    register::{end, take_back},
+};
 use crate::{
     clock::{Clock, Millis},
     compute::{Compute, PowerError},
-    decide::{breaker::Heard, errors::Class, pool::START},
+    decide::{
+        breaker::Heard,
+        errors::Class,
+        pool::{self, START},
+    },
     fleets::Target,
     github::GitHub,
     handover::Handover,
@@ -17,6 +25,41 @@ use crate::{
     metrics::Metric,
     report::Chain,
 };
+
+/// Writes down that the instance of `runner` is about to be started; answers it as the ledger has it then. None where it has
+/// changed: whoever took it over is to find it as it was.
+pub(super) async fn write_down<P: Ports>(deps: &Deps<P>, runner: Runner) -> Result<Option<Runner>, LedgerError> {
+    let it = pool::starting(runner, deps.clock.now());
+    let committed = deps.ledger.commit(vec![Write::PutRunner(it.clone())]).await?;
+    Ok((committed == Committed::Yes).then(|| Runner { version: it.next_version(), ..it }))
+}
+
+/// What to do after `runner`, which was about to be started, has changed: it has ended, and its registration is taken back; or
+/// somebody else has it, since this invocation took too long, and will start it.
+pub(super) async fn lost<P: Ports>(deps: &Deps<P>, target: &Target, runner: Runner, runner_id: Option<u64>) -> Outcome {
+    let (fleet, instance) = (runner.fleet, runner.instance);
+    let has_ended = match deps.ledger.runner(&fleet, &instance).await {
+        Ok(now_is) => now_is.is_none_or(|it| !it.state.is_alive()),
+        Err(error) => return failed(&fleet, &error),
+    };
+    warn!(fleet.name = fleet, instance.id = instance, has_ended, "{instance} is not started: it has changed");
+    if has_ended {
+        if let Err(error) = take_back(deps, &instance).await {
+            warn!(instance.id = instance, "{}", Chain(&error));
+        }
+        forget(deps, target, &fleet, runner_id).await;
+    }
+    again(deps, None)
+}
+
+/// Deletes a runner at GitHub that nobody will be. Where that fails it is left to GitHub.
+pub(super) async fn forget<P: Ports>(deps: &Deps<P>, target: &Target, fleet: &str, runner_id: Option<u64>) {
+    if let Some(id) = runner_id
+        && let Err(error) = deps.github.delete_runner(target, id).await
+    {
+        warn!(fleet.name = fleet, runner.id = id, "Runner {id} is left to GitHub: {}", Chain(&error));
+    }
+}
 
 /// Has EC2 start the instance of `runner`. One that an earlier try has started is as good.
 pub(super) async fn start<P: Ports>(deps: &Deps<P>, task: &Task<'_>, runner: &Runner) -> Result<(), PowerError> {
@@ -82,11 +125,7 @@ pub(super) async fn refused<P: Ports>(
         deps.metrics.refused("not_taken_back");
         warn!(instance.id = instance, "{}", Chain(&error));
     }
-    if let Some(id) = runner_id
-        && let Err(error) = deps.github.delete_runner(&target, id).await
-    {
-        warn!(fleet.name = fleet, runner.id = id, "Runner {id} is left to GitHub: {}", Chain(&error));
-    }
+    forget(deps, &target, &fleet, runner_id).await;
     again(deps, until)
 }
 

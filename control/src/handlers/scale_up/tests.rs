@@ -1,5 +1,6 @@
 mod calls;
 mod offers;
+mod outages;
 mod outcomes;
 mod pool;
 mod refusals;

@@ -165,7 +165,14 @@ fn a_runner_is_stopped_given_to_a_job_and_started() {
     let target = plan(&asleep(1), &view(1, &[]), NOW).launches[0].target.clone();
     let given = claimed(it, &target, &[], None, 300, NOW + 90_000, NOW + 60_000);
     assert_eq!((given.state, given.boot_deadline), (Launched, NOW + 360_000));
+    assert_eq!(given.stops, Stops { at: Some(NOW), started_at: None, before: 0 }, "nobody has started it");
+    assert!(unstarted(&level(&given), NOW + 89_999).is_empty(), "whoever claimed it may be about to");
+    let left = unstarted(&level(&given), NOW + 90_000).remove(0);
+    let back = given_back(left, "why", NOW + 90_000);
+    assert!(back.state == Stopped && back.asks.is_empty() && back.stops.total(NOW + 99_000) == 99_000);
+    let given = starting(given, NOW + 60_000);
     assert_eq!(given.stops, Stops { at: Some(NOW), started_at: Some(NOW + 60_000), before: 0 });
+    assert!(unstarted(&level(&given), u64::MAX).is_empty(), "it may run");
     let Some(Write::PutRunner(given)) = crate::decide::events::registered(given, Some(23), NOW + 61_000) else {
         panic!()
     };

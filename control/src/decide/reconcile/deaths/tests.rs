@@ -230,6 +230,9 @@ fn an_agent_has_until_its_deadline() {
     assert!(!is_silent(&started, Some(1_100_000), silence, 9_599_999), "it boots again");
     assert!(is_silent(&started, Some(1_100_000), silence, 9_600_000));
     assert!(!is_silent(&started, Some(9_100_000), silence, 9_699_999));
+    let claimed = Runner { stops: Stops { started_at: None, ..stops }, ..started.clone() };
+    assert!(!is_silent(&claimed, Some(1_100_000), silence, 9_299_999), "it is not even started");
+    assert!(is_silent(&claimed, Some(1_100_000), silence, 9_300_000));
     let slow = Runner { boot_deadline: 9_900_000, ..started };
     assert!(!is_silent(&slow, Some(1_100_000), silence, 9_899_999), "it was heard of in another boot");
     let slow = Runner { boot_deadline: 3_000_000, ..it(Launched) };

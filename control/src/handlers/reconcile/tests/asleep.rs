@@ -166,3 +166,16 @@ fn the_deaths_of_a_pool_make_its_fleet_wait_longer_each_time() {
     }
     assert_eq!(pauses, [(1, 5000), (2, 10_000), (3, 20_000)]);
 }
+
+#[test]
+fn a_registration_of_what_is_stopped_is_deleted() {
+    for state in [RunnerState::Stopped, RunnerState::Launched] {
+        let port = asleep(state, Some(AtEc2::Stopped));
+        port.0.ledger.borrow_mut().runners.values_mut().for_each(|it| it.boot_deadline = u64::MAX / 2);
+        registration(&port, 1);
+        pooled(&port, PoolKind::Stopped, 1, 13);
+        assert_eq!(port.0.parameters.borrow().len(), 1, "{state:?}: it may be put just now");
+        pooled(&port, PoolKind::Stopped, 1, 3);
+        assert_eq!(port.0.parameters.borrow().is_empty(), state == RunnerState::Stopped, "{state:?}");
+    }
+}

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A fleet that keeps so many stopped.
-fn pooled(size: u64) -> Fleet {
+pub(super) fn pooled(size: u64) -> Fleet {
     let pool = Pool {
         kind: PoolKind::Stopped,
         size,
@@ -31,14 +31,14 @@ fn look_at(port: &Port, of: Fleet) {
 }
 
 /// All runners of the ledger become this.
-fn all_are(port: &Port, state: RunnerState) {
+pub(super) fn all_are(port: &Port, state: RunnerState) {
     for it in port.0.ledger.borrow_mut().runners.values_mut() {
         it.state = state;
     }
 }
 
 /// A world with so many jobs and stopped instances.
-fn stopped(queued: u64, count: u64) -> Port {
+pub(super) fn stopped(queued: u64, count: u64) -> Port {
     let port = world(0);
     look_at(&port, pooled(count));
     all_are(&port, RunnerState::Standby);
@@ -52,7 +52,7 @@ fn stopped(queued: u64, count: u64) -> Port {
 }
 
 /// So many jobs are queued now.
-fn queue(port: &Port, count: u64) {
+pub(super) fn queue(port: &Port, count: u64) {
     let now = port.0.now.get();
     let mut markers = world(count).0.ledger.borrow().markers.clone();
     for it in markers.values_mut() {
@@ -252,7 +252,7 @@ fn a_start_waits_for_its_turn_at_ec2() {
     // Others have taken the turns of some minutes.
     port.0.ledger.borrow_mut().buckets.insert(Bucket::Ec2, (port.0.now.get() + 600_000) * 1000);
     look();
-    assert_eq!((port.0.called("compute.start"), runners(&port, RunnerState::Launched)), (0, 1));
+    assert_eq!((port.0.called("compute.start"), runners(&port, RunnerState::Stopped)), (0, 1));
     port.0.ledger.borrow_mut().buckets.clear();
     pass(&port, 62);
     look();
