@@ -14,6 +14,11 @@ pub trait Clock {
     /// Waits.
     fn sleep(&self, wait: Duration) -> impl Future<Output = ()>;
 
+    /// Is over when that time has come.
+    fn until(&self, at: Millis) -> impl Future<Output = ()> {
+        self.sleep(Duration::from_millis(at.saturating_sub(self.now())))
+    }
+
     /// A fresh random UUID.
     fn uuid(&self) -> String {
         uuid::Builder::from_random_bytes(self.random().to_be_bytes()).into_uuid().to_string()

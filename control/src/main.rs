@@ -318,7 +318,7 @@ async fn observed<F: Future>(others: &Others, metrics: &Metrics, invocation: &In
     let told = async {
         let Some(bus) = &others.bus else { return work.await };
         let (done, events) = told::collect(work).await;
-        told::publish(bus, &others.deployment, &events, metrics, &SystemClock).await;
+        told::publish(bus, &others.deployment, &events, metrics, &SystemClock, invocation.deadline).await;
         done
     };
     metrics::invocation(metrics, &SystemClock, std::io::stdout(), trace::within(trace, told)).await

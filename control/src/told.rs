@@ -36,6 +36,8 @@ use crate::{
 const MOST: usize = 2000;
 /// The user's rules can wait; whoever invoked us can't for long.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// So long before its invocation is killed it is given up: what was measured is written after it.
+const TO_END: Millis = 300;
 
 type Collected = Arc<Mutex<Vec<Event>>>;
 
@@ -169,8 +171,16 @@ fn of_interrupted(job: &Interrupted, run: u64, repository: &str) -> JobFacts {
     }
 }
 
-/// Puts `events` of `deployment` on the `bus`, as many at a time as it takes. Whatever comes of it, the work is done.
-pub async fn publish(bus: &impl Bus, deployment: &str, events: &[Event], metrics: &Metrics, clock: &impl Clock) {
+/// Puts `events` of `deployment` on the `bus`, as many at a time as it takes, before the invocation is killed at `deadline`.
+/// Whatever comes of it, the work is done.
+pub async fn publish(
+    bus: &impl Bus,
+    deployment: &str,
+    events: &[Event],
+    metrics: &Metrics,
+    clock: &impl Clock,
+    deadline: Millis,
+) {
     let entries: Vec<(String, String)> =
         events.iter().map(|event| (event.kind.name().to_owned(), event.detail(deployment))).collect();
     let mut got = 0;
@@ -181,10 +191,12 @@ pub async fn publish(bus: &impl Bus, deployment: &str, events: &[Event], metrics
         }
         Ok(())
     };
-    let why = match at_most(clock, PATIENCE, Box::pin(put)).await {
+    let left = Duration::from_millis(deadline.saturating_sub(clock.now() + TO_END));
+    let patience = PATIENCE.min(left);
+    let why = match at_most(clock, patience, Box::pin(put)).await {
         Some(Ok(())) => None,
         Some(Err::<(), crate::bus::BusError>(error)) => Some(Chain(&error).to_string()),
-        None => Some(format!("it was not done within {} s", PATIENCE.as_secs())),
+        None => Some(format!("it was not done within {} ms", patience.as_millis())),
     };
     let lost = entries.len() - got;
     if lost > 0 {

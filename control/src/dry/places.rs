@@ -107,4 +107,8 @@ impl<C: Clock> Clock for Dry<C> {
     async fn sleep(&self, wait: Duration) {
         self.port.sleep(wait).await;
     }
+
+    async fn until(&self, at: Millis) {
+        self.port.until(at).await;
+    }
 }

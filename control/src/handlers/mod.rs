@@ -3,6 +3,7 @@
 
 pub(crate) mod asking;
 pub mod batch;
+mod ending;
 mod forks;
 pub mod housekeep;
 pub mod lifecycle;

@@ -30,7 +30,7 @@ mod removed;
 mod strays;
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -50,6 +50,7 @@ use crate::{
         runs::Runs,
         watch::{Hook, Watch},
     },
+    handlers::ending,
     handover::{Handover, leftovers::Leftovers},
     ledger::{Census, Heard, Ledger, LedgerError, Notes, Reruns, View},
     metrics::{Metric, Metrics},
@@ -57,8 +58,12 @@ use crate::{
     wake::Wake,
 };
 
-/// Nothing is begun when less time is left: what is begun is a call or a few.
+/// Nothing is begun when less time is left: what is begun is a call or a few, and hardly ever takes longer.
 const TIME_NEEDED: Millis = 8000;
+/// What is at work is dropped when no more is left ([`super::ending`]), and how far it got is noted.
+const TO_NOTE: Millis = 3000;
+/// That, too, when no more is left. What was told to others and what was measured is still to be written.
+const TO_END: Millis = 1500;
 /// How long a note of ours is kept after it was last written.
 const KEPT_SECONDS: u64 = 7 * 24 * 3600;
 /// The most pages of our instances that are read: 1,000 each.
@@ -137,6 +142,11 @@ impl Step {
             Self::Runners => "runners",
         }
     }
+
+    /// The one after it; after the last the first.
+    fn next(self) -> Self {
+        Self::ALL.into_iter().cycle().skip_while(|it| *it != self).nth(1).unwrap_or(Self::Fleets)
+    }
 }
 
 /// One run, and what its steps have in common.
@@ -163,6 +173,33 @@ type Done = Result<(), BoxError>;
 /// Looks after everything, until it is done or the invocation is near its `deadline`.
 pub async fn handle<P: Ports>(deps: &Deps<P>, deadline: Millis) {
     let run = Run { deps, deadline, levels: RefCell::default(), instances: OnceCell::new(), met: RefCell::default() };
+    let at = Cell::new(Step::ALL[0]);
+    let steps = Box::pin(steps(&run, &at));
+    let next = ending::by(&deps.clock, deadline.saturating_sub(TO_NOTE), steps).await.unwrap_or_else(|| {
+        // It would be cut off again, and keep the others from their turn.
+        let next = at.get().next();
+        let (step, next_step) = (at.get().name(), next.name());
+        warn!(step.name = step, "Time is up amid {step}; the next run begins with {next_step}");
+        Some(next)
+    });
+    let noted = async {
+        if let Some(next) = next {
+            run.remember("next", &next.name().to_owned()).await;
+        }
+        // For whoever asks whether the schedule lives.
+        run.remember(RAN, &run.now()).await;
+    };
+    if ending::by(&deps.clock, deadline.saturating_sub(TO_END), Box::pin(noted)).await.is_none() {
+        warn!("How far this run got is not noted: the ledger takes its time");
+    }
+    if let Some(remaining) = crate::github::GitHub::remaining(&deps.github) {
+        deps.metrics.add(Metric::GitHubRemaining, remaining, &[]);
+    }
+}
+
+/// Goes through the steps; answers with which one the next run begins, where that is to be noted. `at`: the one that is at
+/// work.
+async fn steps<P: Ports>(run: &Run<'_, P>, at: &Cell<Step>) -> Option<Step> {
     let first: String = run.recall("next").await;
     let first = Step::ALL.iter().position(|step| step.name() == first).unwrap_or(0);
     let mut next = Step::ALL[0];
@@ -172,28 +209,22 @@ pub async fn handle<P: Ports>(deps: &Deps<P>, deadline: Millis) {
             info!(step.name = step.name(), "No time is left; the next run begins with {}", step.name());
             break;
         }
+        at.set(step);
         let done = match step {
-            Step::Fleets => fleets::all(&run).await,
-            Step::Jobs => jobs::ask(&run).await,
-            Step::Strays => strays::look(&run).await,
-            Step::Deliveries => deliveries::heal(&run).await,
-            Step::Gaps => gaps::look(&run).await,
-            Step::Registrations => leftovers::registrations(&run).await,
-            Step::Runners => leftovers::runners(&run).await,
+            Step::Fleets => fleets::all(run).await,
+            Step::Jobs => jobs::ask(run).await,
+            Step::Strays => strays::look(run).await,
+            Step::Deliveries => deliveries::heal(run).await,
+            Step::Gaps => gaps::look(run).await,
+            Step::Registrations => leftovers::registrations(run).await,
+            Step::Runners => leftovers::runners(run).await,
         };
         if let Err(failed) = done {
-            deps.metrics.refused("reconcile");
+            run.deps.metrics.refused("reconcile");
             error!(step.name = step.name(), error = %Chain(failed.as_ref()), "The next run looks at {} again", step.name());
         }
     }
-    if first != 0 || next != Step::ALL[0] {
-        run.remember("next", &next.name().to_owned()).await;
-    }
-    // For whoever asks whether the schedule lives.
-    run.remember(RAN, &run.now()).await;
-    if let Some(remaining) = crate::github::GitHub::remaining(&deps.github) {
-        deps.metrics.add(Metric::GitHubRemaining, remaining, &[]);
-    }
+    (first != 0 || next != Step::ALL[0]).then_some(next)
 }
 
 impl<P: Ports> Run<'_, P> {

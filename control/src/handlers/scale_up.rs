@@ -25,7 +25,10 @@ use tracing::{Instrument, error, error_span, warn};
 
 pub use pace::Owed;
 
-use super::batch::{GivenBack, backoff, receive_count};
+use super::{
+    batch::{GivenBack, backoff, receive_count},
+    ending,
+};
 use crate::{
     clock::{Clock, Millis},
     compute::Compute,
@@ -46,6 +49,11 @@ const MOST_RECEIVES: u32 = 8;
 /// After so many in all, which is after two hours, it goes to the dead-letter queue: what fails for so long is for a
 /// person.
 const MOST_ATTEMPTS: u32 = 60;
+
+/// A look is dropped when no more time is left ([`super::ending`]), and its wake-up given back.
+const TO_GIVE_BACK: Millis = 1500;
+/// The queue is told nothing more when no more is left: then what is given back is seen again after the queue's own time.
+const TO_END: Millis = 700;
 
 /// The outside world: in production AWS and GitHub, in tests one that is simulated.
 pub trait Ports {
@@ -164,33 +172,44 @@ pub async fn handle<P: Ports>(deps: &Deps<P>, batch: &SqsEvent, deadline: Millis
             }
         }
     }
+    let (cut_at, end_at) = (deadline.saturating_sub(TO_GIVE_BACK), deadline.saturating_sub(TO_END));
     let looks = fleets.values().map(async |woken| {
         let Woken { fleet, trace, messages } = woken;
         let redelivered = messages.iter().any(|(_, received)| *received > 1);
         // Of the highest level, so that no filter takes it off the lines.
         let span = error_span!("look", fleet.name = fleet.name, trace.id = trace.as_ref().map(TraceId::as_str));
         let look = async {
-            let outcome = look::look(deps, fleet, deadline, redelivered).await;
-            settle(deps, woken, outcome).await
+            let looked = Box::pin(look::look(deps, fleet, deadline, redelivered));
+            let outcome = ending::by(&deps.clock, cut_at, looked).await.unwrap_or_else(|| {
+                warn!(fleet.name = fleet.name, "Time is up amid a look at fleet {}; the next goes on", fleet.name);
+                Outcome::AGAIN
+            });
+            ending::by(&deps.clock, end_at, settle(deps, woken, outcome)).await.unwrap_or(After::Leave)
         };
         (woken, trace::within(trace.clone(), look).instrument(span).await)
     });
     let of_runs = runs.iter().map(async |(message, fleet, run)| {
-        (*message, Box::pin(reruns::look(deps, message, fleet, *run, deadline)).await)
+        let looked = Box::pin(reruns::look(deps, message, fleet, *run, deadline));
+        let after = ending::by(&deps.clock, cut_at, looked).await;
+        (*message, after.unwrap_or(After::GiveBack(backoff(receive_count(message)))))
     });
     let (of_fleets, of_runs) = futures::join!(join_all(looks), join_all(of_runs));
-    for (message, after) in of_runs {
-        if let After::GiveBack(wait) = after {
-            given_back.add(message, wait, &deps.wake).await;
-        }
-    }
-    for (woken, after) in of_fleets {
+    let of_fleets = of_fleets.into_iter().filter_map(|(woken, after)| {
         // All of them say the same, so one is enough; the one that was received least often has the most left.
-        let message = woken.messages.iter().min_by_key(|(_, received)| *received).map(|(message, _)| message);
-        match (after, message) {
-            (After::Done, _) | (_, None) => {}
-            (After::GiveBack(wait), Some(message)) => given_back.add(message, wait, &deps.wake).await,
-            (After::PutAside(reason), Some(message)) => given_back.put_aside(message, &reason, &deps.wake).await,
+        let message = woken.messages.iter().min_by_key(|(_, received)| *received).map(|(message, _)| *message);
+        Some((message?, after))
+    });
+    for (message, after) in of_runs.into_iter().chain(of_fleets) {
+        let told = async {
+            match after {
+                After::Done => {}
+                After::Leave => given_back.leave(message),
+                After::GiveBack(wait) => given_back.add(message, wait, &deps.wake).await,
+                After::PutAside(reason) => given_back.put_aside(message, &reason, &deps.wake).await,
+            }
+        };
+        if ending::by(&deps.clock, end_at, told).await.is_none() {
+            given_back.leave(message);
         }
     }
     if let Some(remaining) = deps.github.remaining() {
@@ -215,6 +234,8 @@ fn read(message: &SqsMessage) -> Result<WakeUp, (&'static str, String)> {
 enum After {
     /// They are done with.
     Done,
+    /// One of them is to be seen again after the queue's own time.
+    Leave,
     /// One of them is to be seen again after this time.
     GiveBack(Duration),
     /// One of them is for a person, with the reason.

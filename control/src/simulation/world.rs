@@ -111,6 +111,8 @@ pub struct World {
     /// Instances that control has ended, and runners that it has deleted at GitHub, in order.
     pub terminated: RefCell<Vec<String>>,
     pub deleted: RefCell<Vec<String>>,
+    /// These calls are not answered, as long as they are here.
+    pub hangs: RefCell<Vec<&'static str>>,
     /// So many calls that a fault awaits go well before it comes.
     pub skip: Cell<u32>,
     /// Faults to come, by call: each is used once.
@@ -209,6 +211,7 @@ pub fn world(seed: u64) -> Port {
         page: Cell::new(2),
         terminated: RefCell::default(),
         deleted: RefCell::default(),
+        hangs: RefCell::default(),
         skip: Cell::default(),
         faults: RefCell::default(),
         census: census::Known::default(),
@@ -243,6 +246,9 @@ impl World {
             turn().await;
         }
         *self.calls.borrow_mut().entry(call).or_default() += 1;
+        while self.hangs.borrow().contains(&call) {
+            turn().await;
+        }
         let mut faults = self.faults.borrow_mut();
         let Some(at) = faults.iter().position(|(it, _)| *it == call) else {
             let fault = self.weather.borrow_mut().as_mut().and_then(|weather| weather.0(call, self.now.get()));
@@ -286,6 +292,13 @@ impl Clock for Port {
             self.0.now.set(until);
         }
         while self.now() < until {
+            turn().await;
+        }
+    }
+
+    // Nobody waits for it: it passes no time.
+    async fn until(&self, at: Millis) {
+        while self.now() < at {
             turn().await;
         }
     }

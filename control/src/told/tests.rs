@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{Event, Kind, collect, failed, interrupted, job, launched, publish, rerun};
 use crate::{
+    clock::Millis,
     decide::{
         events::{JobEvent, tests::event},
         jobs::JobState,
@@ -16,7 +17,7 @@ use crate::{
     ledger::tests::{instance, runner},
     metrics::Metrics,
     simulation::{
-        runtime::run,
+        runtime::{run, step},
         world::{Fault, Port, world},
     },
     trace::{self, TraceId},
@@ -124,6 +125,11 @@ fn too_many_are_cut_off() {
 
 /// What of 25 events gets to a bus with this fault, what is counted as lost, and how long it took.
 fn published(fault: Option<Fault>) -> (usize, u64, u64) {
+    published_by(fault, Millis::MAX)
+}
+
+/// The same, in an invocation that has so long to live.
+fn published_by(fault: Option<Fault>, left: Millis) -> (usize, u64, u64) {
     let port: Port = world(1);
     let many: Vec<_> = (0..25).map(|n| runner(FLEET, n)).collect();
     let events = run(collect(async { launched(&many, NOW) })).1;
@@ -131,7 +137,7 @@ fn published(fault: Option<Fault>) -> (usize, u64, u64) {
         port.0.fault("bus.put_all", fault);
     }
     let (metrics, began) = (Metrics::default(), port.0.now.get());
-    run(publish(&port, "demo", &events, &metrics, &port));
+    run(publish(&port, "demo", &events, &metrics, &port, began.saturating_add(left)));
     let lines: Vec<Value> = metrics.take(0).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let lost = lines.iter().find(|it| it["Reason"] == "not_published").map_or(0, |it| it["Refused"].as_u64().unwrap());
     (port.0.published.borrow().len(), lost, port.0.now.get() - began)
@@ -145,4 +151,19 @@ fn events_go_ten_at_a_time_and_what_is_lost_is_counted() {
     assert_eq!(published(Some(Fault::Fewer(3))).0, 22);
     let (got, lost, _) = published(Some(Fault::Wake));
     assert_eq!((got, lost), (0, 25), "the bus is not there");
+}
+
+#[test]
+fn an_invocation_near_its_end_does_not_wait_for_the_bus() {
+    let port: Port = world(1);
+    port.0.concurrent.set(true);
+    port.0.hangs.replace(vec!["bus.put_all"]);
+    let events = run(collect(async { launched(&[runner(FLEET, 1)], NOW) })).1;
+    let (metrics, began) = (Metrics::default(), port.0.now.get());
+    let mut put = Box::pin(publish(&port, "demo", &events, &metrics, &port, began + 1000));
+    while step(put.as_mut()).is_pending() {
+        port.0.now.set(port.0.now.get() + 10);
+        assert!(port.0.now.get() < began + 900, "what was measured would be lost");
+    }
+    assert!(metrics.take(0).iter().any(|it| it.contains("not_published")));
 }

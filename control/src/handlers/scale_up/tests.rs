@@ -36,6 +36,7 @@ use crate::{
 };
 
 mod doubts;
+mod hangs;
 mod kills;
 mod registration;
 

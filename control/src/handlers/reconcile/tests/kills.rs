@@ -1,10 +1,14 @@
-//! A run is killed between any two calls to its ports, and others go on: the result is that of one that was not.
+//! A run is killed between any two calls to its ports, or a call is never answered, and others go on: the result is that of
+//! one that was not.
 
 use super::{
     AtEc2, FLEET, JobState, MINUTE, Port, RunnerState, alive, at_github, deps, failed, handle, hear, instance_of,
     is_ended, job_of, minutes, now, registration, runner_of, told, world,
 };
-use crate::simulation::runtime::step;
+use crate::{
+    ledger::Census,
+    simulation::runtime::{run, step},
+};
 
 /// Something of everything.
 fn mess() -> Port {
@@ -76,4 +80,46 @@ fn wherever_a_run_is_killed_the_next_ones_come_to_the_same() {
         steps += 1;
     }
     assert!(steps > 30, "{steps}");
+}
+
+/// One run, whose invocation has 55 seconds, while these `calls` are not answered.
+fn look_in_vain(port: &Port, calls: &[&'static str]) {
+    port.0.hangs.replace(calls.to_vec());
+    port.0.concurrent.set(true);
+    let (deps, deadline) = (deps(port), now(port) + 55_000);
+    let mut future = Box::pin(handle(&deps, deadline));
+    while step(future.as_mut()).is_pending() {
+        port.0.now.set(now(port) + 10);
+        // What is told and measured in the end has its time.
+        assert!(now(port) + 1000 <= deadline, "{calls:?}: it is killed");
+    }
+    port.0.concurrent.set(false);
+    port.0.hangs.take();
+}
+
+#[test]
+fn no_call_keeps_a_run_until_it_is_killed() {
+    let whole = mess();
+    look_on(&whole);
+    let expected = outcome(&whole);
+    let calls: Vec<&'static str> = whole.0.calls.borrow().keys().copied().collect();
+    assert!(calls.len() > 15, "{calls:?}");
+    for call in calls {
+        let port = mess();
+        look_in_vain(&port, &[call]);
+        look_on(&port);
+        assert_eq!(outcome(&port), expected, "{call} was not answered");
+    }
+}
+
+#[test]
+fn a_step_that_is_cut_off_keeps_no_other_from_its_turn() {
+    let port = mess();
+    look_in_vain(&port, &["github.known_job"]);
+    assert_eq!(run(port.text("reconcile#next")).unwrap().as_deref(), Some("\"strays\""));
+    assert!(run(port.text("reconcile#ran")).unwrap().is_some());
+    assert!(port.0.census.redelivered.borrow().is_empty());
+    port.0.now.set(now(&port) + 2 * MINUTE);
+    look_in_vain(&port, &["github.known_job"]);
+    assert_eq!(*port.0.census.redelivered.borrow(), [1, 2], "deliveries come after it");
 }
