@@ -1,4 +1,4 @@
-//! Errors for a person's eyes.
+//! Errors and numbers for a person's eyes.
 
 use std::{error::Error, fmt};
 
@@ -45,9 +45,21 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
+/// So many of what is called that: `1 job`, `2 jobs`.
+pub fn counted(count: impl fmt::Display, noun: &str) -> String {
+    let count = count.to_string();
+    let s = if count == "1" { "" } else { "s" };
+    format!("{count} {noun}{s}")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{BoxError, Chain};
+    use super::{BoxError, Chain, counted};
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!([0, 1, 2, 11].map(|n| counted(n, "job")), ["0 jobs", "1 job", "2 jobs", "11 jobs"]);
+    }
 
     #[derive(Debug, thiserror::Error)]
     #[error("{says}")]

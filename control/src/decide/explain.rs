@@ -10,6 +10,7 @@ use super::{
 use crate::{
     clock::{Millis, seconds},
     ledger::{Job, Marker, View},
+    report::counted,
 };
 
 /// What can be said of `job`, whose fleet's level is `view`: a sentence each, the most telling first. GitHub gives a
@@ -17,7 +18,9 @@ use crate::{
 #[must_use]
 pub fn explain(job: &Job, view: &View, now: Millis) -> Vec<String> {
     match (job.state, &job.runner_name) {
-        (JobState::Waiting, _) => vec![waiting(job, view).to_owned()],
+        (JobState::Waiting, _) => {
+            drained(&job.fleet, view, now).into_iter().chain([waiting(job, view).to_owned()]).collect()
+        }
         (JobState::Queued, _) => queued(job, view, now),
         (state, Some(runner)) => {
             let has = if state == JobState::Done { "had" } else { "has" };
@@ -52,9 +55,9 @@ fn queued(job: &Job, view: &View, now: Millis) -> Vec<String> {
     let fleet = &job.fleet;
     let mut said = Vec::new();
     let Some(marker) = view.queued.iter().find(|it| it.job == job.id) else {
-        return vec![format!(
-            "It is not among the queued jobs of fleet {fleet} any more: GitHub gives up a job after a day."
-        )];
+        let over =
+            format!("It is not among the queued jobs of fleet {fleet} any more: GitHub gives up a job after a day.");
+        return vec![over];
     };
     if marker.expires <= seconds(now) {
         said.push("It counts no longer: GitHub gives up a job that no runner took within a day.".to_owned());
@@ -65,13 +68,15 @@ fn queued(job: &Job, view: &View, now: Millis) -> Vec<String> {
     let listening =
         view.runners.iter().filter(|it| it.state == RunnerState::Registered && it.boot_deadline > now).count();
     let ahead = view.queued.iter().filter(|it| (it.queued_at, it.job) < (marker.queued_at, marker.job)).count();
+    let (reserved, were) = (counted(reserved, "instance"), if ahead == 1 { "was" } else { "were" });
     said.push(format!(
-        "Fleet {fleet} has {reserved} instances reserved, {on_the_way} launched, and {listening} registered that may \
-         take it; {ahead} of its jobs were queued before."
+        "Fleet {fleet} has {reserved} reserved, {on_the_way} launched, and {listening} registered that may take it; \
+         {ahead} of its jobs {were} queued before."
     ));
     if view.meta.paused_until > now {
         let failures = match view.meta.failures {
             0 => String::new(),
+            1 => " after a failure".to_owned(),
             n => format!(" after {n} failures one after the other"),
         };
         let wait = (view.meta.paused_until - now).div_ceil(1000);
@@ -90,26 +95,28 @@ fn queued(job: &Job, view: &View, now: Millis) -> Vec<String> {
         // A drained fleet is told of below.
         Some(plan) if plan.held_back > 0 && plan.max > 0 && plan.at >= marker.queued_at => {
             let (alive, max) = (view.meta.alive, plan.max);
-            said.insert(0, format!("Fleet {fleet} is full: {alive} instances are alive and its max is {max}."));
+            let are = if alive == 1 { "is" } else { "are" };
+            let alive = counted(alive, "instance");
+            said.insert(0, format!("Fleet {fleet} is full: {alive} {are} alive and its max is {max}."));
         }
         Some(_) => {}
         None => said.push(format!("Nothing was ever launched for fleet {fleet}: is scale-up woken?")),
     }
-    if let Some(since) = view.meta.drained_at {
-        let minutes = now.saturating_sub(since) / 60_000;
-        said.insert(
-            0,
-            format!(
-                "Fleet {fleet} was drained {minutes} min ago and launches nothing: the job waits, unless a runner that is \
-                 left takes it, until somebody says: dayfly drain {fleet} --undo"
-            ),
-        );
-    }
+    said.splice(0..0, drained(fleet, view, now));
     if let Some(error) = &view.meta.last_error {
-        let (code, message, times) = (&error.code, &error.message, error.count);
-        said.insert(0, format!("Fleet {fleet} was refused for good, {times} times in a row: {code}: {message}"));
+        let (code, message, times) = (&error.code, &error.message, counted(error.count, "time"));
+        said.insert(0, format!("Fleet {fleet} was refused for good, {times} in a row: {code}: {message}"));
     }
     said
+}
+
+/// What keeps the jobs of a drained fleet waiting, whatever else does.
+fn drained(fleet: &str, view: &View, now: Millis) -> Option<String> {
+    let minutes = now.saturating_sub(view.meta.drained_at?) / 60_000;
+    Some(format!(
+        "Fleet {fleet} was drained {minutes} min ago and launches nothing: the job waits, unless a runner that is left takes \
+         it, until somebody says: dayfly drain {fleet} --undo"
+    ))
 }
 
 /// Whether a breaker is that of an offer of EC2's.
@@ -122,16 +129,19 @@ fn refused(key: &str, it: &Breaker, marker: &Marker, now: Millis) -> Option<Stri
     let wait = (it.until - now).div_ceil(1000);
     let why = &it.why;
     if offers::asks_key(&marker.asks).as_deref() == Some(key) {
-        let (asks, times) = (marker.asks.join(", "), it.failures);
+        let (asks, times) = (marker.asks.join(", "), counted(it.failures, "time"));
         return Some(format!(
-            "EC2 refused what the job asks for ({asks}), {times} times in a row; asked again in {wait} s: {why}"
+            "EC2 refused what the job asks for ({asks}), {times} in a row; asked again in {wait} s: {why}"
         ));
     }
     let (scope, asks) = refusals::whose(key)?;
     let own = asks.is_none_or(|asks| asks == marker.asks.join(",")) && scope.holds(&marker.repository);
     own.then(|| match it.failures {
         0 => format!("GitHub is not asked for runners of {scope} for another {wait} s: {why}"),
-        times => format!("GitHub refused runners of {scope}, {times} times in a row; asked again in {wait} s: {why}"),
+        times => {
+            let times = counted(times, "time");
+            format!("GitHub refused runners of {scope}, {times} in a row; asked again in {wait} s: {why}")
+        }
     })
 }
 
@@ -162,6 +172,11 @@ mod tests {
         );
         assert!(said.iter().all(|it| !it.contains("is full")), "{said:?}");
         assert_eq!(LastPlan { max: 0, ..last(1) }.reason(), "drained");
+        // One that is held at GitHub would wait then.
+        let held = Job { state: JobState::Waiting, ..job(7, "linux-x64") };
+        let meta = Meta { drained_at: Some(NOW), ..Meta::default() };
+        let said = explain(&held, &View { meta, ..View::default() }, NOW);
+        assert!(said.len() == 2 && said[0].contains("was drained 0 min ago"), "{said:?}");
     }
 
     fn view() -> View {
@@ -186,7 +201,7 @@ mod tests {
             ..view()
         };
         let one = "Fleet linux-x64 has 2 instances reserved, 1 launched, and 1 registered that may take it; \
-                   1 of its jobs were queued before.";
+                   1 of its jobs was queued before.";
         assert_eq!(explain(&job(7, "linux-x64"), &level, NOW), [one]);
     }
 
@@ -195,12 +210,19 @@ mod tests {
         let first = |view: &View| explain(&job(7, "linux-x64"), view, NOW).remove(0);
         let full = View { meta: Meta { alive: 4, last_plan: Some(last(5)), ..Meta::default() }, ..view() };
         assert_eq!(first(&full), "Fleet linux-x64 is full: 4 instances are alive and its max is 4.");
+        let one = View {
+            meta: Meta { alive: 1, last_plan: Some(LastPlan { max: 1, ..last(5) }), ..Meta::default() },
+            ..view()
+        };
+        assert_eq!(first(&one), "Fleet linux-x64 is full: 1 instance is alive and its max is 1.");
         let meta = Meta { paused_until: NOW + 4500, failures: 2, last_plan: Some(last(0)), ..Meta::default() };
         let paused = View { meta, ..view() };
         assert_eq!(
             first(&paused),
             "Fleet linux-x64 is left alone for another 5 s after 2 failures one after the other."
         );
+        let meta = Meta { failures: 1, ..paused.meta.clone() };
+        assert_eq!(first(&View { meta, ..view() }), "Fleet linux-x64 is left alone for another 5 s after a failure.");
         let cooling = LastPlan { paused_until: NOW + 1500, ..last(0) };
         let cools = View { meta: Meta { last_plan: Some(cooling), ..Meta::default() }, ..view() };
         assert_eq!(first(&cools), "Fleet linux-x64 launches nothing for another 2 s: its cooldown after a launch.");
@@ -258,7 +280,7 @@ mod tests {
         let expected = [
             "EC2 refused what the job asks for (dayfly-cpu=64, dayfly-pin=a), 2 times in a row; asked again in 10 s: no such size",
             "GitHub refused runners of orgs/octo-org, 3 times in a row; asked again in 10 s: not installed",
-            "GitHub refused runners of orgs/octo-org, 1 times in a row; asked again in 10 s: bad label",
+            "GitHub refused runners of orgs/octo-org, 1 time in a row; asked again in 10 s: bad label",
         ];
         assert_eq!(said[..3], expected, "{said:?}");
         assert!(!said.join(" ").contains("another's"), "{said:?}");

@@ -80,7 +80,7 @@ async fn the_command_line_shows_what_the_ledger_knows() {
     let name = format!("linux-x64-{}", instance(1));
     assert!(why.contains(&format!("It has the runner {name}.")) && why.contains("registered"), "{why}");
     let why = answer(&dayfly(&moto, &["explain", "8", "--table", table]));
-    assert!(why.contains("Fleet linux-x64 is full: 1 instances are alive and its max is 1."), "{why}");
+    assert!(why.contains("Fleet linux-x64 is full: 1 instance is alive and its max is 1."), "{why}");
     assert!(
         why.contains("routed to fleet linux-x64") && why.contains("2 wanted, 0 on hand, 1 launched, 1 held back"),
         "{why}"

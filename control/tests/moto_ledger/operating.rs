@@ -57,23 +57,24 @@ async fn a_drained_fleet_is_told_everywhere_and_launches_nothing_until_it_is_und
     let table = &format!("dayfly-test-drain-{}", std::process::id());
     let queue = format!("{}/123456789012/nobodys", moto.endpoint);
     let unknown = refusal(&dayfly(&moto, &["drain", "linux-x64", "--table", table]));
-    assert!(unknown.contains("FLEET: found \"linux-x64\", expected one that the ledger knows (none)"), "{unknown}");
+    assert!(
+        unknown.contains("the ledger knows no fleet yet") && unknown.contains("dayfly drain linux-x64 --new"),
+        "{unknown}"
+    );
     tell(ledger, &event(7, JobState::Queued, None), None).await.unwrap();
     assert_eq!(reserve(ledger, &fleet(1), 0).await.unwrap(), 1);
     tell(ledger, &event(8, JobState::Queued, None), None).await.unwrap();
 
     let said = answer(&dayfly(&moto, &["drain", "linux-x64", "--table", table]));
-    assert!(
-        said.contains("is drained since") && said.contains("1 are on their way") && said.contains("2 jobs"),
-        "{said}"
-    );
+    assert!(said.contains("is drained since") && said.contains("1 is on its way") && said.contains("2 jobs"), "{said}");
     let view = ledger.view("linux-x64").await.unwrap();
     let since = view.meta.drained_at.unwrap();
     assert_eq!(plan(&fleet(5), &view, NOW).launched(), 0);
     answer(&dayfly(&moto, &["drain", "linux-x64", "--table", table]));
     assert_eq!(ledger.meta("linux-x64").await.unwrap().drained_at, Some(since), "since the first time");
 
-    for list in [&["runners", "--fleet", "linux-x64"][..], &["jobs"]] {
+    // Also where it has nothing that is listed.
+    for list in [&["runners", "--fleet", "linux-x64"][..], &["runners"], &["jobs"], &["jobs", "--state", "done"]] {
         let text = answer(&dayfly(&moto, &[list, &["--table", table]].concat()));
         assert!(text.contains("Fleet linux-x64 is drained since"), "{text}");
     }

@@ -13,6 +13,7 @@ use dayfly_control::{
     config::s3_object,
     decide::route::{Job, route},
     fleets::{Fleets, Owner, SCHEMA, unknown_fields},
+    report::counted,
 };
 use serde_json::{Value, json};
 
@@ -120,7 +121,7 @@ fn check(fleets: &Fleets, value: &Value) -> ExitCode {
     for warning in fleets.warnings() {
         complain(&format!("warning: {warning}"));
     }
-    say(&format!("{} fleets, no mistakes", fleets.fleets.len()));
+    say(&format!("{}, no mistakes", counted(fleets.fleets.len(), "fleet")));
     ExitCode::SUCCESS
 }
 

@@ -39,9 +39,7 @@ pub(crate) fn run(jobs: &Jobs) -> Result<()> {
             let mut found = place.ledger.jobs().await.map_err(|error| place.explained(error))?;
             found.retain(|job| jobs.fleet.as_ref().is_none_or(|it| *it == job.fleet));
             found.retain(|job| jobs.state.as_ref().is_none_or(|it| it == job.state.name()));
-            // Only of those whose jobs may wait for it.
-            let queued = found.iter().filter(|job| job.state == JobState::Queued).map(|job| job.fleet.as_str());
-            let fleets = place.metas(queued, jobs.fleet.as_deref()).await?;
+            let fleets = place.metas(jobs.fleet.as_deref()).await?;
             Ok(list(&found, &fleets, SystemClock.now()))
         })
         .await

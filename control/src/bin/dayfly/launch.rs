@@ -9,6 +9,7 @@ use dayfly_contract::names;
 use dayfly_control::{
     clock::{Clock, Millis, SystemClock, seconds},
     ledger::{Job, Ledger, Manual, Meta},
+    report::counted,
     wake::Wake,
 };
 
@@ -85,11 +86,11 @@ fn text(it: &Manual, meta: &Meta) -> String {
     let Manual { fleet, count, repository, .. } = it;
     let told = meta.last_plan.filter(|plan| plan.max > 0);
     let max = told.map_or_else(String::new, |plan| format!(" Its max was {} at the last plan.", plan.max));
-    let alive = meta.alive;
+    let (ready, alive) = (counted(count, "ready runner"), counted(meta.alive, "instance"));
     let drained = crate::drain::remark(fleet, meta).map_or_else(String::new, |remark| format!("{remark}\n"));
     format!(
-        "{drained}Asked for {count} ready runners of fleet {fleet} for {repository} until {}.\n\
-         The fleet has {alive} instances now.{max} No more than max are launched, and none that idle\n\
+        "{drained}Asked for {ready} of fleet {fleet} for {repository} until {}.\n\
+         The fleet has {alive} now.{max} No more than max are launched, and none that idle\n\
          runners make up for.\n\
          A fleet that the fleets document does not have launches nothing. See: dayfly runners --fleet {fleet} --watch\n",
         time(it.expires * 1000)

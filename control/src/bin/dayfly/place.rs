@@ -1,6 +1,6 @@
 //! Which ledger is asked, and why it can't be.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use aws_sdk_dynamodb::Client;
@@ -90,18 +90,15 @@ impl Connected {
         Ok(SqsWake::new(client, url))
     }
 
-    /// What is counted of these fleets, each asked for once, and of `asked`, which may have nothing to list.
-    pub(crate) async fn metas<'a>(
-        &self,
-        fleets: impl Iterator<Item = &'a str>,
-        asked: Option<&'a str>,
-    ) -> Result<BTreeMap<String, Meta>> {
-        let names: BTreeSet<&str> = fleets.chain(asked).collect();
-        let mut metas = BTreeMap::new();
-        for name in names {
-            metas.insert(name.to_owned(), self.ledger.meta(name).await.map_err(|error| self.explained(error))?);
-        }
-        Ok(metas)
+    /// What is counted of all fleets, or of the one that is asked about: also of such as have nothing to list.
+    pub(crate) async fn metas(&self, asked: Option<&str>) -> Result<BTreeMap<String, Meta>> {
+        let metas = async {
+            match asked {
+                Some(name) => Ok(BTreeMap::from([(name.to_owned(), self.ledger.meta(name).await?)])),
+                None => self.ledger.fleets().await,
+            }
+        };
+        metas.await.map_err(|error| self.explained(error))
     }
 
     /// An error of the ledger, for a person who may have named the wrong one.

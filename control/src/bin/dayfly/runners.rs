@@ -41,7 +41,7 @@ pub(crate) fn run(runners: &Runners) -> Result<()> {
             let found = place.ledger.runners(runners.fleet.as_deref()).await;
             let mut found = found.map_err(|error| place.explained(error))?;
             found.retain(|it| runners.state.as_ref().is_none_or(|state| state == it.state.name()));
-            let fleets = place.metas(found.iter().map(|it| it.fleet.as_str()), runners.fleet.as_deref()).await?;
+            let fleets = place.metas(runners.fleet.as_deref()).await?;
             Ok(list(&found, &fleets, SystemClock.now()))
         })
         .await

@@ -17,7 +17,7 @@ use dayfly_control::{
     fleets::Fleets,
     handlers::reconcile::RAN,
     ledger::{Census, dynamo::DynamoLedger},
-    report::Chain,
+    report::{Chain, counted},
 };
 use secrecy::SecretString;
 
@@ -161,7 +161,7 @@ impl Asking<'_> {
             Ok(text) => Ok(text.and_then(|text| text.parse::<Millis>().ok())),
             Err(error) => Err(Chain(&error).to_string()),
         };
-        found.push(places::ran(noted, SystemClock.now()));
+        found.push(places::ran(self.deployment, noted, SystemClock.now()));
     }
 
     async fn queues(&self, found: &mut Vec<Finding>) {
@@ -240,7 +240,10 @@ impl Asking<'_> {
                 None
             }
             Ok(fleets) => {
-                found.push(Finding::ok(check, format!("{at} has {} fleets and no mistakes", fleets.fleets.len())));
+                found.push(Finding::ok(
+                    check,
+                    format!("{at} has {} and no mistakes", counted(fleets.fleets.len(), "fleet")),
+                ));
                 let warnings = fleets.warnings();
                 found.extend(warnings.iter().map(|it| Finding::warn(check, it.to_string(), "see dayfly fleets check")));
                 Some(fleets)

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use dayfly_control::report::counted;
 use serde_json::json;
 
 use self::finding::{Finding, Level};
@@ -58,9 +59,9 @@ fn text(found: &[Finding]) -> String {
     let lines: String = found.iter().map(|it| format!("{it}\n")).collect();
     let of = |level| count(found, level);
     format!(
-        "{lines}\n{} ok, {} warnings, {} bad, {} could not be looked at\n",
+        "{lines}\n{} ok, {}, {} bad, {} could not be looked at\n",
         of(Level::Ok),
-        of(Level::Warn),
+        counted(of(Level::Warn), "warning"),
         of(Level::Bad),
         of(Level::Unknown)
     )
@@ -81,6 +82,8 @@ mod tests {
         let found = [Finding::ok("a", "b"), Finding::bad("c", "d", "e"), Finding::unknown("f", "g", "h")];
         let text = text(&found);
         assert!(text.ends_with("\n1 ok, 0 warnings, 1 bad, 1 could not be looked at\n"), "{text}");
+        let one = super::text(&[Finding::warn("a", "b", "c")]);
+        assert!(one.ends_with("\n0 ok, 1 warning, 0 bad, 0 could not be looked at\n"), "{one}");
         let json: serde_json::Value = serde_json::from_str(&to_json(&found)).unwrap();
         assert_eq!((&json["ok"], &json["findings"][1]["todo"]), (&false.into(), &"e".into()));
         let json: serde_json::Value = serde_json::from_str(&to_json(&found[..1])).unwrap();

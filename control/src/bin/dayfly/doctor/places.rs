@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use dayfly_contract::Problems;
-use dayfly_control::{clock::Millis, config::Role, handlers::webhook::WebhookKey};
+use dayfly_control::{clock::Millis, config::Role, handlers::webhook::WebhookKey, report::counted};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::finding::Finding;
 use crate::{
-    deployed::Told,
+    deployed::{self, Told},
     output::{span, time},
 };
 
@@ -73,17 +73,23 @@ pub(crate) fn queue(name: &str, visible: Result<u64, String>, age: Option<Millis
             let old = age.map_or_else(String::new, |age| format!(", the oldest {} old", span(0, age)));
             Finding::bad(
                 &check,
-                format!("{n} dead letters{old}: nobody could act upon them"),
-                "read them (their attribute reason says why) and then purge the queue",
+                format!(
+                    "{}{old}: nobody could act upon {}",
+                    counted(n, "dead letter"),
+                    if n == 1 { "it" } else { "them" }
+                ),
+                "read what is there (the attribute reason says why) and then purge the queue",
             )
         }
-        Ok(n) if n >= CROWD => Finding::warn(
-            &check,
-            format!("{n} messages wait"),
-            "see the errors and throttles of the function that reads it",
-        ),
-        Ok(n) => Finding::ok(&check, format!("{n} messages wait")),
+        Ok(n) if n >= CROWD => {
+            Finding::warn(&check, waiting(n), "see the errors and throttles of the function that reads it")
+        }
+        Ok(n) => Finding::ok(&check, waiting(n)),
     }
+}
+
+fn waiting(n: u64) -> String {
+    if n == 1 { "1 message waits".to_owned() } else { format!("{n} messages wait") }
 }
 
 /// The schedule's rule, `ENABLED` or not.
@@ -98,9 +104,9 @@ pub(crate) fn rule(state: Result<Option<String>, String>) -> Finding {
 }
 
 /// When reconcile's last run came to its end, as its note in the ledger says.
-pub(crate) fn ran(noted: Result<Option<Millis>, String>, now: Millis) -> Finding {
+pub(crate) fn ran(deployment: &str, noted: Result<Option<Millis>, String>, now: Millis) -> Finding {
     let check = "reconcile";
-    let todo = "see its rule, and its log: /aws/lambda/dayfly-<deployment>-reconcile";
+    let todo = format!("see its rule, and its log: /aws/lambda/{}", deployed::name(deployment, Role::Reconcile));
     match noted {
         Err(why) => Finding::unknown(check, why, "dynamodb:GetItem on the ledger is needed"),
         Ok(None) => Finding::bad(check, "it has never run to its end", todo),

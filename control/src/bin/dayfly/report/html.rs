@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use dayfly_control::report::counted;
+
 use super::{
     COLUMNS, cells,
     facts::{Part, Report},
@@ -52,8 +54,11 @@ pub(crate) fn page(report: &Report, remarks: &[String], deployment: &str) -> Str
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';style-src 'unsafe-inline'\">\
          <title>{title}</title><style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n\
          <p class=\"dim\">{since} to {until}</p>\n\
-         <p>{} jobs, of which {} never had a runner; {} instances, {:.0} minutes.</p>\n",
-        all.jobs, all.without_runner, all.instances, all.minutes
+         <p>{}, of which {} never had a runner; {}, {}.</p>\n",
+        counted(all.jobs, "job"),
+        all.without_runner,
+        counted(all.instances, "instance"),
+        counted(format!("{:.0}", all.minutes), "minute")
     );
     for remark in remarks {
         page += &format!("<p class=\"dim\">{}</p>\n", escaped(remark));

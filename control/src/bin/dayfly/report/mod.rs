@@ -10,7 +10,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use dayfly_control::clock::{Clock, Millis, SystemClock};
+use dayfly_control::{
+    clock::{Clock, Millis, SystemClock},
+    report::counted,
+};
 use serde_json::{Value, json};
 
 use self::{
@@ -93,7 +96,8 @@ fn remarks(report: &Report, unread: usize, now: Millis) -> Vec<String> {
         remarks.push(format!("Without a price (--prices), and so not in the costs: {}.", named.join(", ")));
     }
     if unread > 0 {
-        remarks.push(format!("{unread} instances could not be read and are missing."));
+        let are = if unread == 1 { "is" } else { "are" };
+        remarks.push(format!("{} could not be read and {are} missing.", counted(unread, "instance")));
     }
     remarks
 }
@@ -145,12 +149,12 @@ fn tables(report: &Report) -> [(&'static str, &BTreeMap<String, Part>); 3] {
 fn text(report: &Report, remarks: &[String]) -> String {
     let Report { since, until, all, .. } = report;
     let mut text = format!(
-        "From {} to {}: {} jobs, of which {} never had a runner; {} instances.\n",
+        "From {} to {}: {}, of which {} never had a runner; {}.\n",
         time(*since),
         time(*until),
-        all.jobs,
+        counted(all.jobs, "job"),
         all.without_runner,
-        all.instances
+        counted(all.instances, "instance")
     );
     for (name, parts) in tables(report) {
         let headings = std::iter::once(name).chain(COLUMNS.iter().skip(1).map(|(name, _)| *name));

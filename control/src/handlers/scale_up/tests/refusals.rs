@@ -94,7 +94,7 @@ fn instances_that_cant_be_registered_cost_one_each_time_and_ever_more_seldom() {
             assert_eq!((port.0.dead.borrow().len() - before, alive(&port)), (launched, 0));
             let breakers = port.0.ledger.borrow().offers("linux-x64").breakers.0;
             let until = breakers["github/orgs/octo-org"].until;
-            assert!(explained(&port, 1).contains("times in a row"), "{}", explained(&port, 1));
+            assert!(explained(&port, 1).contains(" in a row"), "{}", explained(&port, 1));
             waits.push((until - port.0.now.get()) / 1000);
             // The next look is at what else may be tried; the refusal is what it finds.
             assert!(later(&port)[0] <= waits.last().unwrap() + 1);

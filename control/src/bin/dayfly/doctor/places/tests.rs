@@ -50,6 +50,9 @@ fn dead_letters_are_bad_and_a_crowd_is_a_warning() {
     }
     let old = queue("dayfly-main-wake-dlq", Ok(2), Some(3_720_000)).what;
     assert!(old.starts_with("2 dead letters, the oldest 1h02m old: "), "{old}");
+    let one = queue("dayfly-main-wake-dlq", Ok(1), None).what;
+    assert_eq!(one, "1 dead letter: nobody could act upon it");
+    assert_eq!([1, 2].map(|n| queue("dayfly-main-wake", Ok(n), None).what), ["1 message waits", "2 messages wait"]);
 }
 
 #[test]
@@ -58,6 +61,7 @@ fn the_schedule_is_enabled_and_runs() {
     assert_eq!(rule(Ok(Some("DISABLED".into()))).level, Level::Bad);
     assert_eq!(rule(Ok(None)).level, Level::Bad);
     assert_eq!(rule(Err("denied".into())).level, Level::Unknown);
+    assert!(ran("main", Ok(None), NOW).todo.ends_with(": /aws/lambda/dayfly-main-reconcile"));
     for (noted, expected) in [
         (Ok(Some(NOW - 59_000)), Level::Ok),
         (Ok(Some(NOW - 300_000)), Level::Ok),
@@ -65,7 +69,7 @@ fn the_schedule_is_enabled_and_runs() {
         (Ok(None), Level::Bad),
         (Err("denied".to_owned()), Level::Unknown),
     ] {
-        assert_eq!(ran(noted.clone(), NOW).level, expected, "{noted:?}");
+        assert_eq!(ran("main", noted.clone(), NOW).level, expected, "{noted:?}");
     }
 }
 
