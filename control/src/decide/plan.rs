@@ -163,6 +163,7 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
     for need in needs.into_iter().chain([pool_need(fleet)]) {
         let wishes = Wishes::read(need.asks.iter().map(String::as_str), &fleet.steering);
         let mut missing = need.demand.saturating_sub(need.supply);
+        let mut on_the_way = need.on_the_way;
         if need.pool.is_some() {
             let wants = ready.compare(fleet, plan.held_back, spare);
             plan.surplus = if cooling { Vec::new() } else { wants.surplus };
@@ -175,6 +176,7 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
             let most = if drained { 0 } else { spot.min(claimable) };
             let claims = claims(view, &need, most, &mut ready, now);
             if !claims.is_empty() {
+                on_the_way = true;
                 missing -= claims.len() as u64;
                 claimable = claimable.saturating_sub(claims.len() as u64);
                 plan.jobs.extend(&need.jobs);
@@ -212,17 +214,18 @@ pub fn plan(fleet: &Fleet, view: &View, now: Millis) -> Plan {
                 continue;
             }
         };
-        let fits = missing.min(room);
         let trial = refusals::is_due(breakers, scope, &need.asks, now);
-        let most = if trial { trials.min(u64::from(!need.on_the_way)) } else { trials };
-        let launch = fits.min(most);
-        if launch < fits {
-            plan.put_off(fits - launch, now + TRIAL);
+        let most = if trial { trials.min(u64::from(!on_the_way)) } else { trials };
+        // What waits for how a trial goes needs no room yet: the pool is not to make any for it.
+        let due = missing.min(most);
+        if due < missing {
+            plan.put_off(missing - due, now + TRIAL);
         }
+        let launch = due.min(room);
         trials = trials.saturating_sub(launch);
         room -= launch;
         if need.pool.is_none() {
-            plan.held_back += missing - fits;
+            plan.held_back += due - launch;
         }
         if launch > 0 && !need.jobs.iter().any(|job| plan.jobs.contains(job)) {
             plan.jobs.extend(&need.jobs);

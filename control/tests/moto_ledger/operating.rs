@@ -279,7 +279,7 @@ async fn the_doctor_finds_what_is_well_and_what_is_not() {
         ("ledger", "is not deleted", "warn"),
         ("reconcile", "it last ran", "ok"),
         (&format!("queue dayfly-{name}-wake"), "empty", "ok"),
-        (&format!("queue dayfly-{name}-lifecycle-dlq"), "1 dead letters", "bad"),
+        (&format!("queue dayfly-{name}-lifecycle-dlq"), "1 dead letter", "bad"),
         ("schedule", "has no rule", "bad"),
         ("fleets document", "1 fleets", "ok"),
         (&parameter("webhook-secret"), "well-formed", "ok"),

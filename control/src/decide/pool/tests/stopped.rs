@@ -1,7 +1,7 @@
 //! Pools of stopped instances.
 
 use super::{
-    super::{START, not_stopped, stopped, stopping, unstopped},
+    super::{START, given_back, not_stopped, starting, stopped, stopping, unstarted, unstopped},
     *,
 };
 use crate::ledger::Stops;

@@ -28,9 +28,11 @@ fn outages() -> Vec<(&'static str, Fault)> {
     ]
 }
 
-/// A fleet that is its pool.
+/// A fleet that is its pool, and whose jobs may pin theirs.
 fn of(size: u64) -> Fleet {
-    Fleet { max: size, ..pooled(size) }
+    let mut fleet = Fleet { max: size, ..pooled(size) };
+    fleet.steering.pin = true;
+    fleet
 }
 
 fn look_at(port: &Port, size: u64) {
