@@ -3,6 +3,8 @@
     GET  /_laptop/instances                 every instance in every region, terminated ones too
     POST /_laptop/instances/{id}/state      {"state": "running" | "stopped" | "terminated", "reason": "..."}
     POST /_laptop/instances/{id}/shutdown   {"reason": "..."}: the machine switched itself off
+    POST /_laptop/images/{id}               {"name", "owner": "099720109477" | "amazon", "region", "architecture": "x86_64"}:
+                                            somebody publishes an image
     GET  /_laptop/functions/{name}/code     the zip of a Lambda function
     POST /_laptop/capacity                  {"unavailable": [{"instance_type", "zone": "*", "left": 0}]} replaces the list
     POST /_laptop/throttle                  {"operation": "ssm.GetParameter", "times": 3}: so many calls of instances
@@ -29,6 +31,7 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 import age
+import images
 import instances
 import locks
 import states
@@ -61,6 +64,7 @@ class Control:
             ("GET", re.compile(r"^/_laptop/instances$"), self._instances),
             ("POST", re.compile(r"^/_laptop/instances/([^/]+)/state$"), self._state),
             ("POST", re.compile(r"^/_laptop/instances/([^/]+)/shutdown$"), self._shutdown),
+            ("POST", re.compile(r"^/_laptop/images/(ami-[0-9a-f]+)$"), self._publish_image),
             ("GET", re.compile(r"^/_laptop/functions/([^/]+)/code$"), self._code),
             ("POST", re.compile(r"^/_laptop/capacity$"), self._capacity),
             ("POST", re.compile(r"^/_laptop/throttle$"), self._set_throttle),
@@ -104,6 +108,15 @@ class Control:
         reason = _text(_body(request), "reason", "a text", default="")
         with locks.of("ec2"):
             instances.powered_off(_known(instance_id), reason)
+        return Response(status=204)
+
+    def _publish_image(self, request: Request, image_id: str) -> Response:
+        wanted = _body(request)
+        name, region = _text(wanted, "name", "a name"), _text(wanted, "region", "a region")
+        owner = _text(wanted, "owner", "an account or amazon")
+        architecture = _text(wanted, "architecture", "an architecture", default="x86_64")
+        with locks.of("ec2"):
+            images.publish(region, image_id, name, owner, architecture)
         return Response(status=204)
 
     def _code(self, _request: Request, name: str) -> Response:

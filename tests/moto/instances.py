@@ -47,6 +47,9 @@ def _describe(instance: Any) -> dict[str, Any]:
         "tags": dict(instance.ec2_backend.tags.get(instance.id, {})),
         "lifecycle": instance.lifecycle or "on-demand",
         "instance_profile": instance.laptop_profile,
+        "public_key": _public_key(instance),
+        # Those that were made of it.
+        "images": [image.id for image in instance.ec2_backend.amis.values() if image.instance_id == instance.id],
         "shutdown_behavior": instance.instance_initiated_shutdown_behavior,
         "metadata_options": {
             "http_tokens": options.http_tokens,
@@ -55,6 +58,12 @@ def _describe(instance: Any) -> dict[str, Any]:
         },
         "launched_at": int(instance.launch_time.replace(tzinfo=datetime.timezone.utc).timestamp()),
     }
+
+
+def _public_key(instance: Any) -> dict[str, str] | None:
+    """The key that whoever launched it logs in with, as it was when it was launched: key pairs go before instances do."""
+    pair = instance.laptop_key_pair
+    return {"name": pair.key_name, "openssh": pair.public_key} if pair else None
 
 
 def report(instance: Any, state: str, reason: str) -> None:

@@ -14,6 +14,7 @@ MENDS = (
     "ec2_capacity",
     "ec2_fleet",
     "ec2_client_token",
+    "ec2_images",
     "ec2_filters",
     "ec2_launch_template_tags",
     "ec2_launch_template_pages",

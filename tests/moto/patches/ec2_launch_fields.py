@@ -26,6 +26,8 @@ def install() -> None:
             kwargs["metadata_options"] = template.get("MetadataOptions", {})
         profile = template.get("IamInstanceProfile") or {}
         arn = kwargs.get("iam_instance_profile_arn") or profile.get("Arn") or ""
+        # As it is now: who launches may delete the pair as soon as the instance is there.
+        self.laptop_key_pair = ec2_backend.key_pairs.get(kwargs.get("key_name"))
         self.laptop_profile = kwargs.get("iam_instance_profile_name") or profile.get("Name") or arn.rsplit("/", 1)[-1] or None
         create(self, ec2_backend, image_id, user_data, security_groups, **kwargs)
 

@@ -40,6 +40,8 @@ def test_an_instance_has_what_its_template_says(laptop, ec2, template, fleet, pr
         "user_data": base64.b64encode(b"#cloud-config\n{}\n").decode(),
         "lifecycle": "spot",
         "instance_profile": profile,
+        "public_key": None,
+        "images": [],
         "shutdown_behavior": "terminate",
         "metadata_options": {"http_tokens": "required", "http_put_response_hop_limit": 2, "instance_metadata_tags": "enabled"},
     }
@@ -67,3 +69,12 @@ def test_a_volume_without_a_size_has_the_images(ec2, template, fleet):
     volumes = ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [instance]}])["Volumes"]
     (volume,) = [each for each in volumes if each["Attachments"][0]["Device"] == "/dev/xvda"]
     assert (volume["Size"], volume["VolumeType"], volume["Encrypted"]) == (8, "gp3", True)
+
+
+def test_an_instance_has_the_key_that_it_was_launched_with(laptop, ec2, name):
+    ec2.create_key_pair(KeyName=name)
+    answer = ec2.run_instances(ImageId="ami-12345678", InstanceType="c7i.large", MinCount=1, MaxCount=1, KeyName=name)
+    instance = answer["Instances"][0]["InstanceId"]
+    ec2.delete_key_pair(KeyName=name)
+    key = laptop.instance(instance)["public_key"]
+    assert key["name"] == name and key["openssh"].startswith("ssh-rsa AAAA")
