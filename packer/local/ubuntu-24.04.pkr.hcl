@@ -1,10 +1,13 @@
-# The twin of ../ubuntu-24.04.pkr.hcl for Packer 1.6, without what that does not know. Only ever validated.
+# The twin of ../ubuntu-24.04.pkr.hcl for Packer 1.6, without what that does not know. Checked by scripts/lint-packer; the
+# tests build with it.
 source "amazon-ebs" "ubuntu-2404" {
   region        = var.region
   ami_regions   = var.copy_to_regions
   ami_users     = var.share_with_accounts
   instance_type = local.instance_type
   subnet_id     = var.subnet_id
+
+  custom_endpoint_ec2 = var.endpoint
 
   ami_name        = "dayfly-ubuntu-2404-${var.arch}-${local.build}"
   ami_description = "GitHub Actions runner: runner ${local.runner.version}, Dayfly agent"
