@@ -28,15 +28,15 @@ demo: ## Run the main job, end to end, on the laptop cloud (JOBS=20 many at once
 	@$(built)/debug/laptop demo --jobs $(JOBS) $(if $(KEEP),--keep) $(if $(MACHINES),--machines $(MACHINES))
 
 test: ## Run every test
-	@scripts/setup rust nextest moto terraform machine
+	@scripts/setup rust nextest moto terraform machine packer
 	@scripts/test
 
 lint: ## Run every check that is not a test
 	@scripts/setup rust terraform lint
 	@scripts/lint
 
-image: ## Make an image by packer/scripts, boot it beside a stock one, and tell how long each takes (needs root)
-	@scripts/setup rust moto terraform machine
+image: ## Have Packer make an image, boot it beside a stock one, and tell how long each takes (needs root)
+	@scripts/setup rust moto terraform machine packer
 	@scripts/cargo build --workspace --locked
 	@$(built)/debug/laptop image --machines systemd
 

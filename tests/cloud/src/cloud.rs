@@ -248,7 +248,7 @@ fn mode(run: &Run, artifacts: &Artifacts, endpoint: &str) -> Result<Mode> {
         layer,
         disk: laptop_ec2::Disk::Memory,
         memory: None,
-        images: images.others(&run.folder, endpoint)?,
+        images: images.others(&run.folder)?,
     }))
 }
 

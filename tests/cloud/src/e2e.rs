@@ -13,6 +13,7 @@ mod leaving;
 mod machines;
 mod many;
 mod operator;
+pub(crate) mod packer;
 mod releases;
 mod reusable;
 mod rough;
@@ -67,6 +68,9 @@ fn tests(machines: Machines) -> Vec<(&'static str, Body)> {
             test!(crashes::killed_while_claiming),
             test!(images::a_stock_image_installs_agent_and_runner),
             test!(images::an_installation_that_fails_ends_its_instance),
+            test!(packer::an_image_that_packer_builds_runs_a_job),
+            test!(packer::a_step_that_fails_publishes_nothing),
+            test!(packer::another_runner_than_the_pinned_one_is_refused),
             test!(installing::a_runner_is_installed_though_s3_breaks_off),
             test!(installing::killed_while_installing),
             test!(crashes::killed_while_starting),

@@ -1,7 +1,7 @@
-//! `laptop image`: boots a baked and a stock image, has each run a job, and tells how long each took to listen, as
-//! docs/images.md shows it.
+//! `laptop image`: has Packer build an image, boots that and a stock one, has each run a job, and tells how long each took to
+//! listen, as docs/images.md shows it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use dayfly_contract::{Kind, Phase};
@@ -9,6 +9,9 @@ use laptop_ec2::{Machine, Phase as MachinePhase};
 
 use crate::cloud::{Cloud, poll};
 use crate::e2e::images::{baked, launch_image, runs_a_job, stock};
+use crate::e2e::packer::finds_aws;
+use crate::images::STOCK;
+use crate::packer::{Build, build, image_of};
 use crate::program::{Machines, Run};
 use crate::ui::Ui;
 use crate::{leftovers, life};
@@ -44,13 +47,19 @@ pub async fn run(run: &Run, times: usize) -> Result<()> {
 }
 
 async fn show(cloud: &Cloud, times: usize, ui: &Ui) -> Result<()> {
-    let kinds = [("baked", baked(cloud)?), ("stock", stock(cloud).await?)];
+    ui.waiting("packer build");
+    let begun = Instant::now();
+    let script = finds_aws(cloud);
+    let with = Build { source: "ubuntu-2404", variables: &[], custom_script: &script, runner_sha256: None };
+    let image = image_of(&build(cloud, &with).await?)?;
+    ui.done("Packer", format!("{image}, published"), begun.elapsed());
+    let kinds = [("baked", image.as_str(), baked(cloud)?), ("stock", STOCK, stock(cloud).await?)];
     let mut columns = Vec::new();
-    for (name, variables) in &kinds {
+    for (name, image, variables) in &kinds {
         let mut boots = Vec::new();
         for number in 1..=times {
             ui.waiting(format!("{name} image, boot {number} of {times}"));
-            boots.push(boot(cloud, variables).await.with_context(|| format!("{name} image, boot {number}"))?);
+            boots.push(boot(cloud, image, variables).await.with_context(|| format!("{name} image, boot {number}"))?);
         }
         columns.push(boots);
     }
@@ -61,7 +70,7 @@ async fn show(cloud: &Cloud, times: usize, ui: &Ui) -> Result<()> {
         let cells: Vec<String> = columns.iter().map(|boots| life::seconds(median(boots, index))).collect();
         ui.line(format!("| {what} | {} |", cells.join(" | ")));
     }
-    for ((name, _), boots) in kinds.iter().zip(&columns) {
+    for ((name, ..), boots) in kinds.iter().zip(&columns) {
         let blame = boots.last().map(|boot| boot.blame.as_str()).unwrap_or_default();
         ui.line(format!("\n`systemd-analyze blame` in the last {name} one:\n\n{blame}"));
     }
@@ -75,8 +84,8 @@ fn median(boots: &[Boot], step: usize) -> i64 {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-async fn boot(cloud: &Cloud, variables: &serde_json::Value) -> Result<Boot> {
-    let machine = launch_image(cloud, variables).await?;
+async fn boot(cloud: &Cloud, image: &str, variables: &serde_json::Value) -> Result<Boot> {
+    let machine = launch_image(cloud, image, variables).await?;
     let steps = times(&machine)?;
     // It says so only once all is up, cloud-init's last stage included.
     let blame = poll("the boot is finished", Duration::from_mins(1), Duration::from_millis(200), || async {

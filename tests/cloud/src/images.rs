@@ -1,21 +1,50 @@
 //! The images that machines with systemd boot from: the usual one, to which a layer brings all of ours; a stock one, on
-//! which user-data installs it; and a baked one, made by `packer/scripts`.
+//! which user-data installs it; and those that Packer makes images of.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use laptop_ec2::Image;
-use laptop_ec2::image::{Provisioning, ensure_baked, ensure_rootfs, ensure_stock, settings_layer};
+use laptop_ec2::image::{ensure_base, ensure_rootfs, ensure_stock, files_layer};
 
-use crate::artifacts::{bundle, run, strip};
 use crate::{paths, ui};
 
 /// The AMI of the stock image.
 pub(crate) const STOCK: &str = "ami-0da7f1a0da7f1a002";
-/// The AMI of the baked image.
-pub(crate) const BAKED: &str = "ami-0da7f1a0da7f1a003";
+
+/// An image of a distribution's own, of which Packer makes one: Debian stands in for each of them.
+#[derive(Debug)]
+pub(crate) struct Base {
+    /// What it is called in `packer/build.pkr.hcl`.
+    pub(crate) source: &'static str,
+    /// Its AMI.
+    pub(crate) id: &'static str,
+    /// What its name begins with, the architecture as `{}`.
+    pub(crate) name: &'static str,
+    /// The account it is of.
+    pub(crate) owner: &'static str,
+    /// Who logs in on it.
+    user: &'static str,
+}
+
+/// What Packer makes images of.
+pub(crate) const BASES: [Base; 2] = [
+    Base {
+        source: "al2023",
+        id: "ami-0da7f1a0da7f1a004",
+        name: "al2023-ami-2023.9.20261109.0-kernel-6.1-{}",
+        owner: "amazon",
+        user: "ec2-user",
+    },
+    Base {
+        source: "ubuntu-2404",
+        id: "ami-0da7f1a0da7f1a005",
+        name: "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-{}-server-20261109",
+        owner: "099720109477",
+        user: "ubuntu",
+    },
+];
 
 /// Which images a program needs: each takes a minute or two to make, once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,10 +52,8 @@ pub enum Wanted {
     /// The usual one.
     #[default]
     Usual,
-    /// That and the stock one.
-    Stock,
-    /// These and the baked one.
-    Baked,
+    /// That, the stock one, and what Packer makes images of.
+    All,
 }
 
 /// Root file systems in the cache.
@@ -35,59 +62,52 @@ pub struct Images {
     /// What machines boot from, unless their instance is of one of the others.
     pub(crate) usual: PathBuf,
     stock: Option<PathBuf>,
-    baked: Option<PathBuf>,
+    base: Option<PathBuf>,
 }
 
 /// Makes what is not in the cache. Needs the network then.
 pub(crate) fn prepare(cache: &Path, wanted: Wanted) -> Result<Images> {
     let progress = &mut |line: &str| ui::complain(line);
     let usual = ensure_rootfs(cache, progress)?;
-    let stock = if wanted >= Wanted::Stock { Some(ensure_stock(cache, progress)?) } else { None };
-    let baked = match &stock {
-        Some(stock) if wanted == Wanted::Baked => Some(bake(cache, stock, progress)?),
-        _ => None,
-    };
-    Ok(Images { usual, stock, baked })
-}
-
-/// As Packer does it, of the same scripts, with the stand-in for a runner.
-fn bake(cache: &Path, stock: &Path, progress: &mut dyn FnMut(&str)) -> Result<PathBuf> {
-    let folder = cache.join(format!("baking-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    let made = (|| {
-        let program = folder.join("dayfly-agent");
-        strip(&paths::program("dayfly-agent")?, &program)?;
-        let agent = folder.join("agent.tar.gz");
-        bundle(&program, &agent)?;
-        let runner = folder.join("runner.tar.gz");
-        run(Command::new(paths::program("standin-runner")?).args(["pack", "--to"]).arg(&runner))?;
-        let with = Provisioning {
-            scripts: paths::repository().join("packer/scripts"),
-            agent,
-            runner: (runner, laptop_runner::VERSION.to_owned()),
-            variables: vec![("BASE_IMAGE".to_owned(), STOCK.to_owned())],
-        };
-        ensure_baked(cache, stock, &with, progress)
-    })();
-    std::fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
-    made
+    let (mut stock, mut base) = (None, None);
+    if wanted == Wanted::All {
+        let rootfs = ensure_stock(cache, progress)?;
+        base = Some(ensure_base(cache, &rootfs, &paths::repository().join("packer/scripts"), progress)?);
+        stock = Some(rootfs);
+    }
+    Ok(Images { usual, stock, base })
 }
 
 impl Images {
     /// The images beside the usual one, by their AMIs, with layers in `folder`.
-    pub(crate) fn others(&self, folder: &Path, endpoint: &str) -> Result<BTreeMap<String, Image>> {
+    pub(crate) fn others(&self, folder: &Path) -> Result<BTreeMap<String, Image>> {
         let mut all = BTreeMap::new();
         if let Some(rootfs) = self.stock.clone() {
             let layer = folder.join("stock");
             // All that it knows comes with user-data.
-            settings_layer(&layer, &BTreeMap::new())?;
+            files_layer(&layer, &[])?;
             all.insert(STOCK.to_owned(), Image { rootfs, layer });
         }
-        if let Some(rootfs) = self.baked.clone() {
-            let layer = folder.join("baked");
-            settings_layer(&layer, &[("AWS_ENDPOINT_URL".to_owned(), endpoint.to_owned())].into())?;
-            all.insert(BAKED.to_owned(), Image { rootfs, layer });
+        for base in &BASES {
+            let Some(rootfs) = self.base.clone() else { break };
+            let layer = folder.join(base.source);
+            base.layer(&layer)?;
+            all.insert(base.id.to_owned(), Image { rootfs, layer });
         }
         Ok(all)
+    }
+}
+
+impl Base {
+    /// Writes the layer that makes it of the Debian below.
+    fn layer(&self, dir: &Path) -> Result<()> {
+        let user = format!("system_info: {{default_user: {{name: {0}, gecos: {0}}}}}\n", self.user);
+        // Packer 1.6 signs with SHA-1, which sshd has come to refuse. Current Packers do not.
+        let sshd = "PubkeyAcceptedAlgorithms +ssh-rsa\n";
+        let files = [
+            ("/etc/cloud/cloud.cfg.d/20-laptop-user.cfg", user.as_str()),
+            ("/etc/ssh/sshd_config.d/laptop.conf", sshd),
+        ];
+        files_layer(dir, &files)
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! A program begins with [`program::main`], which enters a private world where machines have systemd, and starts a
 //! [`Cloud`]: moto, the GitHub emulator, Terraform, the Lambda host and the EC2 host, each in its own crate or file.
-//! `laptop` has three parts: [`demo`] runs jobs for a person to watch, [`e2e`] is the end-to-end tests, [`image`] makes and
-//! boots an image. What else is measured is in `tests/bench`.
+//! `laptop` has three parts: [`demo`] runs jobs for a person to watch, [`e2e`] is the end-to-end tests, [`image`] has
+//! Packer make an image, and boots it. What else is measured is in `tests/bench`.
 
 pub mod artifacts;
 mod aws;
@@ -17,6 +17,7 @@ mod images;
 pub mod leftovers;
 pub mod life;
 mod moto;
+mod packer;
 pub mod paths;
 pub mod program;
 mod redeliver;

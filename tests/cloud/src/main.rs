@@ -1,4 +1,4 @@
-//! `laptop demo` runs jobs for a person to watch, `laptop e2e` the end-to-end tests, `laptop image` makes an image and boots it.
+//! `laptop demo` runs jobs for a person to watch, `laptop e2e` the end-to-end tests, `laptop image` has Packer make an image and boots it.
 
 use std::process::ExitCode;
 
@@ -26,7 +26,7 @@ enum What {
         #[arg(long)]
         keep: bool,
     },
-    /// Makes an image by `packer/scripts`, boots it and a stock one, and tells how long each took.
+    /// Has Packer make an image, boots it and a stock one, and tells how long each took.
     Image {
         /// How often each is booted.
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=50))]
@@ -43,8 +43,7 @@ fn main() -> ExitCode {
     let Arguments { mut options, command } = Arguments::parse();
     options.images = match command {
         What::Demo { .. } => Wanted::Usual,
-        What::E2e { .. } => Wanted::Stock,
-        What::Image { .. } => Wanted::Baked,
+        What::E2e { .. } | What::Image { .. } => Wanted::All,
     };
     program::main(&options, async |run| match command {
         What::Demo { jobs, keep } => demo::run(run, jobs.into(), keep).await,

@@ -47,6 +47,21 @@ pub struct Facts {
     /// How the metadata service shall behave for it.
     #[serde(default)]
     pub metadata_options: MetadataOptions,
+    /// The key that whoever launched it logs in with.
+    #[serde(default)]
+    pub public_key: Option<PublicKey>,
+    /// Ids of the images that were made of it.
+    #[serde(default)]
+    pub images: Vec<String>,
+}
+
+/// The public half of a key pair.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PublicKey {
+    /// The pair's name.
+    pub name: String,
+    /// As a line of OpenSSH's `authorized_keys`, with or without a comment.
+    pub openssh: String,
 }
 
 /// The part of EC2's metadata options that the metadata service obeys.
@@ -93,6 +108,15 @@ impl State {
     /// Every state, for walks over all pairs.
     pub const ALL: [Self; 6] =
         [Self::Pending, Self::Running, Self::ShuttingDown, Self::Stopping, Self::Stopped, Self::Terminated];
+}
+
+impl PublicKey {
+    /// The line as EC2 gives it out: the pair's name is its comment.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let words: Vec<&str> = self.openssh.split_whitespace().take(2).collect();
+        format!("{} {}", words.join(" "), self.name)
+    }
 }
 
 impl Facts {

@@ -8,7 +8,7 @@ mod leftovers;
 mod moto;
 mod poll;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -120,6 +120,8 @@ struct Inner {
 struct Machines {
     current: BTreeMap<String, Arc<Machine>>,
     past: Vec<Arc<Machine>>,
+    /// Ids of the images that were made of machines, or could not be.
+    images: BTreeSet<String>,
 }
 
 impl Ec2Host {
@@ -148,7 +150,8 @@ impl Ec2Host {
                     bases.insert(id.clone(), machine::mount_base(&image.rootfs, &folder, id).await?);
                 }
                 tasks.push(imds.listen((imds::ADDRESS, 80).into()).await?);
-                Kind::Systemd(machine::SystemdRoom { mode, base, bases, group: world::id() })
+                let made = Mutex::default();
+                Kind::Systemd(machine::SystemdRoom { mode, base, bases, made, group: world::id() })
             }
             Mode::Process(mode) => Kind::Process(machine::ProcessRoom::new(mode, &folder)?),
         };
@@ -180,9 +183,7 @@ impl Ec2Host {
     /// The machine of an instance, or the last it had.
     #[must_use]
     pub fn machine(&self, id: &str) -> Option<Arc<Machine>> {
-        let machines = self.inner.machines();
-        let past = || machines.past.iter().rev().find(|machine| machine.id() == id);
-        machines.current.get(id).or_else(past).cloned()
+        self.inner.machines().of(id)
     }
 
     /// Waits until an instance has a machine.
@@ -268,6 +269,14 @@ impl Ec2Host {
         let mut machines = self.machines();
         machines.retain(|machine| !machine.record().reached(Phase::Gone));
         machines
+    }
+}
+
+impl Machines {
+    /// The machine of an instance, or the last it had.
+    fn of(&self, id: &str) -> Option<Arc<Machine>> {
+        let past = || self.past.iter().rev().find(|machine| machine.id() == id);
+        self.current.get(id).or_else(past).cloned()
     }
 }
 

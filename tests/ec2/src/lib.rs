@@ -15,7 +15,7 @@ mod tools;
 mod tree;
 pub mod world;
 
-pub use facts::{Facts, MetadataOptions, State};
+pub use facts::{Facts, MetadataOptions, PublicKey, State};
 pub use host::{Config, Ec2Host, Event, Happened, Mode};
 pub use imds::{ADDRESS as METADATA_ADDRESS, Imds, Maintenance, Request};
 pub use machine::{Disk, Image, Machine, Phase, ProcessMode, Record, SystemdMode};

@@ -151,6 +151,15 @@ impl Machine {
         Ok(())
     }
 
+    /// Makes an image of the disk that was kept: instances of `image_id` boot from it from now on. A plain process has no
+    /// disk that another could boot from.
+    pub(crate) async fn make_image(&self, image_id: &str) -> anyhow::Result<()> {
+        match &self.room.kind {
+            Kind::Systemd(room) => systemd::make_image(self, room, image_id).await,
+            Kind::Process(_) => Ok(()),
+        }
+    }
+
     /// Cuts its power: every process dies at once.
     pub fn pull_plug(&self) {
         self.ask(Asked::Plug);

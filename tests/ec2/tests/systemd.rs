@@ -17,13 +17,14 @@ use support::{cache, groups, wait_for};
 
 type Test = fn() -> Result<(), libtest_mimic::Failed>;
 
-const TESTS: [(&str, Test); 11] = [
+const TESTS: [(&str, Test); 12] = [
     ("a_machine_boots_reads_its_metadata_and_powers_itself_off", || run(boots_and_powers_off())),
     ("a_terminated_machine_powers_off_in_order", || run(terminated())),
     ("a_machine_that_will_not_power_off_is_unplugged", || run(stubborn())),
     ("a_machine_is_terminated_while_it_boots", || run(terminated_early())),
     ("a_machine_reboots_with_its_disk", || run(reboots())),
     ("a_stopped_machine_boots_again_with_its_disk", || run(stopped())),
+    ("an_image_of_a_stopped_machine_boots", || run(imaged())),
     ("a_machine_is_frozen_cut_off_and_unplugged", || run(chaos())),
     ("the_layer_is_what_an_image_holds", || run(layer())),
     ("resource_control_works_inside", || run(limits())),
@@ -189,6 +190,46 @@ async fn stopped() {
         setup.host.wait_idle(LIMIT).await.expect("idle");
         let folder = again.disk_path().parent().expect("a folder").to_owned();
         wait_for("its disk is gone", 10, || (!folder.exists()).then_some(()), || folder.display().to_string()).await;
+        setup.end().await;
+    }
+}
+
+async fn imaged() {
+    for disk in [Disk::Folder, Disk::Memory] {
+        let set = |config: &mut Config| {
+            if let Mode::Systemd(mode) = &mut config.mode {
+                mode.disk = disk;
+            }
+        };
+        let setup = start_with(set, |_| {}).await;
+        let machine = setup.ready(80, "wait").await;
+        let id = machine.id().to_owned();
+        let (said, good) = inside(&machine, "echo made > /var/image && rm /etc/motd").await;
+        assert!(good, "{said}");
+        setup.moto.wait_state(&id, "running").await;
+        setup.moto.set(&id, "stopping");
+        setup.moto.wait_state(&id, "stopped").await;
+        // It goes at once: the image needs nothing of it.
+        setup.moto.create_images(&id, &["ami-0aaa"]);
+        setup.moto.set(&id, "terminated");
+        let folder = machine.disk_path().parent().expect("a folder").to_owned();
+        wait_for("its disk is gone", 60, || (!folder.exists()).then_some(()), || folder.display().to_string()).await;
+        for (number, image, wanted) in
+            [(81, "ami-0aaa", "made"), (82, "ami-1", "cat: /var/image: No such file or directory")]
+        {
+            let id = setup.moto.launch_of(image, number, "wait");
+            let machine = setup.host.wait_for_machine(&id, LIMIT).await.expect("a machine");
+            machine.wait_for(Phase::Ready, LIMIT).await.expect("ready");
+            let (said, good) = inside(&machine, "cat /var/image && ! test -e /etc/motd").await;
+            assert_eq!((said.as_str(), good), (wanted, image == "ami-0aaa"), "{disk:?}");
+            // What one of its machines writes is no other's.
+            let (_, good) = inside(&machine, "echo changed > /var/image").await;
+            assert!(good);
+        }
+        let id = setup.moto.launch_of("ami-0aaa", 83, "wait");
+        let machine = setup.host.wait_for_machine(&id, LIMIT).await.expect("a machine");
+        machine.wait_for(Phase::Ready, LIMIT).await.expect("ready");
+        assert_eq!(inside(&machine, "cat /var/image").await.0, "made");
         setup.end().await;
     }
 }

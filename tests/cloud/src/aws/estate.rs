@@ -1,8 +1,10 @@
 //! Images, volumes and what else an account has beside Dayfly: EC2's query protocol, answered with XML that is looked into for
 //! ids alone.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Aws, scope};
 
@@ -78,6 +80,35 @@ impl Aws {
         ids.with_context(|| format!("RequestSpotInstances answered: {text}"))
     }
 
+    /// Has somebody else publish an image.
+    pub(crate) async fn publish_image(&self, id: &str, name: &str, owner: &str, architecture: &str) -> Result<()> {
+        let url = format!("{}/_laptop/images/{id}", self.endpoint);
+        let body = json!({ "name": name, "owner": owner, "region": "eu-west-1", "architecture": architecture });
+        self.http.post(&url).json(&body).send().await?.error_for_status().context("publishing an image")?;
+        Ok(())
+    }
+
+    /// Makes a subnet whose instances have no public address; answers its id.
+    pub(crate) async fn private_subnet(&self) -> Result<String> {
+        let network = self.id("CreateVpc", &[("CidrBlock", "10.90.0.0/16")], "vpcId").await?;
+        let asked = [("VpcId", network.as_str()), ("CidrBlock", "10.90.1.0/24"), ("AvailabilityZone", "eu-west-1a")];
+        self.id("CreateSubnet", &asked, "subnetId").await
+    }
+
+    /// The tags of one thing.
+    pub(crate) async fn tags(&self, id: &str) -> Result<BTreeMap<String, String>> {
+        let asked = [("Filter.1.Name", "resource-id"), ("Filter.1.Value.1", id)];
+        let text = self.ec2("DescribeTags", &asked).await?;
+        let items = text.split("<item>").skip(1);
+        Ok(items.filter_map(|item| element(item, "key").zip(element(item, "value"))).collect())
+    }
+
+    /// An SSM parameter as SSM tells it; None: it is not there.
+    pub(crate) async fn parameter(&self, name: &str) -> Result<Option<Value>> {
+        let answer = self.call("ssm", "AmazonSSM.GetParameters", &json!({ "Names": [name] })).await?;
+        Ok(answer["Parameters"].as_array().and_then(|list| list.first()).cloned())
+    }
+
     /// Writes an SSM parameter that is no secret.
     pub(crate) async fn put_plain_parameter(&self, name: &str, value: &str) -> Result<()> {
         let body = json!({ "Name": name, "Value": value, "Type": "String" });
@@ -103,7 +134,7 @@ impl Aws {
 }
 
 /// What the first element of this name holds.
-fn element(text: &str, tag: &str) -> Option<String> {
+pub(crate) fn element(text: &str, tag: &str) -> Option<String> {
     let (_, rest) = text.split_once(&format!("<{tag}>"))?;
     Some(rest.split_once('<')?.0.to_owned())
 }

@@ -14,7 +14,7 @@ use super::steps::{LIMIT, gone_for, ran_on, says, told};
 use super::{queue, steps};
 use crate::artifacts;
 use crate::cloud::{Cloud, job};
-use crate::images::{BAKED, STOCK};
+use crate::images::STOCK;
 use crate::terraform::user_data;
 
 /// Where the agent's archive is put in the deployment's bucket.
@@ -75,14 +75,13 @@ async fn put(cloud: &Cloud, archive: &Path) -> Result<String> {
     Ok(sha256)
 }
 
-/// Variables for a baked image: the config alone.
+/// Variables for an image that has agent and runner: the config alone.
 pub(crate) fn baked(cloud: &Cloud) -> Result<Value> {
     Ok(json!({ "agent_config": by_hand::agent_config(cloud, &json!({}))? }))
 }
 
-/// Launches an instance of a kind of image, with a registration at hand as soon as it has an id.
-pub(crate) async fn launch_image(cloud: &Cloud, variables: &Value) -> Result<Arc<Machine>> {
-    let image = if variables["kind"] == "stock" { STOCK } else { BAKED };
+/// Launches an instance of an image, with a registration at hand as soon as it has an id.
+pub(crate) async fn launch_image(cloud: &Cloud, image: &str, variables: &Value) -> Result<Arc<Machine>> {
     let machine = launch_with(cloud, Some(image), &user_data(&cloud.folder, variables).await?).await?;
     listens(cloud, &machine).await?;
     Ok(machine)

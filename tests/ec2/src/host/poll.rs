@@ -39,6 +39,10 @@ pub(super) async fn run(host: Arc<Inner>) {
 
 async fn look(host: &Arc<Inner>, instances: Vec<Facts>) {
     let mut settled = true;
+    // First, as others of this list may be to boot from them, and before a disk goes.
+    for facts in &instances {
+        make_images(host, facts).await;
+    }
     for facts in instances {
         let machine = host.machines().current.get(&facts.id).cloned();
         let record = machine.as_ref().map(|machine| machine.record());
@@ -88,6 +92,24 @@ async fn look(host: &Arc<Inner>, instances: Vec<Facts>) {
         }
     }
     host.settled.send_replace(settled);
+}
+
+/// Makes the images that EC2 has of a stopped instance, each once. Of one that runs, EC2 would make them as well, at a
+/// moment that nobody knows: here it is when it stops.
+async fn make_images(host: &Arc<Inner>, facts: &Facts) {
+    for image in &facts.images {
+        let machine = host.machines().of(&facts.id);
+        let Some(machine) = machine.filter(|machine| machine.is_kept() && machine.record().reached(Phase::Gone)) else {
+            return;
+        };
+        if !host.machines().images.insert(image.clone()) {
+            continue;
+        }
+        match machine.make_image(image).await {
+            Ok(()) => info!(instance.id = %facts.id, "{image} is made of {}", facts.id),
+            Err(error) => warn!(instance.id = %facts.id, error = format!("{error:#}"), "{image} can't be made"),
+        }
+    }
 }
 
 /// Takes away the disk of a stopped instance that was terminated, if it has one.

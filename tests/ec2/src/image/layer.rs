@@ -67,14 +67,11 @@ pub fn ami_layer(dir: &Path, files: &AmiFiles) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a layer with `/etc/dayfly/agent.env` alone, or with nothing at all, for an image that has the rest.
-pub fn settings_layer(dir: &Path, env: &BTreeMap<String, String>) -> anyhow::Result<()> {
+/// Writes a layer with these files alone, each of mode 0644, or with nothing at all, for an image that has the rest.
+pub fn files_layer(dir: &Path, files: &[(&str, &str)]) -> anyhow::Result<()> {
     crate::machine::remove_folder(dir)?;
     folder(dir)?;
-    if env.is_empty() {
-        return Ok(());
-    }
-    put(dir, Path::new("/etc/dayfly/agent.env"), environment(env)?.as_bytes(), 0o644)
+    files.iter().try_for_each(|(path, contents)| put(dir, Path::new(path), contents.as_bytes(), 0o644))
 }
 
 /// Where systemctl would put the links for a unit's `[Install]` section.

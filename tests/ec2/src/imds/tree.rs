@@ -4,11 +4,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::Entry;
-use crate::Facts;
+use crate::{Facts, PublicKey};
 
 /// A folder or a value of the tree.
 enum Node {
     Folder(Vec<(String, Node)>),
+    /// Listed as `0=name`, and found at `0/openssh-key`.
+    Key(PublicKey),
     Value(String),
 }
 
@@ -16,14 +18,18 @@ enum Node {
 pub(super) fn lookup(account: &str, entry: &Entry, path: &[&str], now: Timestamp) -> Option<String> {
     let mut node = root(account, entry, now);
     for part in path {
-        let Node::Folder(children) = node else { return None };
-        node = children.into_iter().find(|(name, _)| name == part)?.1;
+        node = match node {
+            Node::Folder(children) => children.into_iter().find(|(name, _)| name == part)?.1,
+            Node::Key(key) if *part == "0" => folder([("openssh-key", value(&key.line()))]),
+            Node::Key(_) | Node::Value(_) => return None,
+        };
     }
     Some(match node {
         Node::Value(text) => text,
+        Node::Key(key) => format!("0={}", key.name),
         Node::Folder(children) => children
             .into_iter()
-            .map(|(name, node)| if matches!(node, Node::Folder(_)) { name + "/" } else { name })
+            .map(|(name, node)| if matches!(node, Node::Value(_)) { name } else { name + "/" })
             .collect::<Vec<_>>()
             .join("\n"),
     })
@@ -59,6 +65,9 @@ fn metadata(account: &str, entry: &Entry, now: Timestamp) -> Node {
         ),
         named("services", folder([("domain", value("amazonaws.com")), ("partition", value("aws"))])),
     ];
+    if let Some(key) = &facts.public_key {
+        nodes.push(named("public-keys", Node::Key(key.clone())));
+    }
     if let Some(role) = &facts.instance_profile {
         nodes.push(named("iam", iam(account, entry, role, now)));
     }

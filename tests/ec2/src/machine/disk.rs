@@ -13,7 +13,7 @@ pub(super) fn root(folder: &Path) -> PathBuf {
 }
 
 /// Makes the disk: `lower` are the layers below, topmost first. What [`put_by`] has kept is what it holds.
-pub(super) fn create(folder: &Path, kind: Disk, lower: &[&Path]) -> anyhow::Result<()> {
+pub(super) fn create(folder: &Path, kind: Disk, lower: &[PathBuf]) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
     let own = folder.join("disk");
     std::fs::create_dir_all(&own).with_context(|| format!("creating {}", own.display()))?;
@@ -51,7 +51,7 @@ pub(super) fn remove(folder: &Path) -> anyhow::Result<()> {
     super::remove_folder(folder)
 }
 
-fn joined(lower: &[&Path]) -> anyhow::Result<String> {
+fn joined(lower: &[PathBuf]) -> anyhow::Result<String> {
     let parts: Vec<&str> = lower.iter().map(|path| plain(path)).collect::<anyhow::Result<_>>()?;
     Ok(parts.join(":"))
 }
@@ -70,8 +70,8 @@ mod tests {
 
     #[test]
     fn paths_that_an_overlay_would_misread_are_refused() {
-        assert_eq!(joined(&[Path::new("/a"), Path::new("/b")]).expect("plain paths"), "/a:/b");
-        let error = joined(&[Path::new("/a:b")]).expect_err("a colon separates layers");
+        assert_eq!(joined(&["/a".into(), "/b".into()]).expect("plain paths"), "/a:/b");
+        let error = joined(&["/a:b".into()]).expect_err("a colon separates layers");
         assert!(error.to_string().contains("/a:b"), "{error}");
     }
 }

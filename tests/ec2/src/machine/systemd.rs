@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -62,16 +63,22 @@ pub(crate) struct Room {
     pub(crate) base: PathBuf,
     /// The same of the other images, by their AMI's id.
     pub(crate) bases: BTreeMap<String, PathBuf>,
+    /// The same of images that were made of machines here, which are whole: nothing lies above them.
+    pub(crate) made: Mutex<BTreeMap<String, PathBuf>>,
     /// The control group that holds one group per machine.
     pub(crate) group: String,
 }
 
 impl Room {
     /// The layers of a machine's disk, topmost first.
-    fn layers(&self, image_id: &str) -> [&Path; 2] {
+    fn layers(&self, image_id: &str) -> Vec<PathBuf> {
+        // Each change of it is one call.
+        if let Some(made) = self.made.lock().unwrap_or_else(PoisonError::into_inner).get(image_id) {
+            return vec![made.clone()];
+        }
         match (self.mode.images.get(image_id), self.bases.get(image_id)) {
-            (Some(image), Some(base)) => [&image.layer, base],
-            _ => [&self.mode.layer, &self.base],
+            (Some(image), Some(base)) => vec![image.layer.clone(), base.clone()],
+            _ => vec![self.mode.layer.clone(), self.base.clone()],
         }
     }
 }
@@ -304,6 +311,23 @@ async fn clean(machine: &Machine, room: &Room) -> anyhow::Result<()> {
 /// Stops or continues every process of the machine.
 pub(super) fn freeze(machine: &Machine, room: &Room, frozen: bool) -> anyhow::Result<()> {
     cgroup::freeze(&group(machine, room), frozen)
+}
+
+/// Makes an image of the disk that a machine has left. What lay below it is in the image too, so that it needs no other.
+pub(super) async fn make_image(machine: &Machine, room: &Room, image_id: &str) -> anyhow::Result<()> {
+    let images = machine.room.folder.join("images");
+    std::fs::create_dir_all(&images).with_context(|| format!("creating {}", images.display()))?;
+    let file = images.join(format!("{image_id}.squashfs"));
+    let (folder, kind, layers) = (machine.folder(), room.mode.disk, room.layers(&machine.facts.image_id));
+    disk::create(&folder, kind, &layers)?;
+    let paths = [disk::root(&folder).into_os_string(), file.clone().into_os_string()];
+    let options = ["-comp", "lz4", "-no-progress", "-quiet"].map(Into::into);
+    let packed = run_tool("mksquashfs", paths.into_iter().chain(options)).await;
+    disk::put_by(&folder)?;
+    packed.with_context(|| format!("packing the disk of {}", machine.id()))?;
+    let base = mount_base(&file, &machine.room.folder, image_id).await?;
+    room.made.lock().unwrap_or_else(PoisonError::into_inner).insert(image_id.to_owned(), base);
+    Ok(())
 }
 
 /// Runs a command inside the machine.

@@ -50,10 +50,15 @@ impl FakeMoto {
 
     /// Launches instance number `number`.
     pub(crate) fn launch(&self, number: u16, user_data: &str) -> String {
+        self.launch_of("ami-1", number, user_data)
+    }
+
+    /// Launches it of another image.
+    pub(crate) fn launch_of(&self, image: &str, number: u16, user_data: &str) -> String {
         let id = format!("i-{number:017x}");
         let [high, low] = number.to_be_bytes();
         let instance = json!({
-            "id": id, "state": "pending", "image_id": "ami-1", "instance_type": "c7i.large",
+            "id": id, "state": "pending", "image_id": image, "instance_type": "c7i.large",
             "private_ip": format!("10.0.{high}.{low}"), "subnet_id": "subnet-1", "availability_zone": "eu-west-1a",
             "region": "eu-west-1", "user_data": BASE64_STANDARD.encode(user_data),
             "tags": {"dayfly:fleet": "linux"}, "lifecycle": "on-demand", "instance_profile": "runner",
@@ -68,6 +73,12 @@ impl FakeMoto {
     /// `TerminateInstances` or `StopInstances`.
     pub(crate) fn set(&self, id: &str, state: &str) {
         self.shared.lock().expect("no panic").instances.get_mut(id).expect("a known instance")["state"] = state.into();
+    }
+
+    /// `CreateImage`, several times.
+    pub(crate) fn create_images(&self, id: &str, images: &[&str]) {
+        self.shared.lock().expect("no panic").instances.get_mut(id).expect("a known instance")["images"] =
+            json!(images);
     }
 
     pub(crate) fn state(&self, id: &str) -> String {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::PublicKey;
 use crate::facts::tests::facts;
 use crate::imds::{Imds, Maintenance};
 
@@ -134,6 +135,21 @@ fn what_is_not_there_is_404() {
     for path in ["/latest/user-data", "/latest/meta-data/tags/instance/", "/latest/meta-data/iam/info"] {
         assert_eq!(read(&imds, path).0, 404, "{path}");
     }
+}
+
+#[test]
+fn the_key_of_whoever_launched_it_is_listed_by_name_and_found_by_number() {
+    let imds = world();
+    assert_eq!(read(&imds, "/latest/meta-data/public-keys/").0, 404);
+    let mut facts = facts(ID);
+    facts.public_key = Some(PublicKey { name: "mine".to_owned(), openssh: "ssh-rsa AAAA\n".to_owned() });
+    imds.put(facts, None);
+    let text = |path: &str| read(&imds, path).1;
+    assert!(text("/latest/meta-data/").lines().any(|line| line == "public-keys/"));
+    assert_eq!(text("/latest/meta-data/public-keys/"), "0=mine");
+    assert_eq!(text("/latest/meta-data/public-keys/0/"), "openssh-key");
+    assert_eq!(text("/latest/meta-data/public-keys/0/openssh-key"), "ssh-rsa AAAA mine");
+    assert_eq!(read(&imds, "/latest/meta-data/public-keys/1/").0, 404);
 }
 
 #[test]
