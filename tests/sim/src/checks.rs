@@ -41,14 +41,44 @@ impl Model {
         for fleet in &self.setting.fleets.fleets {
             let counts = ledger.metas.get(&fleet.name).map_or(0, |meta| meta.alive);
             let has = ledger.counted(&fleet.name);
-            if counts != has {
+            // Of items that were lost the count knows nothing, until reconcile has mended it.
+            let skew = self.skew.get(&fleet.name).copied().unwrap_or(0);
+            if counts == has && skew > 0 {
+                self.skew.remove(&fleet.name);
+            }
+            if counts != has && counts != has + skew {
                 return Err(self.wrong(&format!("fleet {} counts {counts} instances and has {has}", fleet.name)));
             }
             if counts > fleet.max {
                 return Err(self.wrong(&format!("fleet {} has {counts} instances of {}", fleet.name, fleet.max)));
             }
         }
+        let mut waiting = ledger.markers.keys().take(if self.setting.forks > 0 { usize::MAX } else { 0 });
+        let taken = waiting.find(|(fleet, job)| self.refuses(fleet, *job));
+        if let Some((fleet, job)) = taken {
+            return Err(self.wrong(&format!("job {job} of a fork waits in fleet {fleet}, which refuses forks")));
+        }
+        if self.setting.exact {
+            self.pooled.extend(
+                ledger.runners.values().filter(|it| it.state == RunnerState::Warming).map(|it| it.instance.clone()),
+            );
+            let claimed = ledger.runners.values().filter(|it| it.history.has("claimed"));
+            self.claimed.extend(claimed.map(|it| it.instance.clone()));
+        }
+        let mut back = None;
+        // Not of a week's jobs, at each change.
+        if self.jobs.len() <= 100 {
+            self.known_jobs.retain(|id, _| ledger.jobs.contains_key(id));
+            for (id, job) in &ledger.jobs {
+                let before = self.known_jobs.insert(*id, job.state);
+                back = before.filter(|before| *before > job.state).map(|before| (*id, before, job.state)).or(back);
+            }
+        }
         drop(ledger);
+        if let Some((id, before, now)) = back {
+            let what = format!("job {id} was {} by its ledger, and is {} again", before.name(), now.name());
+            return Err(self.wrong(&what));
+        }
         if self.instances.len() > 100 { Ok(()) } else { self.check_instances() }
     }
 
@@ -85,7 +115,7 @@ impl Model {
         let ledger = self.port.0.ledger.borrow();
         for (id, it) in &mut self.instances {
             let counts = ledger.runners.get(&(it.fleet.clone(), id.clone())).is_some_and(|it| it.state.is_alive());
-            if counts || !it.has_claimed(now) {
+            if counts || it.astray || !it.has_claimed(now) {
                 it.forgotten = None;
             } else if *it.forgotten.get_or_insert(now) + FORGOTTEN <= now {
                 forgotten = Some(format!("{id} runs, and its ledger counts it no longer"));
@@ -175,8 +205,10 @@ impl Model {
         if let Some(what) = self.port.0.forbidden.borrow().first() {
             return Err(self.wrong(what));
         }
-        if self.setting.exact && self.launches != self.done {
-            return Err(self.wrong(&format!("{} launches for {} jobs", self.launches, self.done)));
+        // What was launched for a pool, and given to no job, was no job's.
+        let spare = self.pooled.difference(&self.claimed).count() as u64;
+        if self.setting.exact && self.launches - spare != self.done {
+            return Err(self.wrong(&format!("{} launches for {} jobs", self.launches - spare, self.done)));
         }
         Ok(())
     }

@@ -50,14 +50,31 @@ pub fn stopped(it: Value, size: u64) -> Value {
     with(it, "pool/lifetime_seconds", json!(900))
 }
 
-/// The document of these fleets.
-///
-/// # Panics
-///
-/// Where it is refused.
+/// Reusable runners, so many of which listen from the beginning, fewer after 20 minutes, and none after 40.
 #[must_use]
-#[expect(clippy::panic, reason = "the documents are written here")]
+pub fn idle_pool(it: Value, size: u64) -> Value {
+    let schedules = json!([
+        {"cron": "0 0 1 1 *", "size": size},
+        {"cron": "26 11 18 11 *", "size": size / 2},
+        {"cron": "46 11 18 11 *", "size": 0},
+    ]);
+    let it = with(it, "ephemeral", json!(false));
+    with(it, "pool", json!({"kind": "idle", "schedules": schedules, "repository": "octo-org/octo-repo"}))
+}
+
+/// The document of these fleets.
+#[must_use]
 pub fn fleets(all: &[Value]) -> Fleets {
-    let document = json!({"version": 1, "fleets": all}).to_string();
-    Fleets::read(&document).unwrap_or_else(|problems| panic!("{problems}"))
+    read(&json!({"version": 1, "fleets": all}))
+}
+
+/// The same, where the document lets each fleet say whether it takes forks.
+#[must_use]
+pub fn forks_allowed(all: &[Value]) -> Fleets {
+    read(&json!({"version": 1, "public_forks": true, "fleets": all}))
+}
+
+#[expect(clippy::panic, reason = "the documents are written here")]
+fn read(document: &Value) -> Fleets {
+    Fleets::read(&document.to_string()).unwrap_or_else(|problems| panic!("{problems}"))
 }

@@ -54,6 +54,14 @@ pub struct Faults {
     pub dooms: u64,
     /// So many of those are interruptions by EC2.
     pub interruptions: u64,
+    /// Runners that are told to leave while they listen: EC2 recommends it.
+    pub notices: u64,
+    /// Runners whose item the ledger loses, and whose place is counted on: a person has deleted it, or restored the table.
+    pub forgotten: u64,
+    /// Runners with a job that GitHub takes for offline for more than half an hour, though their agents are heard.
+    pub unseen: u64,
+    /// Of reconcile's steps, so many wait for one of another invocation.
+    pub lag: u64,
 }
 
 impl Faults {
@@ -73,6 +81,8 @@ impl Faults {
             forged: share(30, 40),
             dooms: share(50, 50),
             interruptions: share(70, 100),
+            notices: share(30, 60),
+            lag: share(30, 90),
             ..Self::default()
         };
         it.stale = random.chance(50);

@@ -210,7 +210,11 @@ impl Model {
 
     /// One of the invocations goes on, or is killed.
     pub(crate) fn poll_one(&mut self) {
-        let at = self.random.pick(self.running.len());
+        let mut at = self.random.pick(self.running.len());
+        let lag = if self.has_faults() { self.setting.faults.lag } else { 0 };
+        if lag > 0 && matches!(self.running[at].cause, Cause::Minute) && self.random.chance(lag) {
+            at = self.random.pick(self.running.len());
+        }
         self.port.0.now.set(self.now() + self.random.below(self.setting.call));
         self.steps += 1;
         let late = self.now() >= self.running[at].deadline;

@@ -15,6 +15,9 @@ use crate::{Model, checks::Wrong, faults::is_within};
 
 /// Where all jobs are.
 pub(crate) const REPOSITORY: &str = "octo-org/octo-repo";
+/// Somebody's fork of it.
+const FORK: &str = "mallory/octo-repo";
+const MINUTE: u64 = 60_000;
 /// The ids of a run's jobs are so far apart: those that are run again lie in between.
 const APART: u64 = 10_000;
 /// After so long a person makes a failed delivery again, where nobody else does.
@@ -47,6 +50,8 @@ pub(crate) struct Run {
     pub(crate) attempt: u64,
     /// The latest executions of its jobs.
     pub(crate) jobs: Vec<u64>,
+    /// Whether it runs what a fork of its repository, which is public then, has.
+    pub(crate) is_fork: bool,
 }
 
 /// A delivery of a webhook.
@@ -66,10 +71,14 @@ impl Model {
         self.runs_made = id;
         let count = (1 + self.random.below(3)).min(self.setting.jobs - self.made);
         let jobs: Vec<u64> = (1..=count).map(|k| (id * 10 + k) * APART).collect();
-        self.runs.insert(id, Run { attempt: 1, jobs: jobs.clone() });
+        let is_fork = self.setting.forks > 0 && self.random.chance(self.setting.forks);
+        self.runs.insert(id, Run { attempt: 1, jobs: jobs.clone(), is_fork });
+        let head = if is_fork { FORK } else { REPOSITORY };
+        self.port.0.heads.borrow_mut().insert(id, head.to_owned());
         for job in jobs {
-            let at = self.random.pick(self.setting.labels.len());
-            self.make(job, id, 1, self.setting.labels[at].clone());
+            let labels = if is_fork { &self.setting.of_forks } else { &self.setting.labels };
+            let labels = labels[self.random.pick(labels.len())].clone();
+            self.make(job, id, 1, labels);
         }
         self.made += count;
         let each = self.setting.spread / self.setting.jobs;
@@ -96,7 +105,35 @@ impl Model {
         self.jobs.insert(id, job);
         self.queued.insert(id);
         self.assignable = true;
+        if self.random.chance(self.setting.held) {
+            self.tell(id, "waiting");
+        }
         self.tell(id, "queued");
+        // One that no fleet takes waits for its person.
+        if self.is_nobodys(id) || self.random.chance(self.setting.cancelled) {
+            let at = self.now() + self.random.range(MINUTE, 20 * MINUTE);
+            self.cancels.push(at, id);
+        }
+    }
+
+    /// Whether job `id` is a fork's, and `fleet` refuses those.
+    pub(crate) fn refuses(&self, fleet: &str, id: u64) -> bool {
+        let is_fork = self.jobs.get(&id).and_then(|job| self.runs.get(&job.run)).is_some_and(|run| run.is_fork);
+        is_fork && self.setting.fleets.get(fleet).is_some_and(|fleet| !fleet.admission.public_forks)
+    }
+
+    fn is_nobodys(&self, id: u64) -> bool {
+        self.setting.fleets.fleets.iter().all(|fleet| self.refuses(&fleet.name, id))
+    }
+
+    /// A person cancels a job that has not begun.
+    pub(crate) fn cancel_jobs(&mut self) -> bool {
+        let Some(id) = self.cancels.pop(self.now()) else { return false };
+        if self.queued.contains(&id) {
+            self.count("jobs cancelled");
+            self.conclude(id, "cancelled");
+        }
+        true
     }
 
     /// GitHub tells of job `id`, late and perhaps twice, or not at all.
@@ -123,7 +160,8 @@ impl Model {
             "action": action,
             "workflow_job": {"id": id, "run_id": job.run, "run_attempt": job.attempt, "labels": job.labels,
                              "runner_name": job.runner, "runner_id": runner_id, "conclusion": job.conclusion},
-            "repository": {"full_name": REPOSITORY, "private": true, "owner": {"login": "octo-org", "type": "Organization"}},
+            "repository": {"full_name": REPOSITORY, "visibility": if self.setting.forks > 0 { "public" } else { "private" },
+                           "owner": {"login": "octo-org", "type": "Organization"}},
             "installation": {"id": 77},
         });
         self.guids += 1;
@@ -199,7 +237,8 @@ impl Model {
                     self.again.insert(new.id, old);
                 }
             }
-            self.runs.insert(run, Run { attempt: attempt + 1, jobs: after });
+            let is_fork = self.runs[&run].is_fork;
+            self.runs.insert(run, Run { attempt: attempt + 1, jobs: after, is_fork });
             self.sync(run);
         }
         Ok(())
@@ -251,7 +290,7 @@ impl Model {
 
     /// Has the ports know how `run` stands.
     pub(crate) fn sync(&self, run: u64) {
-        let Run { attempt, jobs } = &self.runs[&run];
+        let Run { attempt, jobs, is_fork } = &self.runs[&run];
         let all: Vec<(u64, &Job)> = jobs.iter().map(|id| (*id, &self.jobs[id])).collect();
         let is_over = all.iter().all(|(_, job)| job.state == JobState::Done);
         let status = match all.iter().all(|(_, job)| job.state == JobState::Queued) {
@@ -279,8 +318,9 @@ impl Model {
             let runs = open.entry((REPOSITORY.to_owned(), each.to_owned())).or_default();
             runs.retain(|it| it.id != run);
             if each == status {
-                let head_repository = Some(REPOSITORY.to_owned());
-                runs.insert(0, OpenRun { id: run, public: false, of_person: false, head_repository });
+                let head_repository = Some(if *is_fork { FORK } else { REPOSITORY }.to_owned());
+                let public = self.setting.forks > 0;
+                runs.insert(0, OpenRun { id: run, public, of_person: false, head_repository });
             }
         }
         for (id, job) in all {

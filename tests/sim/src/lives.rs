@@ -1,10 +1,12 @@
 //! The instances and their agents: how one leads from step to step, from its launch to its end.
 //!
-//! [`boots`] is how they come up, [`standby`] how they wait in a pool, [`work`] which jobs they get; [`dooms`] what befalls them,
-//! and [`words`] what their agents tell.
+//! [`boots`] is how they come up, [`standby`] how they wait in a pool, [`work`] which jobs they get, [`leaving`] how they ask to go;
+//! [`dooms`] what befalls them, [`astray`] how others lose sight of them, and [`words`] what their agents tell.
 
+mod astray;
 mod boots;
 mod dooms;
+mod leaving;
 mod standby;
 mod words;
 mod work;
@@ -24,14 +26,10 @@ const MINUTE: u64 = 60 * SECOND;
 const CLAIM_DEADLINE: u64 = 2 * MINUTE;
 /// How often it looks for that.
 const POLL: u64 = 2 * SECOND;
-/// After so long without a job, GitHub takes a JIT runner away, and a reusable one asks to retire.
-const IDLE_LIMIT: u64 = 10 * MINUTE;
 /// How long control may take to delete a retiring runner.
 const RETIRE: u64 = MINUTE;
 /// How often an agent says that it lives.
 const HEARTBEAT: u64 = MINUTE;
-/// How long lifecycle may be at a message.
-const LONGEST_INVOCATION: u64 = MINUTE / 2;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Life {
@@ -64,6 +62,7 @@ pub(crate) enum Life {
     },
     Retiring {
         until: u64,
+        reason: Reason,
         claim: Claim,
     },
     /// EC2 takes it away, and its job with it.
@@ -88,6 +87,12 @@ pub(crate) struct Instance {
     /// Whether its agent is dead.
     mute: bool,
     cut_until: u64,
+    /// Until when GitHub takes it for offline, though it is not.
+    unseen_until: u64,
+    /// From when on GitHub gives it jobs.
+    ready_at: u64,
+    /// Whether the ledger has lost it.
+    pub(crate) astray: bool,
     /// Whether the ledger has, or had, it.
     pub(crate) known: bool,
     /// Since when the ledger counts it no longer, though it has a registration.
@@ -124,6 +129,9 @@ impl Model {
                 doom: None,
                 mute: false,
                 cut_until: 0,
+                unseen_until: 0,
+                ready_at: 0,
+                astray: false,
                 known: false,
                 forgotten: None,
                 asked_at: None,
@@ -160,33 +168,6 @@ impl Model {
         Ok(())
     }
 
-    /// Takes in the runners that control has deleted at GitHub: their instances see that when they look. One that is known to
-    /// have a job is not deleted, nor one that asked to retire so long ago that it may have one: GitHub may do it all the same.
-    pub(crate) fn take_deletions(&mut self) -> Result<(), String> {
-        let now = self.now();
-        let deleted: Vec<String> = self.port.0.deleted.borrow_mut().drain(..).collect();
-        for name in deleted {
-            let Some((id, it)) = names::instance_of_runner(&name).and_then(|id| self.instances.get_key_value(id))
-            else {
-                continue;
-            };
-            let Life::Running { job, .. } = it.life else { continue };
-            self.count("busy runners deleted");
-            let known = self.port.0.ledger.borrow().runner(&it.fleet, id);
-            if known.is_some_and(|it| it.state == RunnerState::Busy) {
-                return Err(self.wrong(&format!("control has deleted {name}, which has job {job} by its ledger")));
-            }
-            let asked_ms = it.asked_at.map_or(0, |at| now - at);
-            if asked_ms > RETIRE + LONGEST_INVOCATION {
-                let after = asked_ms / SECOND;
-                return Err(
-                    self.wrong(&format!("{name} is retired {after} s after it asked, and has job {job} by now"))
-                );
-            }
-        }
-        Ok(())
-    }
-
     fn remove(&mut self, id: &str) -> Option<Instance> {
         let it = self.instances.remove(id)?;
         self.due.remove(&(it.due, id.to_owned()));
@@ -207,6 +188,9 @@ impl Model {
                 return true;
             }
         }
+        if (1..=now).contains(&it.unseen_until) {
+            self.see_again(&id, &mut it);
+        }
         if it.cut_until > 0 && it.cut_until <= now {
             it.cut_until = 0;
             self.set_online(&it.name, true);
@@ -220,7 +204,8 @@ impl Model {
         let life = it.life.clone();
         if let Some((next, wait)) = self.live(&id, &mut it, life) {
             it.life = next;
-            let dues = [now + wait, it.heartbeat, it.doom.map_or(u64::MAX, |(at, _)| at)];
+            let unseen = if it.unseen_until > 0 { it.unseen_until } else { u64::MAX };
+            let dues = [now + wait, it.heartbeat, it.doom.map_or(u64::MAX, |(at, _)| at), unseen];
             let due = dues.into_iter().min().unwrap_or(u64::MAX).max(now + 1);
             self.due.remove(&(it.due, id.clone()));
             it.due = due;
@@ -280,22 +265,28 @@ impl Model {
                 self.end(id, it, Kind::Finished, Reason::RunnerExited, Some(&claim));
                 None
             }
-            Life::Listening { since, claim } if since + IDLE_LIMIT <= now && !it.mute => {
+            // GitHub takes a JIT runner away, and a reusable one asks to retire.
+            Life::Listening { since, claim } if since + self.setting.idle <= now && !it.mute => {
                 if claim.reusable.is_some() {
-                    it.asked_at = Some(now);
-                    self.say(id, it, Kind::Retire, &claim);
-                    return Some((Life::Retiring { until: now + RETIRE, claim }, POLL));
+                    return Some(self.ask_to_retire(id, it, claim, Reason::Idle));
                 }
                 self.port.0.runners.borrow_mut().remove(&it.name);
                 self.end(id, it, Kind::Finished, Reason::RunnerExited, Some(&claim));
                 None
             }
-            Life::Listening { since, claim } => Some((Life::Listening { since, claim }, 5 * SECOND)),
-            Life::Retiring { until, claim } if at_github != Some(claim.id) || until <= now => {
-                self.end(id, it, Kind::Finished, Reason::Idle, Some(&claim));
+            Life::Listening { since, claim } => {
+                self.assignable |= it.ready_at > 0;
+                Some((Life::Listening { since, claim }, 5 * SECOND))
+            }
+            Life::Retiring { reason, claim, .. } if at_github != Some(claim.id) => {
+                self.end(id, it, Kind::Finished, reason, Some(&claim));
                 None
             }
-            Life::Retiring { until, claim } => Some((Life::Retiring { until, claim }, POLL)),
+            Life::Retiring { until, reason, claim } if until <= now => self.unanswered(id, it, reason, claim),
+            Life::Retiring { until, reason, claim } => {
+                self.assignable |= it.ready_at > 0;
+                Some((Life::Retiring { until, reason, claim }, POLL))
+            }
             Life::Running { until, job, claim } if until > now => {
                 Some((Life::Running { until, job, claim }, until - now))
             }
@@ -328,6 +319,7 @@ impl Model {
         self.say(id, it, Kind::Listening, &claim);
         self.idle.insert(id.to_owned());
         self.assignable = true;
+        self.is_noticed(it);
         Some((Life::Listening { since: self.now(), claim }, 5 * SECOND))
     }
 

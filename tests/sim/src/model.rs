@@ -5,9 +5,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use dayfly_control::simulation::{
-    runtime::Random,
-    world::{self, Port},
+use dayfly_control::{
+    decide::jobs::JobState,
+    simulation::{
+        runtime::Random,
+        world::{self, Port},
+    },
 };
 
 use crate::{
@@ -53,6 +56,10 @@ pub struct Model {
     pub(crate) assignable: bool,
     /// Jobs whose runners are lost, and when GitHub gives them up.
     pub(crate) lost: Queue<u64>,
+    /// Jobs that a person cancels then, unless they run.
+    pub(crate) cancels: Queue<u64>,
+    /// How many items of each fleet's instances were lost since its count was right.
+    pub(crate) skew: BTreeMap<String, u64>,
     pub(crate) deliveries: Queue<Delivery>,
     pub(crate) guids: u64,
     pub(crate) next_delivery: u64,
@@ -68,6 +75,11 @@ pub struct Model {
     pub(crate) look_at: u64,
     /// When the last job had ended, and the faults were over.
     pub(crate) over_at: Option<u64>,
+    /// Instances that were launched for a pool, and those that a job was given.
+    pub(crate) pooled: BTreeSet<String>,
+    pub(crate) claimed: BTreeSet<String>,
+    /// What the ledger said of each job last.
+    pub(crate) known_jobs: BTreeMap<u64, JobState>,
     forget_at: u64,
     /// Whether the wake-up queue was emptied.
     emptied: bool,
@@ -117,6 +129,8 @@ impl Model {
             idle: BTreeSet::new(),
             assignable: false,
             lost: Queue::default(),
+            cancels: Queue::default(),
+            skew: BTreeMap::new(),
             deliveries: Queue::default(),
             guids: 0,
             next_delivery: 0,
@@ -128,6 +142,9 @@ impl Model {
             started: 0,
             look_at: beginning + random.below(60_000),
             over_at: None,
+            pooled: BTreeSet::new(),
+            claimed: BTreeSet::new(),
+            known_jobs: BTreeMap::new(),
             forget_at: beginning + FORGET_EACH,
             emptied: false,
             steps: 0,
@@ -183,6 +200,7 @@ impl Model {
             let moved = self.start_something()
                 || self.queue_jobs()
                 || self.give_up_jobs()
+                || self.cancel_jobs()
                 || self.play_instance()
                 || self.assign();
             if !self.running.is_empty() && (!moved || self.random.chance(70)) {
@@ -225,8 +243,9 @@ impl Model {
     fn next_event(&self) -> u64 {
         let arrival = (self.made < self.setting.jobs).then_some(self.next_run_at);
         let instance = self.due.first().map(|(at, _)| *at);
-        let queues = [self.deliveries.next_due(), self.wakes.next_due(), self.endings.next_due(), self.lost.next_due()];
-        let all = queues.into_iter().chain([arrival, instance, Some(self.look_at)]);
+        let queues = [self.deliveries.next_due(), self.wakes.next_due(), self.endings.next_due()];
+        let persons = [self.lost.next_due(), self.cancels.next_due()];
+        let all = queues.into_iter().chain(persons).chain([arrival, instance, Some(self.look_at)]);
         all.flatten().min().unwrap_or(self.look_at)
     }
 
@@ -247,6 +266,7 @@ impl Model {
             self.runs.remove(&run);
             world.known_runs.runs.borrow_mut().remove(&run);
             world.known_runs.notes.borrow_mut().remove(&run);
+            world.heads.borrow_mut().remove(&run);
         }
         let gone: Vec<u64> =
             self.jobs.iter().filter(|(_, job)| !self.runs.contains_key(&job.run)).map(|(id, _)| *id).collect();

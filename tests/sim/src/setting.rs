@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Faults,
-    documents::{fleet, fleets, pooled, spot, stopped, with},
+    documents::{fleet, fleets, forks_allowed, idle_pool, pooled, spot, stopped, with},
 };
 
 const MINUTE: u64 = 60_000;
@@ -25,6 +25,18 @@ pub struct Setting {
     pub lateness: u64,
     /// The longest that a job runs.
     pub longest_job: u64,
+    /// How long a runner listens before it goes, or asks to.
+    pub idle: u64,
+    /// The longest that GitHub takes to give a runner its first job.
+    pub hesitates: u64,
+    /// Jobs that a person cancels, if they wait for some minutes; in percent.
+    pub cancelled: u64,
+    /// Jobs that GitHub holds for a moment before they are queued; in percent.
+    pub held: u64,
+    /// Runs of forks, in percent: then the repository is public. And the labels of their jobs, in place of the others.
+    pub forks: u64,
+    /// See [`Setting::forks`].
+    pub of_forks: Vec<Vec<&'static str>>,
     /// Whether no webhook tells that a job has begun.
     pub quiet: bool,
     /// The step at which an invocation is killed.
@@ -59,6 +71,12 @@ impl Setting {
             spread: 0,
             lateness,
             longest_job: 60_000,
+            idle: 10 * MINUTE,
+            hesitates: 0,
+            cancelled: 0,
+            held: 0,
+            forks: 0,
+            of_forks: vec![],
             quiet: false,
             kill_at: None,
             limits: Limits::NONE,
@@ -88,7 +106,12 @@ impl Setting {
                 it.spread = if random.chance(50) { random.below(2 * MINUTE) } else { it.spread };
                 it.exact = true;
                 it.quiet = random.chance(20);
-                it.fleets = fleets(&[fleet("linux-x64", max)]);
+                let size = max.min(random.range(1, 3));
+                it.fleets = fleets(&[match random.below(4) {
+                    0 => pooled(fleet("linux-x64", max), size),
+                    1 => stopped(fleet("linux-x64", max), size),
+                    _ => fleet("linux-x64", max),
+                }]);
                 return it;
             }
             // Functions are killed, or instances fail while their registrations wait for their turns, and nobody makes up for it
@@ -112,6 +135,8 @@ impl Setting {
             2 => return it.silent(&mut random, max),
             3 => return it.retiring(&mut random),
             4 => return it.stopping(&mut random, max),
+            5 => return it.astray(&mut random, max),
+            6 => return it.forked(&mut random, &faults),
             _ => {}
         }
         it.longest_job = if random.chance(70) { random.range(1, 20) } else { 60 } * MINUTE;
@@ -129,6 +154,8 @@ impl Setting {
             it.dry = dry(&mut random, faults.until);
         }
         it.quiet = random.chance(10);
+        it.cancelled = if random.chance(20) { random.range(5, 50) } else { 0 };
+        it.held = if random.chance(20) { random.range(5, 50) } else { 0 };
         it.call = if random.chance(30) { random.range(20, 200) } else { it.call };
         it.faults = faults;
         it
@@ -143,31 +170,82 @@ impl Setting {
         Self { fleets: fleets(&[fleet]), faults, longest_job: 60 * MINUTE, spread: until, ..self }
     }
 
-    /// Reusable runners have been without a job for long when the next comes; what they tell comes late, and GitHub deletes whom
-    /// it is asked to.
+    /// Runners have been without a job for long, or are told to leave, when the next comes; what they tell comes late, and
+    /// GitHub deletes whom it is asked to.
     fn retiring(self, random: &mut Random) -> Self {
         let fleet = with(fleet("linux-x64", random.range(1, 4)), "ephemeral", json!(false));
-        let until = random.range(120, 240) * MINUTE;
+        let until = random.range(60, 150) * MINUTE;
         let from = random.below(until - 30 * MINUTE);
         let faults = Faults {
             until,
             shuffled: random.range(10, 80),
-            stalled: random.chance(50).then(|| (from, from + random.range(2, 30) * MINUTE)),
+            stalled: random.chance(60).then(|| (from, from + random.range(5, 60) * MINUTE)),
             deletes_busy: true,
-            vanished: if random.chance(50) { random.range(1, 60) } else { 0 },
+            vanished: if random.chance(70) { random.range(10, 90) } else { 0 },
             ..Faults::default()
         };
-        let jobs = random.range(8, 24);
-        Self { fleets: fleets(&[fleet]), faults, jobs, spread: until, longest_job: 8 * MINUTE, ..self }
+        let it = Self { idle: random.range(1, 10) * MINUTE, longest_job: 8 * MINUTE, spread: until, ..self };
+        match random.below(3) {
+            // Several at a time want to leave a pool that can spare one.
+            0 => {
+                let max = random.range(3, 6);
+                let pool = idle_pool(with(fleet, "max", json!(max)), random.range(1, max));
+                Self { fleets: fleets(&[pool]), faults, jobs: random.range(8, 24), spread: 50 * MINUTE, ..it }
+            }
+            // For one job each, and EC2 wants them back just as they begin to listen.
+            1 => {
+                let fleet = with(with(fleet, "ephemeral", json!(true)), "max", json!(6));
+                // Then each word of their jobs is noted.
+                let fleet = with(fleet, "boot_seconds", json!(60));
+                let faults = Faults { notices: random.range(30, 100), ..faults };
+                Self { fleets: fleets(&[fleet]), faults, jobs: random.range(8, 24), hesitates: MINUTE, ..it }
+            }
+            _ => Self { fleets: fleets(&[fleet]), faults, jobs: random.range(8, 40), ..it },
+        }
     }
 
     /// Stopped instances are given to jobs while reconcile, which is slow, looks at them.
     fn stopping(self, random: &mut Random, max: u64) -> Self {
         let fleet = stopped(fleet("linux-x64", max), max.min(random.range(1, 6)));
         let until = 20 * MINUTE;
-        let faults = Faults { until, calls: random.below(30), kills: random.below(10), ..Faults::default() };
+        let (calls, kills) = (random.below(30), random.below(10));
+        let faults = Faults { until, calls, kills, lag: random.below(95), ..Faults::default() };
         let call = random.range(20, 300);
         Self { fleets: fleets(&[fleet]), faults, call, spread: until, longest_job: 5 * MINUTE, ..self }
+    }
+
+    /// The ledger loses runners that live, and GitHub does not see them though they are heard.
+    fn astray(self, random: &mut Random, max: u64) -> Self {
+        let fleet = with(fleet("linux-x64", max), "ephemeral", json!(random.chance(50)));
+        let until = random.range(30, 90) * MINUTE;
+        let faults = Faults {
+            until,
+            forgotten: random.range(10, 80),
+            unseen: random.range(10, 80),
+            dooms: if random.chance(50) { random.range(10, 50) } else { 0 },
+            lag: random.below(95),
+            ..Faults::default()
+        };
+        Self { fleets: fleets(&[fleet]), faults, longest_job: 90 * MINUTE, spread: until, ..self }
+    }
+
+    /// Runs of a public repository, some of them a fork's, while GitHub does not always tell whose. What forks ask for nobody else
+    /// does; of the fleets that have it one may take forks, and another refuses them.
+    fn forked(self, random: &mut Random, faults: &Faults) -> Self {
+        let asked = |name: &str, max| with(fleet(name, max), "labels", json!(["self-hosted", "linux", "guarded"]));
+        let mut all = vec![fleet("linux-x64", 10), with(asked("guarded", 10), "priority", json!(5))];
+        if random.chance(60) {
+            all.push(with(asked("open", random.range(1, 10)), "public_forks", json!(true)));
+        }
+        let calls = if random.chance(70) { random.range(20, 300) } else { faults.calls };
+        Self {
+            fleets: forks_allowed(&all),
+            forks: random.range(20, 80),
+            of_forks: vec![vec!["self-hosted", "linux", "guarded"]],
+            longest_job: 5 * MINUTE,
+            faults: Faults { calls, dooms: 0, notices: 0, ..faults.clone() },
+            ..self
+        }
     }
 
     /// The same, killed at a step.
@@ -183,10 +261,12 @@ fn of_kind(random: &mut Random, max: u64) -> Value {
     if random.chance(50) {
         it = spot(it);
     }
-    if random.chance(25) {
+    let reusable = random.chance(25);
+    if reusable {
         it = with(it, "ephemeral", json!(false));
     }
     match random.below(6) {
+        0 if reusable && random.chance(50) => it = idle_pool(it, max.min(random.range(1, 3))),
         0 => {
             let size = max.min(random.range(1, 3));
             it = if random.chance(50) { stopped(it, size) } else { pooled(it, size) };

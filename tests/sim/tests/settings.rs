@@ -5,7 +5,7 @@
 use dayfly_control::{decide::bucket::Limits, fleets::Fleets};
 use dayfly_sim::{
     Faults, Model, Setting, Summary,
-    documents::{fleet, fleets, pooled, spot, stopped, with},
+    documents::{fleet, fleets, forks_allowed, idle_pool, pooled, spot, stopped, with},
     play,
 };
 use serde_json::json;
@@ -180,6 +180,52 @@ fn a_stop_and_a_start_survive_a_kill_at_any_step() {
         let fleets = of(stopped(fleet("linux-x64", 100), 1));
         let it = Setting { fleets, ..Setting::calm(100, 2, 600_000) }.killed_at(step);
         told(it, step, &format!("killed at {step}"));
+    }
+}
+
+#[test]
+fn an_idle_pool_keeps_its_runners_and_lets_them_go() {
+    let of = |seed| of(idle_pool(fleet("linux-x64", 6), 2 + seed % 3));
+    let sum = all(20, |seed| Setting { fleets: of(seed), idle: 4 * 60_000, ..Setting::calm(6, 6, 900_000) });
+    // Each asks to go about once in five minutes of the first twenty, and none is left at the end.
+    assert!(sum.injected["idle runners kept"] > 20 * 2, "{sum}");
+}
+
+#[test]
+fn a_forks_job_runs_where_forks_are_taken_and_waits_elsewhere() {
+    let guarded = |name: &str| with(fleet(name, 10), "labels", json!(["self-hosted", "linux", "guarded"]));
+    let open = with(guarded("open"), "public_forks", json!(true));
+    for (more, runs) in [(vec![], false), (vec![open], true)] {
+        let all_fleets = [vec![fleet("linux-x64", 10), with(guarded("guarded"), "priority", json!(5))], more].concat();
+        let sum = all(10, |_| Setting {
+            fleets: forks_allowed(&all_fleets),
+            forks: 50,
+            of_forks: vec![vec!["self-hosted", "linux", "guarded"]],
+            ..Setting::calm(10, 12, 60_000)
+        });
+        assert_eq!(sum.injected.contains_key("jobs cancelled"), !runs, "{sum}");
+    }
+}
+
+/// What a kind of seeds is there for happens in it.
+#[test]
+fn each_kind_of_seeds_has_its_faults() {
+    let of_kind = |kind: u64| {
+        let mut sum = Summary::default();
+        (0..20).for_each(|n| sum.add(&play(Setting::of_seed(10 * n + kind), 10 * n + kind, false).unwrap()));
+        sum.injected
+    };
+    for (kind, faults) in [
+        (2, &["agents lost", "webhooks vanished"][..]),
+        (3, &["busy runners deleted", "runners told to leave", "idle runners kept"]),
+        (4, &["instances started", "kills"]),
+        (5, &["runners that the ledger lost", "runners that GitHub did not see"]),
+        (6, &["GitHub silent", "jobs cancelled"]),
+    ] {
+        let injected = of_kind(kind);
+        for fault in faults {
+            assert!(injected.contains_key(fault), "{fault}, in seeds that end in {kind}: {injected:?}");
+        }
     }
 }
 

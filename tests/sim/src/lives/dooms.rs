@@ -19,6 +19,12 @@ pub(super) enum Doom {
     LosesRunner,
     /// Its agent gives up.
     Fails,
+    /// The ledger loses its item.
+    Forgotten,
+    /// EC2 recommends that it goes.
+    Noticed,
+    /// GitHub does not see its runner for so long.
+    Unseen(u64),
 }
 
 impl Model {
@@ -83,7 +89,20 @@ impl Model {
                 self.end(id, it, Kind::Failed, Reason::InstallFailed, None);
                 false
             }
-            (Doom::Interrupted | Doom::Fails, _) => true,
+            (Doom::Noticed, Life::Listening { claim, .. }) => {
+                self.count("runners told to leave");
+                it.life = self.ask_to_retire(id, it, claim, Reason::Rebalance).0;
+                true
+            }
+            (Doom::Forgotten, _) => {
+                self.forget_item(id, it);
+                true
+            }
+            (Doom::Unseen(lasts), _) => {
+                self.lose_sight(it, lasts);
+                true
+            }
+            (Doom::Interrupted | Doom::Fails | Doom::Noticed, _) => true,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Jobs on runners: GitHub gives them, and they end.
 
 use dayfly_contract::{Kind, Reason};
-use dayfly_control::decide::jobs::JobState;
+use dayfly_control::{decide::jobs::JobState, simulation::world::Registered};
 
 use super::{Doom, Instance, Life, MINUTE, SECOND};
 use crate::{Model, claim::Claim};
@@ -18,7 +18,8 @@ impl Model {
             let it = &self.instances[&id];
             let (Life::Listening { claim, .. } | Life::Retiring { claim, .. }) = &it.life else { continue };
             let runners = self.port.0.runners.borrow();
-            let Some(runner) = runners.get(&it.name).filter(|it| it.id == claim.id && it.online && !it.busy) else {
+            let gets = |at: &Registered| at.id == claim.id && at.online && !at.busy && it.ready_at <= self.now();
+            let Some(runner) = runners.get(&it.name).filter(|it| gets(it)) else {
                 continue;
             };
             let fits = |job: &u64| self.jobs[job].labels.iter().all(|it| runner.labels.iter().any(|own| own == it));
@@ -39,6 +40,10 @@ impl Model {
         let Some(mut it) = self.instances.get(id).cloned() else { return };
         let (Life::Listening { claim, .. } | Life::Retiring { claim, .. }) = it.life.clone() else { return };
         self.note(|| format!("GitHub: {} gets job {job}", it.name));
+        if self.refuses(&it.fleet, job) {
+            let (name, fleet) = (&it.name, &it.fleet);
+            self.found = Some(format!("job {job} of a fork runs on {name}, and fleet {fleet} refuses forks"));
+        }
         self.idle.remove(id);
         self.queued.remove(&job);
         if let Some(job) = self.jobs.get_mut(&job) {
@@ -58,6 +63,12 @@ impl Model {
                 _ => Doom::LosesAgent,
             };
             it.doom = Some((now + self.random.below(until - now), doom));
+        } else if !it.mute && self.has_faults() && self.random.chance(self.setting.faults.unseen) {
+            it.doom = Some((now + self.random.below(MINUTE), self.blindness()));
+        }
+        if !it.mute && self.has_faults() && self.random.chance(self.setting.faults.forgotten) {
+            // Not before reconcile has seen who the fleet's runners are for: else nobody could ask GitHub about it.
+            it.doom = Some((now + self.random.range(2 * MINUTE, 5 * MINUTE), Doom::Forgotten));
         }
         it.due = until.min(it.heartbeat).min(it.doom.map_or(u64::MAX, |(at, _)| at));
         self.due.insert((it.due, id.to_owned()));
