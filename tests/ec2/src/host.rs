@@ -150,8 +150,8 @@ impl Ec2Host {
                     bases.insert(id.clone(), machine::mount_base(&image.rootfs, &folder, id).await?);
                 }
                 tasks.push(imds.listen((imds::ADDRESS, 80).into()).await?);
-                let made = Mutex::default();
-                Kind::Systemd(machine::SystemdRoom { mode, base, bases, made, group: world::id() })
+                let new_images = Mutex::default();
+                Kind::Systemd(machine::SystemdRoom { mode, base, bases, made: new_images, group: world::id() })
             }
             Mode::Process(mode) => Kind::Process(machine::ProcessRoom::new(mode, &folder)?),
         };

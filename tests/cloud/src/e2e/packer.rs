@@ -95,7 +95,9 @@ async fn fails(cloud: &Cloud, with: &Build<'_>) -> Result<String> {
 /// How many images and snapshots of ours there are.
 async fn images(cloud: &Cloud) -> Result<[usize; 2]> {
     let images = cloud.aws.ec2("DescribeImages", &[("Owner.1", "self")]).await?;
-    let snapshots = cloud.aws.ec2("DescribeSnapshots", &[("Owner.1", "self")]).await?;
+    // moto knows this filter, and not `Owner`.
+    let ours = [("Filter.1.Name", "owner-id"), ("Filter.1.Value.1", "123456789012")];
+    let snapshots = cloud.aws.ec2("DescribeSnapshots", &ours).await?;
     Ok([images.matches("<imageId>").count(), snapshots.matches("<snapshotId>").count()])
 }
 

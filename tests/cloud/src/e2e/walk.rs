@@ -155,8 +155,9 @@ fn blocks(text: &str) -> Vec<String> {
             blocks.push(String::new());
         } else if fenced || line.starts_with("    ") {
             let line = if fenced { line } else { line.trim_start() };
-            let block = blocks.last_mut();
-            block.into_iter().for_each(|block| block.extend([line, "\n"]));
+            if let Some(block) = blocks.last_mut() {
+                block.extend([line, "\n"]);
+            }
         } else {
             blocks.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
             blocks.push(String::new());
@@ -223,7 +224,7 @@ impl Walk {
         let path = self.example.join("main.tf");
         let main = std::fs::read_to_string(&path)?;
         let image = main.lines().find(|line| line.trim_start().starts_with("image_id")).context("image_id")?;
-        let ours = guide.block(&format!("image = {{ parameter = \"{}\" }}", IMAGE))?;
+        let ours = guide.block(&format!("image = {{ parameter = \"{IMAGE}\" }}"))?;
         let github = "  github = {\n";
         ensure!(main.contains(github), "{main}");
         let url = format!("{github}    api_url        = \"{}\"\n", cloud.github.url());

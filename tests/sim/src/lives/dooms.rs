@@ -75,13 +75,16 @@ impl Model {
                 it.life = Life::Hung;
                 true
             }
-            (Doom::LosesAgent, _) => {
+            (Doom::LosesAgent, life) => {
                 self.count("agents lost");
                 (it.mute, it.heartbeat) = (true, u64::MAX);
                 // Long after control has missed it, GitHub misses its runner too, for a moment.
                 if self.random.chance(60) {
                     let at = now + self.random.range(10 * MINUTE, 14 * MINUTE);
                     it.doom = Some((at, Doom::CutOff(self.random.range(2 * MINUTE, 8 * MINUTE))));
+                } else if !matches!(life, Life::Running { .. }) {
+                    // Without a job nothing keeps it: its machine ends with its agent's unit, at the latest by its lifetime.
+                    it.doom = Some((now + 30 * MINUTE, Doom::LosesRunner));
                 }
                 true
             }
