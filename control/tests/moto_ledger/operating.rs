@@ -281,7 +281,7 @@ async fn the_doctor_finds_what_is_well_and_what_is_not() {
         (&format!("queue dayfly-{name}-wake"), "empty", "ok"),
         (&format!("queue dayfly-{name}-lifecycle-dlq"), "1 dead letter", "bad"),
         ("schedule", "has no rule", "bad"),
-        ("fleets document", "1 fleets", "ok"),
+        ("fleets document", "1 fleet", "ok"),
         (&parameter("webhook-secret"), "well-formed", "ok"),
         (&parameter("app-key"), "well-formed", "ok"),
         ("webhook ping", "took a ping", "ok"),
