@@ -6,7 +6,7 @@ use std::{
 };
 
 use dayfly_control::{
-    decide::jobs::JobState,
+    decide::{jobs::JobState, runners::RunnerState},
     simulation::{
         runtime::Random,
         world::{self, Port},
@@ -279,6 +279,8 @@ impl Model {
         ledger.jobs.retain(|_, job| job.done_at.is_none_or(|at| at >= old));
         // DynamoDB deletes what has expired.
         ledger.runners.retain(|_, it| it.expires.is_none_or(|expires| expires * 1000 > now));
+        // It would keep what stands for an end that was told of early for a day; each look reads all of it.
+        ledger.runners.retain(|_, it| it.state != RunnerState::Gone || it.boot_deadline >= old);
         ledger.markers.retain(|_, it| it.expires * 1000 > now);
         ledger.lives.clear();
         let tokens: BTreeSet<String> =

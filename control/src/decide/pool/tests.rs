@@ -148,6 +148,16 @@ fn the_pool_keeps_to_pauses_breakers_and_the_cooldown() {
     let mut refused = view(1, &[Standby]);
     refused.offers.breakers.0.insert("github/orgs/octo-org".into(), dry);
     assert_eq!(told(&plan(&fleet, &refused, NOW)).0, Vec::<u64>::new());
+    // When that is over one is tried; nothing is launched beside it, and for those that wait no room is made.
+    let mut due = view(3, &[Standby, Standby]);
+    due.offers
+        .breakers
+        .0
+        .insert("github/orgs/octo-org".into(), Breaker { failures: 1, until: NOW, why: String::new() });
+    let planned = plan(&fleet, &due, NOW);
+    assert_eq!((planned.claims.len(), told(&planned).1, planned.unavailable), (1, 0, 2));
+    let planned = plan(&Fleet { max: 2, ..fleet.clone() }, &due, NOW);
+    assert_eq!((planned.claims.len(), told(&planned).3, planned.held_back), (1, vec![], 0));
     // What the whole fleet was refused is tried out by one launch; what is there is given away.
     let mut failed = view(4, &[Standby, Standby]);
     failed.meta.last_error = Some(LastError::default());
