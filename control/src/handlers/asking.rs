@@ -1,9 +1,8 @@
 //! What is asked of GitHub about a job, and for how long.
 
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 
-use futures::future::{Either, select};
-
+use super::ending;
 use crate::{
     clock::Clock,
     decide::{events::JobEvent, jobs::JobState},
@@ -43,10 +42,8 @@ pub(super) async fn patiently<T>(
 
 /// What comes of `work`, if it comes in time.
 pub(crate) async fn within<T>(clock: &impl Clock, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-    match select(pin!(work), pin!(clock.sleep(limit))).await {
-        Either::Left((done, _)) => Some(done),
-        Either::Right(_) => None,
-    }
+    let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+    ending::by(clock, clock.now().saturating_add(limit), work).await
 }
 
 /// The event that tells of a known `job` that it is `state`. Whose code it runs was decided by whoever noted it.
