@@ -212,7 +212,7 @@ impl<C: Clock, N: Notes> Client<C, N> {
 
     async fn find_installation(&self, scope: &Scope, key: &AppKey) -> Result<u64, Failed> {
         let path = format!("/{scope}/installation");
-        match self.as_app::<WithId>(key, Ask::get(&path)).await {
+        match self.as_app(key, Ask::get(&path)).await.and_then(|answer| answer.read::<WithId>()) {
             Ok(found) => {
                 let expires = seconds(self.rest.clock.now()) + INSTALLATION_SECONDS;
                 if let Err(error) = self.notes.remember(&note_of(key, scope), found.id, expires).await {
@@ -255,7 +255,7 @@ impl<C: Clock, N: Notes> Client<C, N> {
 
     async fn access_token(&self, scope: &Scope, key: &AppKey, installation: u64) -> Result<Token, Failed> {
         let path = format!("/app/installations/{installation}/access_tokens");
-        let answer: AccessToken = self.as_app(key, Ask::post(&path, &json!({}))).await?;
+        let answer: AccessToken = self.as_app(key, Ask::post(&path, &json!({}))).await?.read()?;
         self.installations.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone(), installation);
         Ok(answer.into_token(installation))
     }

@@ -92,7 +92,8 @@ impl<C: Clock, N: Notes> Client<C, N> {
     }
 
     async fn told<T: DeserializeOwned>(&self, key: &AppKey, doing: &str, path: &str) -> Result<T, GitHubError> {
-        self.as_app(key, Ask::get(path)).await.map_err(|failed| failed.into_error(doing.to_owned()))
+        let answer = self.as_app(key, Ask::get(path)).await.and_then(|answer| answer.read());
+        answer.map_err(|failed| failed.into_error(doing.to_owned()))
     }
 }
 

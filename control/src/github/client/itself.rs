@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 
 use http::StatusCode;
 use secrecy::SecretString;
-use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use super::Client;
@@ -20,7 +19,7 @@ use crate::{
 
 impl<C: Clock, N: Notes> Client<C, N> {
     /// A request as the App itself; once more where it was refused and GitHub's clock may be why.
-    pub(super) async fn as_app<T: DeserializeOwned>(&self, key: &AppKey, ask: Ask<'_>) -> Result<T, Failed> {
+    pub(super) async fn as_app(&self, key: &AppKey, ask: Ask<'_>) -> Result<Answer, Failed> {
         let answer = self.as_itself(&self.bearer(key)?, ask).await;
         let theirs = match &answer {
             Err(Failed::Answered(refusal)) if refusal.status == StatusCode::UNAUTHORIZED => refusal.at,
@@ -34,9 +33,9 @@ impl<C: Clock, N: Notes> Client<C, N> {
                 github.ahead_seconds = i128::from(theirs) - i128::from(now),
                 "GitHub's clock is not ours; the App's token is made for GitHub's"
             );
-            return self.as_itself(&self.bearer(key)?, ask).await?.read();
+            return self.as_itself(&self.bearer(key)?, ask).await;
         }
-        answer?.read()
+        answer
     }
 
     /// The App's own token for this moment.

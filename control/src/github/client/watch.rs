@@ -12,7 +12,6 @@ use crate::{
     github::{
         GitHubError, Job,
         rest::{Answer, Ask, Failed},
-        usage::Whose,
         watch::{FailedPage, Hook, Redelivery, Watch},
     },
     ledger::Notes,
@@ -69,12 +68,7 @@ impl<C: Clock, N: Notes> Client<C, N> {
     /// A request about `hook`: about an App's as the App itself.
     async fn ask_hook(&self, hook: &Hook, ask: Ask<'_>) -> Result<Answer, Failed> {
         match (hook, &self.identity) {
-            (Hook::App(_), Identity::App(key)) => {
-                let bearer = key
-                    .token(crate::clock::seconds(self.rest.clock.now()), &self.rest.clock.uuid())
-                    .map_err(|error| Failed::Unreached(error.into()))?;
-                self.rest.send(&bearer, &Whose::Own, ask).await
-            }
+            (Hook::App(_), Identity::App(key)) => self.as_app(key, ask).await,
             (Hook::App(_), Identity::Token(_)) => Err(Failed::Unreached("a token has no App".into())),
             (Hook::Own { scope, .. }, _) => self.ask(&Target { scope: scope.clone(), installation: None }, ask).await,
         }

@@ -1,6 +1,7 @@
 //! Who is asked as whom: installations and their tokens.
 
 use super::*;
+use crate::github::watch::{Hook, Redelivery, Watch};
 
 #[tokio::test]
 async fn an_installation_that_is_missing_or_stale_is_asked_for_once() {
@@ -68,6 +69,18 @@ async fn a_token_of_the_app_is_made_for_githubs_clock() {
     let bearers = stage.bearers();
     let ours = made_at(&bearers[0]);
     assert_eq!([&bearers[1], &bearers[3]].map(|it| made_at(it)), [ours - 300; 2]);
+}
+
+#[tokio::test]
+async fn the_apps_deliveries_are_asked_for_by_githubs_clock_too() {
+    let at = "Wed, 18 Nov 2026 11:01:40 GMT";
+    let refused = (401, vec![("date", at.to_owned())], json!({"message": "'Issued at' claim"}));
+    let stage = stage("", [refused, ok(200, json!([])), ok(202, Value::Null)]).await;
+    let hook = Hook::App("4711".into());
+    assert!(stage.app.failed(&hook, None).await.unwrap().failed.is_empty());
+    assert_eq!(stage.app.redeliver(&hook, 5).await.unwrap(), Redelivery::Accepted);
+    let made: Vec<u64> = stage.bearers().iter().map(|it| made_at(it)).collect();
+    assert_eq!(made, [made[0], made[0] - 300, made[0] - 300]);
 }
 
 #[tokio::test]
