@@ -102,7 +102,7 @@ async fn webhook(config: &Config) -> anyhow::Result<()> {
     };
     let (deps, others) = (&deps, &others);
     let serve = service_fn(async |event: LambdaEvent<ApiGatewayV2httpRequest>| {
-        let work = Box::pin(webhook::handle(deps, &event.payload));
+        let work = Box::pin(webhook::handle(deps, &event.payload, event.context.deadline));
         Ok::<_, lambda_runtime::Error>(observed(others, &deps.metrics, &event.context, work).await)
     });
     Box::pin(lambda_runtime::run(serve)).await.map_err(anyhow::Error::from_boxed)
@@ -174,7 +174,7 @@ async fn lifecycle(config: &Config) -> anyhow::Result<()> {
     };
     let (deps, others) = (&deps, &others);
     let serve = service_fn(async |event: LambdaEvent<SqsEvent>| {
-        let work = Box::pin(lifecycle::handle(deps, &event.payload));
+        let work = Box::pin(lifecycle::handle(deps, &event.payload, event.context.deadline));
         Ok::<_, lambda_runtime::Error>(observed(others, &deps.metrics, &event.context, work).await)
     });
     Box::pin(lambda_runtime::run(serve)).await.map_err(anyhow::Error::from_boxed)

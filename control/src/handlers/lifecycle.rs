@@ -15,9 +15,12 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use dayfly_contract::{Kind, Lifecycle};
 use tracing::{error, info, warn};
 
-use super::batch::{GivenBack, receive_count, sent_at};
+use super::{
+    batch::{GivenBack, receive_count, sent_at},
+    ending,
+};
 use crate::{
-    clock::Clock,
+    clock::{Clock, Millis},
     decide::{events, failures, lives, runners::RunnerEvent},
     fleets::Fleets,
     github::GitHub,
@@ -53,8 +56,13 @@ pub struct Deps<L, G, H, W, C> {
     pub clock: C,
 }
 
-/// Handles a batch of lifecycle messages.
-pub async fn handle<L, G, H, W, C>(deps: &Deps<L, G, H, W, C>, batch: &SqsEvent) -> SqsBatchResponse
+/// A message is dropped where it stands when no more time is left ([`super::ending`]), and comes back with those behind it.
+const TO_WAKE: Millis = 1500;
+/// Nobody is woken any more when no more is left: who was to be is, when the messages are seen again.
+const TO_END: Millis = 700;
+
+/// Handles a batch of lifecycle messages, in an invocation that is killed at `deadline`.
+pub async fn handle<L, G, H, W, C>(deps: &Deps<L, G, H, W, C>, batch: &SqsEvent, deadline: Millis) -> SqsBatchResponse
 where
     L: Ledger + Heard + Reruns,
     G: GitHub,
@@ -65,65 +73,100 @@ where
     let mut given_back = GivenBack::default();
     let mut wake: BTreeMap<String, Duration> = BTreeMap::new();
     let mut settled = Vec::new();
-    for message in &batch.records {
-        let it = match reading::read(message) {
-            Ok(it) => it,
-            Err(why) => {
-                let reason = why.reason();
-                deps.metrics.refused(reason);
-                warn!(message.id = message.message_id, reason, "Put a lifecycle message aside: {why}");
-                given_back.put_aside(message, &format!("{reason}: {why}"), &deps.wake).await;
-                continue;
-            }
-        };
-        hear(deps, &it, message).await;
-        let outcome = match it.kind {
-            Kind::Retire => retire(deps, &it, sent_at(message)).await.map(|()| Settled::default()),
-            Kind::Interrupted => interrupted::note(deps, &it, message).await.map(|()| Settled::default()),
-            kind if kind.is_last() => settle(deps, &it, receive_count(message)).await,
-            _ => on_the_way(deps, &it, sent_at(message)).await,
-        };
-        match outcome {
-            Ok(Settled { own_fleet: Some(own), .. }) => {
-                deps.metrics.refused(FOREIGN_FLEET);
-                warn!(
-                    message.id = message.message_id,
-                    instance.id = it.instance_id,
-                    fleet.name = it.fleet,
-                    reason = FOREIGN_FLEET,
-                    "Put a lifecycle message aside: {} is of fleet {own}",
-                    it.instance_id
-                );
-                let why = format!("{FOREIGN_FLEET}: {} is of fleet {own}, not {}", it.instance_id, it.fleet);
-                given_back.put_aside(message, &why, &deps.wake).await;
-            }
-            Ok(Settled { wake: wanted, busy, .. }) => {
-                if busy {
-                    given_back.leave(message);
-                }
-                settled.push((message, it.fleet.clone()));
-                if let Some(wait) = wanted {
-                    let longest = wake.entry(it.fleet).or_default();
-                    *longest = wait.max(*longest);
-                }
-            }
-            Err(error) => {
-                error!(instance.id = it.instance_id, fleet.name = it.fleet, error = %Chain(error.as_ref()),
-                    "What {} tells is not settled yet", it.instance_id);
+    let cut_at = deadline.saturating_sub(TO_WAKE);
+    for (at, message) in batch.records.iter().enumerate() {
+        let taken = Box::pin(take(deps, message, &mut given_back));
+        let Some(taken) = ending::by(&deps.clock, cut_at, taken).await else {
+            // SQS has handed out as many as it was asked for, however slow the ledger is: killed, the invocation would have
+            // all of them come back, those that are settled too, and be as late the next time.
+            let left = &batch.records[at..];
+            warn!(messages.count = left.len(), "Time is up amid a batch; {} of its messages come back", left.len());
+            for message in left {
                 given_back.leave(message);
             }
+            break;
+        };
+        if let Some((fleet, wanted)) = taken {
+            if let Some(wait) = wanted {
+                let longest = wake.entry(fleet.clone()).or_default();
+                *longest = wait.max(*longest);
+            }
+            settled.push((message, fleet));
         }
     }
     // One wake-up serves all messages of a fleet. Where it fails, they come back: settling twice changes nothing.
     for (fleet, wait) in wake {
-        if let Err(error) = deps.wake.wake(&fleet, wait).await {
-            error!(fleet.name = fleet, error = %Chain(&error), "Fleet {fleet} can't be woken");
-            for (message, _) in settled.iter().filter(|(_, it)| *it == fleet) {
-                given_back.leave(message);
-            }
+        let end_at = deadline.saturating_sub(TO_END);
+        match ending::by(&deps.clock, end_at, deps.wake.wake(&fleet, wait)).await {
+            Some(Ok(())) => continue,
+            Some(Err(error)) => error!(fleet.name = fleet, error = %Chain(&error), "Fleet {fleet} can't be woken"),
+            None => error!(fleet.name = fleet, "Fleet {fleet} is not woken: time is up"),
+        }
+        for (message, _) in settled.iter().filter(|(_, it)| *it == fleet) {
+            given_back.leave(message);
         }
     }
     given_back.into_response()
+}
+
+/// Takes one message in. Answers its fleet, and after how long that is to be woken, where the message is settled.
+async fn take<L, G, H, W, C>(
+    deps: &Deps<L, G, H, W, C>,
+    message: &SqsMessage,
+    given_back: &mut GivenBack,
+) -> Option<(String, Option<Duration>)>
+where
+    L: Ledger + Heard + Reruns,
+    G: GitHub,
+    H: Handover,
+    W: Wake,
+    C: Clock,
+{
+    let it = match reading::read(message) {
+        Ok(it) => it,
+        Err(why) => {
+            let reason = why.reason();
+            deps.metrics.refused(reason);
+            warn!(message.id = message.message_id, reason, "Put a lifecycle message aside: {why}");
+            given_back.put_aside(message, &format!("{reason}: {why}"), &deps.wake).await;
+            return None;
+        }
+    };
+    hear(deps, &it, message).await;
+    let outcome = match it.kind {
+        Kind::Retire => retire(deps, &it, sent_at(message)).await.map(|()| Settled::default()),
+        Kind::Interrupted => interrupted::note(deps, &it, message).await.map(|()| Settled::default()),
+        kind if kind.is_last() => settle(deps, &it, receive_count(message)).await,
+        _ => on_the_way(deps, &it, sent_at(message)).await,
+    };
+    match outcome {
+        Ok(Settled { own_fleet: Some(own), .. }) => {
+            deps.metrics.refused(FOREIGN_FLEET);
+            warn!(
+                message.id = message.message_id,
+                instance.id = it.instance_id,
+                fleet.name = it.fleet,
+                reason = FOREIGN_FLEET,
+                "Put a lifecycle message aside: {} is of fleet {own}",
+                it.instance_id
+            );
+            let why = format!("{FOREIGN_FLEET}: {} is of fleet {own}, not {}", it.instance_id, it.fleet);
+            given_back.put_aside(message, &why, &deps.wake).await;
+            None
+        }
+        Ok(Settled { wake, busy, .. }) => {
+            if busy {
+                given_back.leave(message);
+            }
+            Some((it.fleet, wake))
+        }
+        Err(error) => {
+            error!(instance.id = it.instance_id, fleet.name = it.fleet, error = %Chain(error.as_ref()),
+                "What {} tells is not settled yet", it.instance_id);
+            given_back.leave(message);
+            None
+        }
+    }
 }
 
 /// Notes that the agent lives: its deadline moves on. By the time at which it spoke, since a message may lie in its queue

@@ -30,7 +30,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use tracing::{error, info, warn};
 
-use super::forks::Unknown;
+use super::{ending, forks::Unknown};
 use crate::{
     bus::Bus,
     clock::{Clock, Millis, seconds},
@@ -90,8 +90,17 @@ pub struct Deps<P: Ports> {
     pub runs: KnownRuns,
 }
 
-/// Handles one delivery.
-pub async fn handle<P: Ports>(deps: &Deps<P>, request: &ApiGatewayV2httpRequest) -> ApiGatewayV2httpResponse {
+/// Nothing is waited for any more when no more time is left ([`super::ending`]): GitHub is told that it has to send again.
+const TO_ANSWER: Millis = 700;
+/// What is only kept in mind is not waited for when no more is left.
+const TO_END: Millis = 300;
+
+/// Handles one delivery, in an invocation that is killed at `deadline`.
+pub async fn handle<P: Ports>(
+    deps: &Deps<P>,
+    request: &ApiGatewayV2httpRequest,
+    deadline: Millis,
+) -> ApiGatewayV2httpResponse {
     let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let delivery = header("x-github-delivery");
     let refuse = |status: u16, reason: &'static str, why: &str| {
@@ -147,15 +156,15 @@ pub async fn handle<P: Ports>(deps: &Deps<P>, request: &ApiGatewayV2httpRequest)
         // Whatever becomes of the one, the other is done.
         Told::CheckRun(it) => {
             let published = publish::publish(deps, delivery, event, &payload);
-            futures::join!(check_run(deps, delivery, &it), published).0
+            futures::join!(in_time(deps, deadline, check_run(deps, delivery, &it)), published).0
         }
         Told::Job(it, origin) => {
             let published = publish::publish(deps, delivery, event, &payload);
-            futures::join!(job(deps, delivery, it, &origin, None), published).0
+            futures::join!(in_time(deps, deadline, job(deps, delivery, it, &origin, None)), published).0
         }
     };
     if taken.is_ok() {
-        hear(deps).await;
+        ending::by(&deps.clock, deadline.saturating_sub(TO_END), hear(deps)).await;
     }
     match taken {
         Ok(Taken::Noted) => answer(202, "noted"),
@@ -170,6 +179,16 @@ pub async fn handle<P: Ports>(deps: &Deps<P>, request: &ApiGatewayV2httpRequest)
             answer(500, says)
         }
     }
+}
+
+/// What comes of `work`, if it comes before the invocation is killed at `deadline`.
+async fn in_time<P: Ports>(
+    deps: &Deps<P>,
+    deadline: Millis,
+    work: impl Future<Output = Result<Taken, Failed>>,
+) -> Result<Taken, Failed> {
+    let end_at = deadline.saturating_sub(TO_ANSWER);
+    ending::by(&deps.clock, end_at, Box::pin(work)).await.unwrap_or(Err(Failed::Late))
 }
 
 /// Notes that a delivery was heard, now and then: reconcile compares that with what GitHub says to have delivered.
@@ -193,6 +212,9 @@ enum Failed {
     /// to lose it: a failed delivery can be sent again.
     #[error(transparent)]
     Refused(GitHubError),
+    /// Somebody who was asked has not answered in time. What was written stays: the same delivery writes it again.
+    #[error("its time is up")]
+    Late,
     /// The ledger, the queue or GitHub fails just now.
     #[error(transparent)]
     Passing(#[from] BoxError),
@@ -207,7 +229,7 @@ impl Failed {
                 "GitHub refuses to tell of this job (does the App have the permission \"actions: read\"?); \
                  the delivery was not noted; deliver it again",
             ),
-            Self::Passing(_) => ("not_noted", "the delivery was not noted; deliver it again"),
+            Self::Late | Self::Passing(_) => ("not_noted", "the delivery was not noted; deliver it again"),
         }
     }
 }

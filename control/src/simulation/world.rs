@@ -13,12 +13,13 @@ use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
+    task::Poll,
     time::Duration,
 };
 
 use dayfly_contract::Registration;
 
-use super::runtime::{Random, turn};
+use super::runtime::{Random, step, turn};
 use crate::{
     clock::{Clock, Millis},
     compute::Launched,
@@ -226,6 +227,23 @@ impl World {
 
     pub fn fault(&self, call: &'static str, fault: Fault) {
         self.faults.borrow_mut().push((call, fault));
+    }
+
+    /// Does `work` while these `calls` are not answered; it is to end by itself, and before that time.
+    pub fn unanswered<T>(&self, calls: &[&'static str], by: Millis, work: impl Future<Output = T>) -> T {
+        self.hangs.replace(calls.to_vec());
+        self.concurrent.set(true);
+        let mut work = Box::pin(work);
+        let done = loop {
+            if let Poll::Ready(done) = step(work.as_mut()) {
+                break done;
+            }
+            self.now.set(self.now.get() + 10);
+            assert!(self.now.get() <= by, "{calls:?}: it does not end by itself");
+        };
+        self.concurrent.set(false);
+        self.hangs.take();
+        done
     }
 
     pub fn note(&self, what: impl std::fmt::Display) {

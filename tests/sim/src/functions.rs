@@ -138,7 +138,7 @@ impl Functions {
             Cause::Delivery(delivery) => {
                 let deps = Rc::clone(&self.webhook);
                 Box::pin(async move {
-                    let answer = webhook::handle(&deps, &delivery.request).await;
+                    let answer = webhook::handle(&deps, &delivery.request, deadline).await;
                     if answer.status_code == 202 { vec![] } else { vec!["0".to_owned()] }
                 })
             }
@@ -148,7 +148,7 @@ impl Functions {
             }
             Cause::Endings(messages) => {
                 let deps = Rc::clone(&self.lifecycle);
-                Box::pin(async move { failures(lifecycle::handle(&deps, &batch(&messages, number)).await) })
+                Box::pin(async move { failures(lifecycle::handle(&deps, &batch(&messages, number), deadline).await) })
             }
             Cause::Minute => {
                 let deps = Rc::clone(&self.reconcile);

@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod failures;
+mod hangs;
 mod interrupted;
 mod pool;
 mod reading;
@@ -79,7 +80,7 @@ fn handled(port: &Port, message: SqsMessage) -> (usize, Vec<Value>) {
 fn handled_by(deps: &Deps<Port, Port, Port, Port, Port>, message: SqsMessage) -> (usize, Vec<Value>) {
     let mut batch = SqsEvent::default();
     batch.records = vec![message];
-    let given_back = run(handle(deps, &batch)).batch_item_failures.len();
+    let given_back = run(handle(deps, &batch, u64::MAX)).batch_item_failures.len();
     (given_back, deps.metrics.take(0).iter().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
@@ -156,7 +157,7 @@ fn a_word_counts_from_when_it_was_said() {
         let fleets = fleets([fleet("linux-x64")]);
         let (metrics, clock) = (Metrics::default(), p());
         let deps = Deps { fleets, ledger: p(), github: p(), handover: p(), wake: p(), metrics, clock };
-        assert!(run(handle(&deps, &batch)).batch_item_failures.is_empty());
+        assert!(run(handle(&deps, &batch, u64::MAX)).batch_item_failures.is_empty());
         let heard = port.0.census.heard.borrow().values().copied().collect::<Vec<_>>();
         assert_eq!(heard, [expected], "{sent_at}");
     }

@@ -1,4 +1,5 @@
-//! Jobs that were interrupted, and those that make up for them; and that deliveries are heard.
+//! Jobs that were interrupted, and those that make up for them; that deliveries are heard; and calls that are never
+//! answered.
 
 use serde_json::json;
 
@@ -47,7 +48,7 @@ fn raised(port: &Port, attempt: u64) -> bool {
     let mut spot = deps.fleets.fleets.remove(0);
     spot.launch.market = Market::Spot;
     deps.fleets = fleets([spot]);
-    assert_eq!(run(handle(&deps, &delivery(&queued.to_string()))).status_code, 202);
+    assert_eq!(run(handle(&deps, &delivery(&queued.to_string()), u64::MAX)).status_code, 202);
     port.0.ledger.borrow().markers[&("linux-x64".to_owned(), 10 + attempt)].on_demand
 }
 
@@ -79,10 +80,33 @@ fn it_is_noted_once_a_minute_that_deliveries_are_heard() {
     let began = port.0.now.get();
     for (seconds, expected) in [(0, 0), (30, 0), (59, 0), (60, 60), (119, 60), (121, 121)] {
         port.0.now.set(began + seconds * 1000);
-        run(handle(&deps, &queued));
+        run(handle(&deps, &queued, u64::MAX));
         assert_eq!(noted(), Some(began + expected * 1000), "{seconds}");
     }
     port.0.now.set(began + 500_000);
     port.0.fault("notes.remember", Fault::Ledger);
-    assert_eq!(run(handle(&deps, &queued)).status_code, 202, "nobody's delivery fails for that");
+    assert_eq!(run(handle(&deps, &queued, u64::MAX)).status_code, 202, "nobody's delivery fails for that");
+}
+
+/// What a delivery is answered in an invocation of 10 seconds, while `call` is not.
+fn told_in_vain(port: &Port, call: &'static str) -> i64 {
+    let (deps, request) = (deps(port), delivery(&payload("queued").to_string()));
+    let deadline = port.0.now.get() + 10_000;
+    port.0.unanswered(&[call], deadline - 250, handle(&deps, &request, deadline)).status_code
+}
+
+#[test]
+fn no_call_keeps_a_delivery_until_it_is_killed() {
+    let whole = world::world(1);
+    assert_eq!(send(&whole, &delivery(&payload("queued").to_string())).0, 202);
+    let calls: Vec<&'static str> = whole.0.calls.borrow().keys().copied().collect();
+    assert!(["ledger.commit", "wake.wake", "notes.remember"].iter().all(|it| calls.contains(it)), "{calls:?}");
+    for call in calls {
+        let port = world::world(1);
+        let expected = if call == "notes.remember" { 202 } else { 500 };
+        assert_eq!(told_in_vain(&port, call), expected, "{call}: GitHub has to know whether to send it again");
+        assert_eq!(send(&port, &delivery(&payload("queued").to_string())).0, 202);
+        let there = (port.0.ledger.borrow().markers.len(), port.0.sent.borrow().is_empty());
+        assert_eq!(there, (1, false), "{call}: the next one makes up for it");
+    }
 }

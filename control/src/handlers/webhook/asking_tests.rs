@@ -205,7 +205,7 @@ fn a_public_repositorys_run_is_asked_for_once_and_noted() {
     // Within a process the ledger is not asked again either.
     let (deps, notes) = (deps(&port), port.0.called("notes.recall"));
     for _ in 0..3 {
-        run(handle(&deps, &delivery(&public(6).to_string())));
+        run(handle(&deps, &delivery(&public(6).to_string()), u64::MAX));
     }
     assert_eq!(port.0.called("notes.recall"), notes + 1);
 }
@@ -322,28 +322,28 @@ fn every_event_of_a_job_goes_to_the_bus_and_none_is_lost_for_it() {
     let mut foreign = job_payload("queued");
     foreign["workflow_job"]["labels"] = json!(["ubuntu-latest"]);
     for payload in [&job_payload("queued"), &foreign] {
-        assert_eq!(run(handle(&deps, &delivery(&payload.to_string()))).status_code, 202);
+        assert_eq!(run(handle(&deps, &delivery(&payload.to_string()), u64::MAX)).status_code, 202);
         let (kind, detail) = port.0.published.borrow_mut().pop().unwrap();
         assert_eq!((kind.as_str(), serde_json::from_str::<Value>(&detail).unwrap()), ("workflow_job", payload.clone()));
     }
     known_to_github(&port, "queued", None);
     for payload in [check_run("created", "queued"), check_run("completed", "completed")] {
-        assert_eq!(run(handle(&deps, &of("check_run", &payload))).status_code, 202);
+        assert_eq!(run(handle(&deps, &of("check_run", &payload), u64::MAX)).status_code, 202);
         let (kind, detail) = port.0.published.borrow_mut().pop().unwrap();
         assert_eq!((kind.as_str(), serde_json::from_str::<Value>(&detail).unwrap()), ("check_run", payload));
     }
     // What is not signed, not understood, of another kind or tells of no job does not.
-    assert_eq!(run(handle(&deps, &of("check_run", &check_run("rerequested", "completed")))).status_code, 202);
+    assert_eq!(run(handle(&deps, &of("check_run", &check_run("rerequested", "completed")), u64::MAX)).status_code, 202);
     let mut unsigned = delivery(&foreign.to_string());
     unsigned.headers.remove("x-hub-signature-256");
     for request in [unsigned, delivery("{}"), of("ping", &json!({})), of("push", &json!({}))] {
-        run(handle(&deps, &request));
+        run(handle(&deps, &request, u64::MAX));
     }
     assert!(port.0.published.borrow().is_empty());
     port.0.fault("bus.put", Fault::Wake);
     let mut running = job_payload("in_progress");
     running["workflow_job"]["id"] = json!(9);
-    assert_eq!(run(handle(&deps, &delivery(&running.to_string()))).status_code, 202);
+    assert_eq!(run(handle(&deps, &delivery(&running.to_string()), u64::MAX)).status_code, 202);
     assert_eq!(port.0.ledger.borrow().jobs.get(&9).map(|job| job.state), Some(JobState::Running));
     assert!(port.0.published.borrow().is_empty());
 }
@@ -359,6 +359,6 @@ fn either_of_two_secrets_signs_a_delivery() {
     ] {
         deps.key = super::WebhookKey::new(&secrecy::SecretString::from(secrets));
         let request = delivery(&job_payload("queued").to_string());
-        assert_eq!(run(handle(&deps, &request)).status_code, expected, "{secrets}");
+        assert_eq!(run(handle(&deps, &request, u64::MAX)).status_code, expected, "{secrets}");
     }
 }

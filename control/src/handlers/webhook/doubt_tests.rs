@@ -51,7 +51,7 @@ fn a_job_is_noted_though_github_can_not_be_asked_whose_code_it_runs() {
         silent(&port, "github.run", &fault);
         let deps = deps(&port);
         let mut lines = logged("info", || {
-            assert_eq!(run(handle(&deps, &delivery(&public(5).to_string()))).status_code, 202);
+            assert_eq!(run(handle(&deps, &delivery(&public(5).to_string()), u64::MAX)).status_code, 202);
         });
         assert_eq!(refused(&deps), ["fork_unknown"]);
         lines.retain(|line| line["message"].as_str().unwrap().contains("whose code job 7 runs; GitHub is asked again"));
@@ -84,7 +84,7 @@ fn a_job_in_doubt_never_gets_to_a_fleet_that_refuses_it() {
         deps
     };
     silent(&port, "github.run", &Fault::GitHubTransient);
-    let tell = |deps: &Deps<Port>| run(handle(deps, &delivery(&public(5).to_string()))).status_code;
+    let tell = |deps: &Deps<Port>| run(handle(deps, &delivery(&public(5).to_string()), u64::MAX)).status_code;
     assert_eq!(tell(&with_open(&open)), 202);
     assert_eq!(doubts(&port)[0].why, Why::Fork { otherwise: Some("open".into()) });
     assert_eq!(port.0.ledger.borrow().jobs[&7].fleet, "linux-x64", "should it be none");
@@ -108,7 +108,7 @@ fn what_github_refuses_to_tell_is_answered_500_and_not_lost() {
     ] {
         port.0.fault(call, Fault::GitHubPermanent);
         let lines = logged("info", || {
-            let answer = run(handle(&deps, &request));
+            let answer = run(handle(&deps, &request, u64::MAX));
             let text = format!("{:?}", answer.body);
             assert!(answer.status_code == 500 && text.contains("actions: read"), "{text}");
         });
@@ -138,7 +138,7 @@ fn a_matrix_asks_github_once() {
             turn().await;
         }
     };
-    let handled = join_all(all.iter().zip(&requests).map(|(deps, request)| handle(deps, request)));
+    let handled = join_all(all.iter().zip(&requests).map(|(deps, request)| handle(deps, request, u64::MAX)));
     let Either::Left((answers, _)) = run(select(std::pin::pin!(handled), std::pin::pin!(time)));
     assert!(answers.iter().all(|answer| answer.status_code == 202));
     // Each process notes that it was heard from, besides.
@@ -199,7 +199,7 @@ fn what_workflow_job_says_is_held_needs_no_question() {
 fn a_queued_job_whose_fleet_is_gone_goes_to_another() {
     let port = world::world(1);
     let tell = |deps: &Deps<Port>, action: &str| {
-        assert_eq!(run(handle(deps, &delivery(&payload(action).to_string()))).status_code, 202, "{action}");
+        assert_eq!(run(handle(deps, &delivery(&payload(action).to_string()), u64::MAX)).status_code, 202, "{action}");
     };
     let mut renamed = deps(&port);
     renamed.fleets.fleets[0].name = "renamed".into();

@@ -51,7 +51,7 @@ pub(super) fn payload(action: &str) -> Value {
 }
 
 pub(super) fn send(port: &Port, request: &ApiGatewayV2httpRequest) -> (i64, String) {
-    let ApiGatewayV2httpResponse { status_code, body, .. } = run(handle(&deps(port), request));
+    let ApiGatewayV2httpResponse { status_code, body, .. } = run(handle(&deps(port), request, u64::MAX));
     let Some(Body::Text(text)) = body else { panic!("no text") };
     (status_code, text)
 }
@@ -342,7 +342,7 @@ fn jobs_and_how_long_they_waited_are_measured_once() {
     running["workflow_job"]["created_at"] = json!("2026-11-20T10:00:00Z");
     running["workflow_job"]["started_at"] = json!("2026-11-20T10:00:21Z");
     for payload in [payload("queued"), payload("queued"), running.clone(), running] {
-        assert_eq!(run(handle(&deps, &delivery(&payload.to_string()))).status_code, 202);
+        assert_eq!(run(handle(&deps, &delivery(&payload.to_string()), u64::MAX)).status_code, 202);
     }
     let lines = measured(&deps);
     let of = |name: &str| lines.iter().find(|line| !line[name].is_null()).unwrap();
@@ -382,14 +382,14 @@ fn nothing_is_refused_without_a_line_and_a_count() {
         ("no_fleet", delivery(&nobodys.to_string())),
     ];
     for (reason, request) in cases {
-        let lines = logged("info", || drop(run(handle(&deps, &request))));
+        let lines = logged("info", || drop(run(handle(&deps, &request, u64::MAX))));
         assert_eq!(lines.len(), 1, "{reason}: {lines:?}");
         assert_eq!(lines[0]["delivery.id"], "d1", "{reason}");
         let measured = measured(&deps);
         assert_eq!((measured.len(), &measured[0]["Reason"]), (1, &json!(reason)), "{measured:?}");
     }
     port.0.fault("ledger.commit", Fault::Ledger);
-    let lines = logged("info", || drop(run(handle(&deps, &good))));
+    let lines = logged("info", || drop(run(handle(&deps, &good, u64::MAX))));
     assert_eq!((lines.len(), &lines[0]["job.id"], &lines[0]["level"]), (1, &json!(7), &json!("ERROR")));
     assert_eq!(measured(&deps)[0]["Reason"], "not_noted");
 }
@@ -417,6 +417,6 @@ fn the_trace_goes_into_the_wake_up() {
     let trace = TraceId::read("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1");
     let deps = deps(&port);
     let request = delivery(&payload("queued").to_string());
-    run(within(trace.clone(), handle(&deps, &request)));
+    run(within(trace.clone(), handle(&deps, &request, u64::MAX)));
     assert_eq!(port.0.sent.borrow()[0].trace, trace);
 }

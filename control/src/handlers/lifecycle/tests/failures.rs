@@ -42,7 +42,7 @@ fn a_failure_counts_once_wherever_its_invocation_is_killed() {
         let body = serde_json::to_value(failed()).unwrap();
         batch.records = vec![message(&body, &format!("AROAX:{}", instance(1)), 1)];
         let deps = deps(&port);
-        let mut future = Box::pin(handle(&deps, &batch));
+        let mut future = Box::pin(handle(&deps, &batch, u64::MAX));
         let over = (0..steps).any(|_| step(future.as_mut()).is_ready());
         drop(future);
         port.0.concurrent.set(false);

@@ -39,7 +39,7 @@ fn one_that_is_to_be_stopped_now_wakes_its_fleet() {
         let mut batch = SqsEvent::default();
         batch.records = vec![it];
         let fleet = Fleet { pool: Some(pool(kind)), ..fleet("linux-x64") };
-        run(handle(&Deps { fleets: fleets([fleet]), ..deps(&port) }, &batch));
+        run(handle(&Deps { fleets: fleets([fleet]), ..deps(&port) }, &batch, u64::MAX));
         assert_eq!((state(&port), port.0.sent.borrow().len()), (Some(RunnerState::Standby), woken), "{kind:?}");
     }
 }
@@ -139,11 +139,11 @@ fn an_idle_runner_that_the_pool_wants_is_refused_to_retire() {
     // The older one is too many; then the other is all there is.
     for (n, expected) in [(2, (2, 0)), (1, (1, 1)), (2, (1, 1)), (1, (1, 1))] {
         batch.records = vec![asks(n, Reason::Idle)];
-        assert!(run(handle(&keeping(&port), &batch)).batch_item_failures.is_empty());
+        assert!(run(handle(&keeping(&port), &batch, u64::MAX)).batch_item_failures.is_empty());
         assert_eq!(left(&port), expected, "{n} asks");
     }
     batch.records = vec![asks(2, Reason::MaxLifetime)];
-    run(handle(&keeping(&port), &batch));
+    run(handle(&keeping(&port), &batch, u64::MAX));
     assert_eq!(left(&port).0, 0, "its time is over, whatever the pool wants");
 }
 
@@ -160,7 +160,7 @@ fn of_two_that_ask_at_once_one_retires() {
             batch
         };
         let batches = [of(1), of(2)];
-        let mut running: Vec<_> = batches.iter().map(|batch| Box::pin(handle(&deps, batch))).collect();
+        let mut running: Vec<_> = batches.iter().map(|batch| Box::pin(handle(&deps, batch, u64::MAX))).collect();
         for turn in 0.. {
             let at = if turn < first { 0 } else { turn % running.len() };
             port.0.now.set(port.0.now.get() + 10);
@@ -181,7 +181,7 @@ fn a_retiring_runner_that_got_a_job_is_busy_and_one_that_listens_on_counts_again
     port.0.runners.borrow_mut().values_mut().for_each(|it| it.busy = true);
     let mut batch = SqsEvent::default();
     batch.records = vec![asks(1, Reason::Idle)];
-    run(handle(&keeping(&port), &batch));
+    run(handle(&keeping(&port), &batch, u64::MAX));
     assert_eq!(left(&port), (2, 1), "GitHub has given it a job just before");
     let says = |kind| Lifecycle { reservation: Some("r1".into()), ..word(kind) };
     tell(&port, &says(Kind::Heartbeat));

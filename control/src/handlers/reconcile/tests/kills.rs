@@ -84,17 +84,9 @@ fn wherever_a_run_is_killed_the_next_ones_come_to_the_same() {
 
 /// One run, whose invocation has 55 seconds, while these `calls` are not answered.
 fn look_in_vain(port: &Port, calls: &[&'static str]) {
-    port.0.hangs.replace(calls.to_vec());
-    port.0.concurrent.set(true);
     let (deps, deadline) = (deps(port), now(port) + 55_000);
-    let mut future = Box::pin(handle(&deps, deadline));
-    while step(future.as_mut()).is_pending() {
-        port.0.now.set(now(port) + 10);
-        // What is told and measured in the end has its time.
-        assert!(now(port) + 1000 <= deadline, "{calls:?}: it is killed");
-    }
-    port.0.concurrent.set(false);
-    port.0.hangs.take();
+    // What is told and measured in the end has its time.
+    port.0.unanswered(calls, deadline - 1000, handle(&deps, deadline));
 }
 
 #[test]

@@ -1,28 +1,11 @@
 //! Calls that are never answered: the invocation ends by itself, and the next goes on.
 
 use super::*;
-use crate::simulation::runtime::step;
 
 /// One look, whose invocation has 30 seconds, while these `calls` are not answered; answers how many messages come back.
 fn look_in_vain(port: &Port, calls: &[&'static str]) -> usize {
-    port.0.hangs.replace(calls.to_vec());
-    port.0.concurrent.set(true);
     let (deps, wakes, deadline) = (deps(port), batch(&[wake_up("linux-x64")]), port.0.now.get() + 30_000);
-    let mut future = Box::pin(handle(&deps, &wakes, deadline));
-    let response = loop {
-        if let std::task::Poll::Ready(response) = step(future.as_mut()) {
-            break response;
-        }
-        pass_ms(port, 10);
-        assert!(port.0.now.get() + 500 <= deadline, "{calls:?}: it is killed");
-    };
-    port.0.concurrent.set(false);
-    port.0.hangs.take();
-    response.batch_item_failures.len()
-}
-
-fn pass_ms(port: &Port, ms: u64) {
-    port.0.now.set(port.0.now.get() + ms);
+    port.0.unanswered(calls, deadline - 500, handle(&deps, &wakes, deadline)).batch_item_failures.len()
 }
 
 #[test]
