@@ -20,7 +20,6 @@ mod moto;
 mod packer;
 pub mod paths;
 pub mod program;
-mod redeliver;
 pub mod stop;
 mod terraform;
 pub mod ui;

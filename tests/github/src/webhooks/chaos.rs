@@ -6,6 +6,9 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
+/// More can't be on their way at a time: each is a connection.
+const MOST_AT_ONCE: usize = 10_000;
+
 /// How webhooks go astray. The default is: they don't.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -23,11 +26,13 @@ pub struct Chaos {
     /// Of a hundred webhooks so many get lost on their way, all copies of them: recorded as failed deliveries, which can
     /// be asked for again.
     pub lost_percent: u32,
+    /// So many are on their way at a time, and the others wait for one of them to end; 0 sends all that there are.
+    pub at_once: usize,
 }
 
 impl Default for Chaos {
     fn default() -> Self {
-        Self { copies: 1, shuffle_ms: 0, seed: 1, delay_ms: 0, drop_first: 0, lost_percent: 0 }
+        Self { copies: 1, shuffle_ms: 0, seed: 1, delay_ms: 0, drop_first: 0, lost_percent: 0, at_once: 0 }
     }
 }
 
@@ -36,6 +41,9 @@ impl Chaos {
     pub(crate) fn problem(&self) -> Option<String> {
         if !(1..=100).contains(&self.copies) {
             return Some(format!("copies: found {}, expected 1 to 100", self.copies));
+        }
+        if self.at_once > MOST_AT_ONCE {
+            return Some(format!("at_once: found {}, expected 0 to {MOST_AT_ONCE}", self.at_once));
         }
         (self.lost_percent > 100).then(|| format!("lost_percent: found {}, expected 0 to 100", self.lost_percent))
     }
@@ -101,6 +109,8 @@ mod tests {
             let text = Chaos { copies, ..Chaos::default() }.problem().unwrap_or_default();
             assert_eq!(text, format!("copies: found {copies}, expected 1 to 100"));
         }
+        let text = Chaos { at_once: 10_001, ..Chaos::default() }.problem().unwrap_or_default();
+        assert_eq!(text, "at_once: found 10001, expected 0 to 10000");
         let text = Chaos { lost_percent: 101, ..Chaos::default() }.problem().unwrap_or_default();
         assert_eq!(text, "lost_percent: found 101, expected 0 to 100");
     }

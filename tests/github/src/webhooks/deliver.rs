@@ -11,6 +11,7 @@ use rand::rngs::StdRng;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{debug, warn};
 
@@ -91,6 +92,8 @@ impl Delivery {
 pub(crate) struct Deliverer {
     webhook: Mutex<Option<Webhook>>,
     chaos: Mutex<Chaos>,
+    /// A permit for each that may be on its way; none where all may.
+    at_once: Mutex<Option<Arc<Semaphore>>>,
     sent: Mutex<Vec<Delivery>>,
     pending: AtomicUsize,
     next_id: AtomicU64,
@@ -113,6 +116,7 @@ impl Deliverer {
         let deliverer = Self {
             webhook: Mutex::new(config.webhook.clone()),
             chaos: Mutex::new(Chaos::default()),
+            at_once: Mutex::new(None),
             sent: Mutex::new(Vec::new()),
             pending: AtomicUsize::new(0),
             next_id: AtomicU64::new(2_100_000_000_001),
@@ -133,6 +137,7 @@ impl Deliverer {
     }
 
     pub(crate) fn set_chaos(&self, chaos: Chaos) {
+        *lock(&self.at_once) = (chaos.at_once > 0).then(|| Arc::new(Semaphore::new(chaos.at_once)));
         *lock(&self.chaos) = chaos;
     }
 
@@ -216,11 +221,17 @@ impl Deliverer {
         batch.split_off(lost)
     }
 
-    /// Sends without waiting, as GitHub does: a slow receiver gets many at once.
+    /// Sends without waiting, as GitHub does: a slow receiver gets many at once, if it was not asked to spare it.
     fn spawn(self: &Arc<Self>, outgoing: Outgoing, delay: Duration) {
         let (deliverer, id) = (self.clone(), self.next_id.fetch_add(1, Ordering::SeqCst));
+        let at_once = lock(&self.at_once).clone();
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
+            // It is never closed, so this fails for none.
+            let _permit = match &at_once {
+                Some(permits) => permits.acquire().await.ok(),
+                None => None,
+            };
             deliverer.attempt(id, outgoing).await;
             deliverer.pending.fetch_sub(1, Ordering::SeqCst);
         });

@@ -1,10 +1,11 @@
 //! What webhooks say, how they are signed, sent, recorded and sent again.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use laptop_github::{Chaos, JobSpec, Quirks, Webhook, WebhookInstallation, signature};
+use laptop_github::{Chaos, JobSpec, Quirks, SystemClock, Webhook, WebhookInstallation, signature};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -221,6 +222,35 @@ async fn dropped_webhooks_never_come_and_late_ones_come_late() {
     assert!(begun.elapsed() >= Duration::from_millis(200), "{:?}", begun.elapsed());
     assert_eq!((arrived.len(), &arrived[0].body["workflow_job"]["id"]), (1, &json!(jobs[2])));
     assert_eq!((lab.github.deliveries().len(), lab.github.chaos().drop_first), (1, 0));
+}
+
+#[tokio::test]
+async fn no_more_are_on_their_way_at_once_than_the_receiver_is_to_get() {
+    let lab = Lab::with(|config| {
+        (config.webhook_timeout, config.clock) = (Duration::from_millis(300), Arc::new(SystemClock));
+    })
+    .await
+    .unwrap();
+    // Takes connections and never answers.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    lab.github.set_webhook(Webhook { url, secret: SecretString::from("s") });
+    for (at_once, others_wait) in [(2, true), (0, false)] {
+        lab.github.forget_deliveries();
+        lab.github.set_chaos(Chaos { at_once, ..Chaos::default() }).unwrap();
+        for _ in 0..5 {
+            lab.queue(&["a"]).unwrap();
+        }
+        let mut began = wait_for("deliveries", || {
+            let began: Vec<_> = lab.github.deliveries().iter().map(|one| one.delivered_at).collect();
+            if began.len() == 5 { Ok(began) } else { Err(format!("{} of 5", began.len())) }
+        })
+        .await
+        .unwrap();
+        began.sort_unstable();
+        let waited: Vec<_> = began.windows(3).map(|it| it[0].duration_until(it[2]).as_millis() >= 290).collect();
+        assert_eq!(waited, [others_wait; 3], "{at_once}: {began:?}");
+    }
 }
 
 #[tokio::test]
