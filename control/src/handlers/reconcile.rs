@@ -200,7 +200,10 @@ pub async fn handle<P: Ports>(deps: &Deps<P>, deadline: Millis) {
 /// Goes through the steps; answers with which one the next run begins, where that is to be noted. `at`: the one that is at
 /// work.
 async fn steps<P: Ports>(run: &Run<'_, P>, at: &Cell<Step>) -> Option<Step> {
-    let first: String = run.recall("next").await;
+    let first: String = run.recall("next").await.unwrap_or_else(|error| {
+        warn!("{}", Chain(&error));
+        String::new()
+    });
     let first = Step::ALL.iter().position(|step| step.name() == first).unwrap_or(0);
     let mut next = Step::ALL[0];
     for step in Step::ALL.into_iter().cycle().skip(first).take(Step::ALL.len()) {
@@ -236,19 +239,14 @@ impl<P: Ports> Run<'_, P> {
         self.now() + TIME_NEEDED <= self.deadline
     }
 
-    /// What was noted under `key`. What can't be read or understood is as nothing: it is seen again.
-    async fn recall<T: DeserializeOwned + Default>(&self, key: &str) -> T {
-        match self.deps.ledger.text(&format!("reconcile#{key}")).await {
-            Ok(None) => T::default(),
-            Ok(Some(text)) => serde_json::from_str(&text).unwrap_or_else(|_| {
-                warn!(note.key = key, "Began anew without a note that is not understood");
-                T::default()
-            }),
-            Err(error) => {
-                warn!(note.key = key, "{}", Chain(&error));
-                T::default()
-            }
-        }
+    /// What was noted under `key`. What is not understood is as nothing: it is seen again. What can't be read is not: it
+    /// would be noted anew without all that stands there, and webhooks of three days be sent again.
+    async fn recall<T: DeserializeOwned + Default>(&self, key: &str) -> Result<T, LedgerError> {
+        let Some(text) = self.deps.ledger.text(&format!("reconcile#{key}")).await? else { return Ok(T::default()) };
+        Ok(serde_json::from_str(&text).unwrap_or_else(|_| {
+            warn!(note.key = key, "Began anew without a note that is not understood");
+            T::default()
+        }))
     }
 
     /// Notes `value` under `key`. What is not noted is done again, or a minute later.

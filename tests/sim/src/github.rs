@@ -198,7 +198,7 @@ impl Model {
             return;
         }
         let failed = Failed { id, guid, at: self.now(), event: "workflow_job".into(), status: 502 };
-        self.port.0.census.failed.borrow_mut().push(failed);
+        self.port.0.census.failed.borrow_mut().insert((failed.at, id), failed);
         self.failed.insert(id, delivery);
     }
 

@@ -5,6 +5,11 @@ use std::{ops::Range, process::ExitCode, time::Instant};
 
 use clap::Parser;
 use dayfly_sim::{Model, Setting, Summary, play, run, week};
+use dlmalloc::GlobalDlmalloc;
+
+/// A long run is mostly copies of what the ledger answers, and musl's own allocator takes twice as long for each.
+#[global_allocator]
+static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 /// Plays the control plane over a simulated GitHub and AWS.
 #[derive(Debug, Parser)]

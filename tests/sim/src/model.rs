@@ -304,8 +304,8 @@ impl Model {
         world.launched.borrow_mut().retain(|token, ids| is_wanted(token, ids));
         world.answers.borrow_mut().retain(|token, (_, answer)| is_wanted(token, &answer.instances));
         let forgotten = now.saturating_sub(72 * 60 * 60_000);
-        world.census.failed.borrow_mut().retain(|it| it.at > forgotten);
-        let listed: BTreeSet<u64> = world.census.failed.borrow().iter().map(|it| it.id).collect();
+        world.census.failed.borrow_mut().retain(|(at, _), _| *at > forgotten);
+        let listed: BTreeSet<u64> = world.census.failed.borrow().keys().map(|(_, id)| *id).collect();
         self.failed.retain(|id, _| listed.contains(id));
         world.claims.borrow_mut().retain(|_, until| *until * 1000 > now);
     }

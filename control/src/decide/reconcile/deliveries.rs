@@ -23,8 +23,12 @@ const KEPT: Duration = Duration::from_hours(72);
 /// The list is read so far beyond what was read before: a delivery is listed when it has ended, and its time is when
 /// it began.
 const OVERLAP: Duration = Duration::from_mins(10);
-/// What was sent again and is not heard of for so long has succeeded.
-const SETTLED: Duration = Duration::from_hours(9);
+/// What was sent again and is not in a list that was read so long after that has succeeded. Twice the overlap, for a GitHub
+/// whose clock is ahead: forgotten earlier, the old failure would be heard of as a new one. No longer: what is remembered
+/// has bounds, and while there is no room nothing is sent again (the week of the simulation).
+const SETTLED: Duration = Duration::from_mins(20);
+/// What has failed for the last time is told of as lost after this time without a word.
+const GIVEN_UP: Duration = Duration::from_hours(9);
 
 /// A delivery that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +65,9 @@ pub struct Waiting {
     pub attempts: u32,
     /// When it is to be sent again; none while nothing is known of the last time.
     pub due: Option<Millis>,
+    /// When it was sent again, while nothing is known of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Millis>,
     /// Whether its last attempt has failed, too.
     #[serde(default)]
     pub lost: bool,
@@ -120,7 +127,7 @@ impl Memory {
             None => 0,
         };
         let due = (attempts < MOST_ATTEMPTS).then(|| failed.at.saturating_add(wait(attempts)));
-        let it = Waiting { id: failed.id, at: failed.at, attempts, due, lost: due.is_none() };
+        let it = Waiting { id: failed.id, at: failed.at, attempts, due, sent_at: None, lost: due.is_none() };
         self.waiting.insert(failed.guid.clone(), it);
     }
 
@@ -134,9 +141,9 @@ impl Memory {
     }
 
     /// Notes that `guid` was sent again. What comes of it is in the list, if it fails.
-    pub fn sent(&mut self, guid: &str) {
+    pub fn sent(&mut self, guid: &str, now: Millis) {
         if let Some(it) = self.waiting.get_mut(guid) {
-            (it.due, it.attempts) = (None, it.attempts + 1);
+            (it.due, it.sent_at, it.attempts) = (None, Some(now), it.attempts + 1);
         }
     }
 
@@ -148,12 +155,14 @@ impl Memory {
     /// Forgets what has succeeded, or is past all hope; answers how many of the latter. Not at once: the list is read
     /// again for a while, and what is forgotten would be new.
     pub fn tidy(&mut self, now: Millis) -> usize {
-        let (settled, old) = (now.saturating_sub(millis(SETTLED)), now.saturating_sub(millis(KEPT)));
+        let (given_up, old) = (now.saturating_sub(millis(GIVEN_UP)), now.saturating_sub(millis(KEPT)));
+        let settled = self.known_until.saturating_sub(millis(SETTLED));
         let mut lost = 0;
         self.waiting.retain(|_, it| {
-            let is_over = match it.due {
-                Some(_) => it.at < old,
-                None => it.at.saturating_add(wait(it.attempts)) < settled,
+            let is_over = match (it.due, it.sent_at) {
+                (Some(_), _) => it.at < old,
+                (None, Some(sent_at)) => sent_at <= settled || it.at < old,
+                (None, None) => it.at.saturating_add(wait(it.attempts)) < given_up,
             };
             lost += usize::from(is_over && (it.lost || it.due.is_some()));
             !is_over

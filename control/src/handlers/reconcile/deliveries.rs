@@ -25,9 +25,9 @@ pub(super) async fn heal<P: Ports>(run: &Run<'_, P>) -> Done {
             break;
         }
         let key = format!("hook#{hook}");
-        let before: Memory = run.recall(&key).await;
+        let before: Memory = run.recall(&key).await?;
         if is_unread(before.known_until, run.now()) {
-            gaps::lose(run, true).await;
+            gaps::lose(run, true).await?;
         }
         let mut memory = before.clone();
         let healed = one(run, hook, &mut memory).await;
@@ -37,13 +37,13 @@ pub(super) async fn heal<P: Ports>(run: &Run<'_, P>) -> Done {
         }
         if let Err(failed) = healed {
             run.deps.metrics.refused("hook");
-            error!(hook.name = %hook, error = %Chain(&failed), "The deliveries of {hook} are looked at again in the next run");
+            error!(hook.name = %hook, error = %Chain(failed.as_ref()), "The deliveries of {hook} are looked at again in the next run");
         }
     }
     Ok(())
 }
 
-async fn one<P: Ports>(run: &Run<'_, P>, hook: &Hook, memory: &mut Memory) -> Result<(), GitHubError> {
+async fn one<P: Ports>(run: &Run<'_, P>, hook: &Hook, memory: &mut Memory) -> Done {
     for _ in 0..MOST_PAGES {
         let cursor = memory.next_page(run.now());
         let page = match run.deps.github.failed(hook, cursor.as_deref()).await {
@@ -53,7 +53,7 @@ async fn one<P: Ports>(run: &Run<'_, P>, hook: &Hook, memory: &mut Memory) -> Re
                 if matches!(error, GitHubError::Permanent(_)) {
                     memory.walk = None;
                 }
-                return Err(error);
+                return Err(error.into());
             }
         };
         if !memory.read(&page.failed, page.next) || !run.has_time() {
@@ -62,7 +62,7 @@ async fn one<P: Ports>(run: &Run<'_, P>, hook: &Hook, memory: &mut Memory) -> Re
     }
     let lost = memory.tidy(run.now());
     if lost > 0 {
-        gaps::lose(run, false).await;
+        gaps::lose(run, false).await?;
         run.deps.metrics.refused("delivery_lost");
         error!(hook.name = %hook, deliveries.count = lost, "{lost} deliveries were never taken, and GitHub has them no more");
     }
@@ -72,12 +72,12 @@ async fn one<P: Ports>(run: &Run<'_, P>, hook: &Hook, memory: &mut Memory) -> Re
         }
         match run.deps.github.redeliver(hook, id).await? {
             Redelivery::Accepted => {
-                memory.sent(&guid);
+                memory.sent(&guid, run.now());
                 run.deps.metrics.mended("delivery");
                 info!(hook.name = %hook, delivery.id = guid, "Delivery {guid} is sent again");
             }
             Redelivery::Gone => {
-                gaps::lose(run, false).await;
+                gaps::lose(run, false).await?;
                 memory.forget(&guid);
                 run.deps.metrics.refused("delivery_lost");
                 warn!(hook.name = %hook, delivery.id = guid, "GitHub does not send delivery {guid} again");

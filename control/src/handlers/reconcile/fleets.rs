@@ -13,14 +13,14 @@ use crate::{
 
 /// Looks at all fleets: those of the document, and those that had something when they were still in it.
 pub(super) async fn all<P: Ports>(run: &Run<'_, P>) -> Done {
-    let noted: BTreeSet<String> = run.recall("fleets").await;
+    let noted: BTreeSet<String> = run.recall("fleets").await?;
     let own: BTreeSet<String> = run.deps.fleets.fleets.iter().map(|fleet| fleet.name.clone()).collect();
     // What could not be looked at for want of time comes first the next time.
-    let first: String = run.recall("fleet").await;
+    let first: String = run.recall("fleet").await?;
     let names: Vec<&String> = own.union(&noted).collect();
     let at = names.iter().position(|name| **name == first).unwrap_or(0);
     // As the last run heard them: of this one not all are known yet.
-    let last: Voices = run.recall("voices").await;
+    let last: Voices = run.recall("voices").await?;
     let mut voices = Voices::default();
     let mut left = None;
     let mut kept = own.clone();
@@ -60,7 +60,7 @@ async fn one<P: Ports>(run: &Run<'_, P>, name: &str, last: Voices, voices: &mut 
     run.read(name).await?;
     let fleet = run.deps.fleets.get(name);
     let key = format!("fleet#{name}");
-    let before: Memory = run.recall(&key).await;
+    let before: Memory = run.recall(&key).await?;
     let mut memory = before.clone();
     let view = run.levels.borrow().get(name).map(|level| level.view.clone()).unwrap_or_default();
     gauges::tell(&run.deps.metrics, name, &view, run.now());

@@ -21,7 +21,7 @@ use crate::{
         HEARD,
         take::{Door, Taken, take},
     },
-    ledger::{Ledger, Notes},
+    ledger::{Ledger, LedgerError, Notes},
     report::{BoxError, Chain},
 };
 
@@ -32,28 +32,32 @@ const MOST_JOB_PAGES: u32 = 3;
 
 /// The note of what is remembered.
 const NOTE: &str = "gaps";
+/// The note of the known repositories.
+const REPOSITORIES: &str = "repositories";
 
 /// Repositories that this run has met, and the App's installation there.
 pub(super) type Met = RefCell<Vec<(String, Option<u64>)>>;
 
 /// Notes that `job` has moved, and no webhook told of it: before it is moved, so that it is not forgotten.
-pub(super) async fn miss<P: Ports>(run: &Run<'_, P>, job: u64) {
-    let mut memory: Memory = run.recall(NOTE).await;
+pub(super) async fn miss<P: Ports>(run: &Run<'_, P>, job: u64) -> Result<(), LedgerError> {
+    let mut memory: Memory = run.recall(NOTE).await?;
     memory.miss(job, run.now());
     run.remember(NOTE, &memory).await;
+    Ok(())
 }
 
 /// Notes that deliveries were lost for good, or can't be known of any more.
-pub(super) async fn lose<P: Ports>(run: &Run<'_, P>, unread: bool) {
-    let mut memory: Memory = run.recall(NOTE).await;
+pub(super) async fn lose<P: Ports>(run: &Run<'_, P>, unread: bool) -> Result<(), LedgerError> {
+    let mut memory: Memory = run.recall(NOTE).await?;
     *(if unread { &mut memory.unread } else { &mut memory.lost }) = Some(run.now());
     run.remember(NOTE, &memory).await;
+    Ok(())
 }
 
 /// Looks whether there is a gap, and goes on with what is looked through for one.
 pub(super) async fn look<P: Ports>(run: &Run<'_, P>) -> Done {
     let repositories = learn(run).await?;
-    let before: Memory = run.recall(NOTE).await;
+    let before: Memory = run.recall(NOTE).await?;
     let mut memory = before.clone();
     memory.tidy(run.now());
     if memory.scan.is_none() && memory.is_due(run.now()) {
@@ -89,10 +93,15 @@ pub(super) async fn look<P: Ports>(run: &Run<'_, P>) -> Done {
     Ok(())
 }
 
+/// The repositories that jobs of ours were of, as earlier runs have met them.
+pub(super) async fn repositories<P: Ports>(run: &Run<'_, P>) -> Result<Repositories, LedgerError> {
+    run.recall(REPOSITORIES).await
+}
+
 /// The known repositories, and those that this run has met.
 async fn learn<P: Ports>(run: &Run<'_, P>) -> Result<Repositories, BoxError> {
     run.read_all().await?;
-    let before: Repositories = run.recall("repositories").await;
+    let before = repositories(run).await?;
     let mut known = before.clone();
     for level in run.levels.borrow().values() {
         for it in &level.view.queued {
@@ -108,7 +117,7 @@ async fn learn<P: Ports>(run: &Run<'_, P>) -> Result<Repositories, BoxError> {
         warn!(repositories.count = cut, "There are more repositories than are remembered");
     }
     if known != before {
-        run.remember("repositories", &known).await;
+        run.remember(REPOSITORIES, &known).await;
     }
     Ok(known)
 }

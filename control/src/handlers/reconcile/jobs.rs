@@ -43,7 +43,7 @@ struct Note {
 
 /// Asks about the jobs that are due.
 pub(super) async fn ask<P: Ports>(run: &Run<'_, P>) -> Done {
-    let before: Note = run.recall("jobs").await;
+    let before: Note = run.recall("jobs").await?;
     let mut note = before.clone();
     let mut open = walk(run, &mut note).await?;
     for level in run.levels.borrow().values() {
@@ -109,7 +109,7 @@ async fn one<P: Ports>(run: &Run<'_, P>, open: &Open, asked: &mut Memory) -> Res
         return Ok(true);
     };
     if state > job.state {
-        gaps::miss(run, open.id).await;
+        gaps::miss(run, open.id).await?;
     }
     let fleet = if (job.state, state) == (JobState::Waiting, JobState::Queued) {
         match fleet_for(run, &job, &target).await {

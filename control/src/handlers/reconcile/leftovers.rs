@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::{Done, Ports, Run, memory::Memory};
+use super::{Done, Ports, Run, memory::owners};
 use crate::{
     compute::instances::Instances,
     decide::reconcile::{
@@ -16,7 +16,7 @@ use crate::{
     fleets::Target,
     github::{Deletion, GitHub, watch::Watch},
     handover::{Handover, leftovers::Leftovers},
-    ledger::Ledger,
+    ledger::{Ledger, LedgerError},
     report::Chain,
 };
 
@@ -39,7 +39,7 @@ pub(super) async fn registrations<P: Ports>(run: &Run<'_, P>) -> Done {
         all.map(|it| (it.instance.clone(), it.fleet.clone())).collect()
     };
     alive.retain(|it| !asleep.contains_key(it));
-    let before: Option<String> = run.recall("registrations").await;
+    let before: Option<String> = run.recall("registrations").await?;
     let mut from = before.clone();
     for _ in 0..MOST_REGISTRATION_PAGES {
         let (page, next) = match run.deps.handover.waiting(from.as_deref()).await {
@@ -92,11 +92,11 @@ struct Note {
 /// Deletes runners at GitHub that are offline and have no instance.
 pub(super) async fn runners<P: Ports>(run: &Run<'_, P>) -> Done {
     let Some(alive) = run.alive().await? else { return Ok(()) };
-    let targets = targets(run).await;
+    let targets = targets(run).await?;
     if targets.is_empty() {
         return Ok(());
     }
-    let before: Note = run.recall("runners").await;
+    let before: Note = run.recall("runners").await?;
     let mut note = before.clone();
     let now = run.now();
     note.since.0.retain(|_, since| *since + FORGOTTEN > now);
@@ -131,14 +131,13 @@ pub(super) async fn runners<P: Ports>(run: &Run<'_, P>) -> Done {
 }
 
 /// Everybody whom runners of ours may be registered for.
-async fn targets<P: Ports>(run: &Run<'_, P>) -> BTreeMap<String, Target> {
+async fn targets<P: Ports>(run: &Run<'_, P>) -> Result<BTreeMap<String, Target>, LedgerError> {
     let names: Vec<String> = run.levels.borrow().keys().cloned().collect();
     let mut targets = BTreeMap::new();
     for name in names {
-        let memory: Memory = run.recall(&format!("fleet#{name}")).await;
-        targets.extend(memory.targets().into_iter().map(|target| (target.scope.to_string(), target)));
+        targets.extend(owners(run, &name).await?.into_iter().map(|target| (target.scope.to_string(), target)));
     }
-    targets
+    Ok(targets)
 }
 
 /// Deletes those of a page that are left behind.

@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Ports, Run, gaps};
 use crate::{
     decide::reconcile::{Since, counter::Mismatch},
     fleets::{Fleet, Scope, Target},
-    ledger::View,
+    ledger::{LedgerError, View},
 };
 
 /// The most owners that are remembered of one fleet.
 const MOST_SCOPES: usize = 100;
+
+/// The most owners that are asked about a fleet of which none is known.
+const MOST_OWNERS: usize = 20;
 
 /// A fleet's note.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,4 +56,20 @@ impl Memory {
         };
         self.scopes.iter().filter_map(target).collect()
     }
+}
+
+/// Whom runners of the fleet `name` may be registered for: those that runners of it were for. Where none was met, since the
+/// ledger has lost its first one before the first look, whoever has a repository that a job of ours was of: if the runner has
+/// a job, that is one of those.
+pub(super) async fn owners<P: Ports>(run: &Run<'_, P>, name: &str) -> Result<Vec<Target>, LedgerError> {
+    let memory: Memory = run.recall(&format!("fleet#{name}")).await?;
+    let (known, fleet) = (memory.targets(), run.deps.fleets.get(name));
+    let Some(fleet) = fleet.filter(|_| known.is_empty()) else { return Ok(known) };
+    let mut all = BTreeMap::new();
+    for (repository, it) in &gaps::repositories(run).await?.0 {
+        let scope = fleet.scope_for(repository);
+        all.entry(scope.to_string()).or_insert_with(|| fleet.target(scope, it.installation));
+    }
+    // Of more owners than can be asked in a run nothing is known in the end, and all are let be.
+    Ok(if all.len() > MOST_OWNERS { Vec::new() } else { all.into_values().collect() })
 }

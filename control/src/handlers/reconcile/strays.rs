@@ -6,7 +6,7 @@ use dayfly_contract::names;
 use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
-use super::{Done, Ports, Run, deaths, memory::Memory};
+use super::{Done, Ports, Run, deaths, memory::owners};
 use crate::{
     compute::{Compute, instances::Seen},
     decide::reconcile::{
@@ -35,7 +35,7 @@ struct Note {
 pub(super) async fn look<P: Ports>(run: &Run<'_, P>) -> Done {
     run.read_all().await?;
     let Some(instances) = run.instances().await else { return Ok(()) };
-    let before: Note = run.recall("strays").await;
+    let before: Note = run.recall("strays").await?;
     let mut note = before.clone();
     let mut strays: Vec<&Seen> = instances.values().filter(|it| is_there(it) && !is_known(run, it)).collect();
     let is_stray = |id: &str| strays.iter().any(|it| it.id == id);
@@ -119,8 +119,8 @@ async fn sight<P: Ports>(run: &Run<'_, P>, seen: &Seen, it: &mut Stray, note: &m
         note.unseen.0.remove(&seen.id);
         return Ok(());
     }
-    let memory: Memory = run.recall(&format!("fleet#{}", seen.fleet)).await;
-    it.github = deaths::standing(run, &memory.targets(), &names::runner_name(&seen.fleet, &seen.id)).await;
+    it.github =
+        deaths::standing(run, &owners(run, &seen.fleet).await?, &names::runner_name(&seen.fleet, &seen.id)).await;
     if matches!(it.github, AtGitHub::Offline | AtGitHub::Absent) {
         it.dark = is_dark(&mut note.unseen, &seen.id, run.now());
     } else {

@@ -193,7 +193,7 @@ fn job_state(port: &Port, id: u64) -> JobState {
 
 pub(crate) fn failed(port: &Port, id: u64, guid: &str, ago: Millis) {
     let it = Failed { id, guid: guid.into(), at: now(port) - ago, event: "workflow_job".into(), status: 500 };
-    port.0.census.failed.borrow_mut().push(it);
+    port.0.census.failed.borrow_mut().insert((it.at, it.id), it);
 }
 
 #[test]

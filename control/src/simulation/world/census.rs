@@ -40,8 +40,8 @@ pub struct Known {
     pub others: RefCell<BTreeSet<String>>,
     /// When registrations were put.
     pub put_at: RefCell<BTreeMap<String, Millis>>,
-    /// What failed, in any order.
-    pub failed: RefCell<Vec<Failed>>,
+    /// What failed, by its time and id.
+    pub failed: RefCell<BTreeMap<(Millis, u64), Failed>>,
     /// When GitHub delivered last.
     pub delivered: Cell<Delivered>,
     /// What was sent again.
@@ -200,11 +200,11 @@ impl Watch for Port {
         if !matches!(hook, Hook::App(_)) {
             return Ok(FailedPage::default());
         }
-        let mut all = self.0.census.failed.borrow().clone();
-        all.sort_by_key(|it| std::cmp::Reverse((it.at, it.id)));
-        let from = cursor.map_or(0, |id| all.iter().position(|it| it.id.to_string() == id).unwrap() + 1);
-        let failed: Vec<Failed> = all[from..].iter().take(self.0.page.get()).cloned().collect();
-        let next = failed.last().filter(|_| from + failed.len() < all.len()).map(|it| it.id.to_string());
+        let all = self.0.census.failed.borrow();
+        let before = cursor.map_or((Millis::MAX, u64::MAX), |it| serde_json::from_str(it).unwrap());
+        let mut older = all.range(..before).rev();
+        let failed: Vec<Failed> = older.by_ref().take(self.0.page.get()).map(|(_, it)| it.clone()).collect();
+        let next = older.next().and(failed.last()).map(|it| serde_json::to_string(&(it.at, it.id)).unwrap());
         Ok(FailedPage { failed, next })
     }
 

@@ -67,8 +67,7 @@ impl Model {
             it.doom = Some((now + self.random.below(MINUTE), self.blindness()));
         }
         if !it.mute && self.has_faults() && self.random.chance(self.setting.faults.forgotten) {
-            // Not before reconcile has seen who the fleet's runners are for: else nobody could ask GitHub about it.
-            it.doom = Some((now + self.random.range(2 * MINUTE, 5 * MINUTE), Doom::Forgotten));
+            it.doom = Some((now + self.random.range(SECOND, 5 * MINUTE), Doom::Forgotten));
         }
         it.due = until.min(it.heartbeat).min(it.doom.map_or(u64::MAX, |(at, _)| at));
         self.due.insert((it.due, id.to_owned()));

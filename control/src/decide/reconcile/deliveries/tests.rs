@@ -37,7 +37,7 @@ fn what_failed_is_sent_again_once_the_earliest_first() {
     look(&mut memory, &all, NOW, 100, 5);
     assert_eq!(due(&memory, NOW), [1, 2, 3]);
     assert_eq!(memory.due(NOW, 2).len(), 2);
-    memory.sent("a");
+    memory.sent("a", NOW);
     look(&mut memory, &all, NOW + MINUTE, 100, 5);
     assert_eq!(due(&memory, NOW + MINUTE), [2, 3], "its old failure is listed still");
 }
@@ -51,7 +51,7 @@ fn one_that_fails_again_waits_longer_each_time_and_is_given_up_at_last() {
         waits.push((next - at) / MINUTE);
         assert!(due(&memory, next - 1).is_empty() || next == at);
         assert!(waits.len() <= MOST_ATTEMPTS as usize, "for ever");
-        memory.sent("a");
+        memory.sent("a", next);
         (at, id) = (next + 1000, id + 1);
         look(&mut memory, &[failed(id, "a", at)], at, 100, 5);
     }
@@ -65,20 +65,29 @@ fn one_that_fails_again_waits_longer_each_time_and_is_given_up_at_last() {
 #[test]
 fn one_that_succeeded_is_forgotten_and_one_past_hope_is_told() {
     let mut memory = Memory::default();
-    look(&mut memory, &[failed(1, "a", NOW), failed(2, "b", NOW)], NOW, 100, 5);
-    memory.sent("a");
-    assert_eq!((memory.tidy(NOW + MINUTE), memory.waiting.len()), (0, 2));
-    assert_eq!((memory.tidy(NOW + millis(SETTLED) + 3 * MINUTE), memory.waiting.len()), (0, 1));
-    assert_eq!((memory.tidy(NOW + millis(KEPT) + MINUTE), memory.waiting.len()), (1, 0));
+    let all = [failed(1, "a", NOW), failed(2, "b", NOW), failed(3, "c", NOW)];
+    look(&mut memory, &all, NOW, 100, 5);
+    memory.sent("a", NOW);
+    memory.sent("c", NOW + 5 * MINUTE);
+    // However late it is: by a list that was read since, and not by the clock.
+    let settled = NOW + millis(SETTLED);
+    assert_eq!((memory.tidy(settled + 3 * 60 * MINUTE), memory.waiting.len()), (0, 3));
+    look(&mut memory, &all, settled - 1, 100, 5);
+    assert_eq!((memory.tidy(settled), memory.waiting.len()), (0, 3));
+    look(&mut memory, &all, settled, 100, 5);
+    assert_eq!((memory.tidy(settled), memory.waiting.len()), (0, 2));
+    // Where no list can be read there is nothing to be heard in the end.
+    assert_eq!((memory.tidy(NOW + millis(KEPT) + MINUTE), memory.waiting.len()), (1, 0), "b was never sent again");
     memory.forget("never heard of");
 }
 
 #[test]
 fn one_that_succeeded_is_not_sent_again_though_it_is_listed_for_days() {
     let mut memory = Memory::default();
-    let all = [failed(1, "a", NOW - MINUTE)];
-    look(&mut memory, &all, NOW, 100, 5);
-    memory.sent("a");
+    // By GitHub's clock, which is nine minutes ahead.
+    let all = [failed(1, "a", NOW + 9 * MINUTE)];
+    look(&mut memory, &all, NOW + 9 * MINUTE, 100, 5);
+    memory.sent("a", NOW);
     for minute in 1..13 * 60 {
         let now = NOW + minute * MINUTE;
         look(&mut memory, &all, now, 100, 5);
@@ -130,6 +139,27 @@ fn a_long_list_is_read_in_several_looks_and_all_of_it() {
             now += MINUTE / 60;
         }
         assert_eq!(memory.waiting.len(), all.len(), "seed {seed}");
+    }
+}
+
+/// Thousands of webhooks a day fail, and each is sent again within a minute: at no time is there no room for the next.
+#[test]
+fn what_is_sent_again_takes_room_for_minutes_alone() {
+    let (mut memory, mut all, mut id) = (Memory::default(), Vec::new(), 0);
+    for minute in 0..24 * 60 {
+        let now = NOW + minute * MINUTE;
+        for _ in 0..10 {
+            id += 1;
+            all.push(failed(id, &format!("g{id}"), now));
+        }
+        look(&mut memory, &all, now, 100, 5);
+        memory.tidy(now);
+        let due = memory.due(now, 20);
+        assert_eq!(due.len(), 10, "after {minute} minutes");
+        for (guid, _) in &due {
+            memory.sent(guid, now);
+        }
+        assert!(memory.waiting.len() <= 210, "{} after {minute} minutes", memory.waiting.len());
     }
 }
 

@@ -56,6 +56,46 @@ fn a_stray_of_nobody_knows_whom_is_kept() {
 }
 
 #[test]
+fn a_stray_whose_owner_was_never_met_is_looked_for_at_those_whose_jobs_were() {
+    for (busy, ended) in [(false, true), (true, false)] {
+        let port = world();
+        instance_of(&port, 1, AtEc2::Running, 0);
+        job_of(&port, 7, JobState::Running, MINUTE);
+        told(&port, 7, "in_progress", Some(1));
+        if busy {
+            at_github(&port, 1, false, true);
+        }
+        minutes(&port, 38);
+        assert!(!is_ended(&port, 1), "{busy}: its grace");
+        minutes(&port, 8);
+        assert_eq!(is_ended(&port, 1), ended, "{busy}");
+    }
+}
+
+#[test]
+fn a_runner_at_github_whose_owner_was_never_met_is_deleted_too() {
+    let port = world();
+    job_of(&port, 7, JobState::Running, MINUTE);
+    told(&port, 7, "completed", None);
+    at_github(&port, 1, false, false);
+    minutes(&port, 70);
+    assert!(port.0.runners.borrow().is_empty());
+}
+
+#[test]
+fn of_more_owners_than_can_be_asked_nothing_is_known() {
+    let port = world();
+    instance_of(&port, 1, AtEc2::Running, 0);
+    for id in 1..=21 {
+        job_of(&port, id, JobState::Running, MINUTE);
+        port.0.ledger.borrow_mut().jobs.get_mut(&id).unwrap().repository = format!("org-{id}/repo");
+        told(&port, id, "in_progress", None);
+    }
+    minutes(&port, 90);
+    assert!(!is_ended(&port, 1) && port.0.called("github.standing") == 0);
+}
+
+#[test]
 fn a_stray_that_cant_be_looked_after_is_in_no_others_way() {
     for call in ["ledger.heard", "ledger.runner", "compute.terminate"] {
         let port = world();
@@ -233,7 +273,7 @@ fn no_run_sends_more_than_a_few_again_however_many_are_known() {
     let port = world();
     let mut memory = Memory::default();
     for id in 1..=100 {
-        let it = Waiting { id, at: now(&port) - MINUTE, attempts: 0, due: Some(0), lost: false };
+        let it = Waiting { id, at: now(&port) - MINUTE, attempts: 0, due: Some(0), sent_at: None, lost: false };
         memory.waiting.insert(format!("g{id}"), it);
     }
     let text = serde_json::to_string(&memory).unwrap();
@@ -325,4 +365,31 @@ fn without_the_whole_list_of_instances_nothing_is_a_stray_or_left_behind() {
         minutes(&port, 1);
     }
     assert_eq!((port.0.parameters.borrow().len(), port.0.runners.borrow().len()), (1, 1));
+}
+
+#[test]
+fn what_cant_be_read_is_not_noted_anew() {
+    let port = world();
+    for (id, guid) in [(1, "a"), (2, "b")] {
+        failed(&port, id, guid, MINUTE);
+    }
+    minutes(&port, 30);
+    assert_eq!(*port.0.census.redelivered.borrow(), [1, 2]);
+    let notes = || port.0.census.texts.borrow().clone();
+    let before = notes();
+    let each = port.0.called("ledger.text");
+    look(&port);
+    let each = port.0.called("ledger.text") - each;
+    assert!(each > 8, "{each}");
+    for nth in 0..each {
+        port.0.fault("ledger.text", Fault::Ledger);
+        port.0.skip.set(u32::try_from(nth).unwrap());
+        look(&port);
+        port.0.faults.borrow_mut().clear();
+        port.0.skip.set(0);
+        look(&port);
+        assert_eq!(*port.0.census.redelivered.borrow(), [1, 2], "{nth}: listed for days");
+        let kept: Vec<String> = notes().into_keys().collect();
+        assert_eq!(kept, before.keys().cloned().collect::<Vec<_>>(), "{nth}");
+    }
 }
