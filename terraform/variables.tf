@@ -213,13 +213,13 @@ variable "function_timeouts" {
   nullable = false
 
   validation {
-    # The webhook's answer is waited for by GitHub for 10 s.
-    condition     = var.function_timeouts.webhook >= 1 && var.function_timeouts.webhook <= 10
-    error_message = "function_timeouts.webhook is a number from 1 to 10."
+    # The webhook's answer is waited for by GitHub for 10 s. Of less than 3 s nothing is left: it ends before it is killed.
+    condition     = var.function_timeouts.webhook >= 3 && var.function_timeouts.webhook <= 10
+    error_message = "function_timeouts.webhook is a number from 3 to 10."
   }
   validation {
-    condition     = alltrue([for seconds in [var.function_timeouts.scale_up, var.function_timeouts.lifecycle] : seconds >= 1 && seconds <= 900])
-    error_message = "function_timeouts.scale_up and .lifecycle are numbers from 1 to 900."
+    condition     = alltrue([for seconds in [var.function_timeouts.scale_up, var.function_timeouts.lifecycle] : seconds >= 5 && seconds <= 900])
+    error_message = "function_timeouts.scale_up and .lifecycle are numbers from 5 to 900."
   }
 }
 

@@ -89,6 +89,22 @@ run "webhook_timeout" {
   }
 }
 
+run "webhook_timeout_that_leaves_nothing" {
+  command         = plan
+  expect_failures = [var.function_timeouts]
+  variables {
+    function_timeouts = { webhook = 2 }
+  }
+}
+
+run "lifecycle_timeout_that_leaves_nothing" {
+  command         = plan
+  expect_failures = [var.function_timeouts]
+  variables {
+    function_timeouts = { lifecycle = 4 }
+  }
+}
+
 run "short_secret" {
   command         = plan
   expect_failures = [var.github]

@@ -212,7 +212,7 @@ fn a_forks_job_runs_where_forks_are_taken_and_waits_elsewhere() {
 fn each_kind_of_seeds_has_its_faults() {
     let of_kind = |kind: u64| {
         let mut sum = Summary::default();
-        (0..20).for_each(|n| sum.add(&play(Setting::of_seed(10 * n + kind), 10 * n + kind, false).unwrap()));
+        (0..60).for_each(|n| sum.add(&play(Setting::of_seed(10 * n + kind), 10 * n + kind, false).unwrap()));
         sum.injected
     };
     for (kind, faults) in [

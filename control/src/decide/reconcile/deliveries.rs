@@ -91,6 +91,9 @@ pub struct Memory {
     pub walk: Option<Walk>,
     /// What failed, by GUID.
     pub waiting: BTreeMap<String, Waiting>,
+    /// How many have failed that there was no room for, in this look.
+    #[serde(skip)]
+    pub left_out: usize,
 }
 
 impl Memory {
@@ -101,8 +104,9 @@ impl Memory {
         self.walk.get_or_insert(Walk { cursor: None, began_at: now }).cursor.clone()
     }
 
-    /// Takes a page of the list in; `next` is the cursor of the following one. Answers whether the reading is to go on:
-    /// it is not where the end is reached, or there is no more room, which the next look will have again.
+    /// Takes a page of the list in; `next` is the cursor of the following one. Answers whether the reading is to go on, which
+    /// it does until the end is reached. It does not stop where there is no more room: what was sent again makes room once
+    /// the list was read to its end.
     pub fn read(&mut self, page: &[Failed], next: Option<String>) -> bool {
         let floor = self.known_until.saturating_sub(millis(OVERLAP));
         // A page of a short list goes back for days. What was read before may have succeeded and be forgotten: heard of
@@ -116,7 +120,7 @@ impl Memory {
             Some(walk) => self.walk = Some(Walk { cursor: next, ..walk }),
             None => {}
         }
-        self.walk.is_some() && self.waiting.len() < MOST_REMEMBERED
+        self.walk.is_some()
     }
 
     fn hear(&mut self, failed: &Failed) {
@@ -124,6 +128,10 @@ impl Memory {
             // Known, or an older one of the same event.
             Some(known) if failed.at <= known.at || failed.id == known.id => return,
             Some(known) => known.attempts,
+            None if self.waiting.len() >= MOST_REMEMBERED => {
+                self.left_out += 1;
+                return;
+            }
             None => 0,
         };
         let due = (attempts < MOST_ATTEMPTS).then(|| failed.at.saturating_add(wait(attempts)));
@@ -162,7 +170,9 @@ impl Memory {
             let is_over = match (it.due, it.sent_at) {
                 (Some(_), _) => it.at < old,
                 (None, Some(sent_at)) => sent_at <= settled || it.at < old,
-                (None, None) => it.at.saturating_add(wait(it.attempts)) < given_up,
+                (None, None) if it.lost => it.at.saturating_add(wait(it.attempts)) < given_up,
+                // As it was noted before it was noted when.
+                (None, None) => it.at.saturating_add(wait(it.attempts)) <= settled || it.at < old,
             };
             lost += usize::from(is_over && (it.lost || it.due.is_some()));
             !is_over

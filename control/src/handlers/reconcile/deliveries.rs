@@ -25,17 +25,20 @@ pub(super) async fn heal<P: Ports>(run: &Run<'_, P>) -> Done {
             break;
         }
         let key = format!("hook#{hook}");
-        let before: Memory = run.recall(&key).await?;
-        if is_unread(before.known_until, run.now()) {
-            gaps::lose(run, true).await?;
-        }
-        let mut memory = before.clone();
-        let healed = one(run, hook, &mut memory).await;
-        // Also what was done before a failure.
-        if memory != before {
-            run.remember(&key, &memory).await;
-        }
-        if let Err(failed) = healed {
+        let healed = async {
+            let before: Memory = run.recall(&key).await?;
+            if is_unread(before.known_until, run.now()) {
+                gaps::lose(run, true).await?;
+            }
+            let mut memory = before.clone();
+            let healed = one(run, hook, &mut memory).await;
+            // Also what was done before a failure.
+            if memory != before {
+                run.remember(&key, &memory).await;
+            }
+            healed
+        };
+        if let Err(failed) = healed.await {
             run.deps.metrics.refused("hook");
             error!(hook.name = %hook, error = %Chain(failed.as_ref()), "The deliveries of {hook} are looked at again in the next run");
         }
@@ -60,11 +63,16 @@ async fn one<P: Ports>(run: &Run<'_, P>, hook: &Hook, memory: &mut Memory) -> Do
             break;
         }
     }
-    let lost = memory.tidy(run.now());
+    let waiting = memory.waiting.clone();
+    let lost = memory.tidy(run.now()) + std::mem::take(&mut memory.left_out);
     if lost > 0 {
-        gaps::lose(run, false).await?;
+        if let Err(failed) = gaps::lose(run, false).await {
+            // Told in the next run: of what is forgotten nobody would look for the jobs.
+            memory.waiting = waiting;
+            return Err(failed.into());
+        }
         run.deps.metrics.refused("delivery_lost");
-        error!(hook.name = %hook, deliveries.count = lost, "{lost} deliveries were never taken, and GitHub has them no more");
+        error!(hook.name = %hook, deliveries.count = lost, "{lost} deliveries were never taken, and are not sent again");
     }
     for (guid, id) in memory.due(run.now(), MOST_SENT) {
         if !run.has_time() {

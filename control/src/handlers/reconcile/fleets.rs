@@ -22,7 +22,7 @@ pub(super) async fn all<P: Ports>(run: &Run<'_, P>) -> Done {
     // As the last run heard them: of this one not all are known yet.
     let last: Voices = run.recall("voices").await?;
     let mut voices = Voices::default();
-    let mut left = None;
+    let (mut left, mut all_met) = (None, true);
     let mut kept = own.clone();
     for name in names.iter().cycle().skip(at).take(names.len()) {
         if left.is_some() || !run.has_time() {
@@ -35,6 +35,7 @@ pub(super) async fn all<P: Ports>(run: &Run<'_, P>) -> Done {
             Ok(false) => {}
             Err(failed) => {
                 kept.insert((*name).clone());
+                all_met = false;
                 run.deps.metrics.refused("reconcile");
                 error!(fleet.name = name, error = %Chain(&failed), "Fleet {name} is looked at again in the next run");
             }
@@ -42,7 +43,7 @@ pub(super) async fn all<P: Ports>(run: &Run<'_, P>) -> Done {
     }
     let next = left.unwrap_or_default();
     // Of a run that did not come to all of them, those of the fleets that it met are no whole.
-    if next.is_empty() && voices != last {
+    if next.is_empty() && all_met && voices != last {
         run.remember("voices", &voices).await;
     }
     if next != first {

@@ -109,7 +109,10 @@ async fn one<P: Ports>(run: &Run<'_, P>, open: &Open, asked: &mut Memory) -> Res
         return Ok(true);
     };
     if state > job.state {
-        gaps::miss(run, open.id).await?;
+        // It is but a sign; the job is taken all the same.
+        if let Err(error) = gaps::miss(run, open.id).await {
+            warn!(job.id = open.id, "{}", Chain(&error));
+        }
     }
     let fleet = if (job.state, state) == (JobState::Waiting, JobState::Queued) {
         match fleet_for(run, &job, &target).await {

@@ -14,7 +14,7 @@ use crate::{
         leftovers::{self, Listed, is_left, suspect},
     },
     fleets::Target,
-    github::{Deletion, GitHub, watch::Watch},
+    github::{Deletion, GitHub, GitHubError, watch::Watch},
     handover::{Handover, leftovers::Leftovers},
     ledger::{Ledger, LedgerError},
     report::Chain,
@@ -111,8 +111,19 @@ pub(super) async fn runners<P: Ports>(run: &Run<'_, P>) -> Done {
         }
         let target = &targets[scopes[at]];
         let page = note.page.max(1);
-        let (listed, more) = run.deps.github.runners(target, page).await?;
-        sweep(run, target, &listed, &alive, &mut note.since).await?;
+        let more = match run.deps.github.runners(target, page).await {
+            Ok((listed, more)) => {
+                sweep(run, target, &listed, &alive, &mut note.since).await?;
+                more
+            }
+            Err(error @ (GitHubError::Limited { .. } | GitHubError::Transient(_))) => return Err(error.into()),
+            // One who is not there any more, or not ours, is in no other's way.
+            Err(error) => {
+                run.deps.metrics.refused("github");
+                warn!(github.scope = %target.scope, "{}", Chain(&error));
+                false
+            }
+        };
         let is_last = !more;
         note.page = if more { page + 1 } else { 1 };
         if is_last {

@@ -164,17 +164,40 @@ fn what_is_sent_again_takes_room_for_minutes_alone() {
 }
 
 #[test]
-fn a_full_memory_stops_the_reading_and_it_goes_on_later() {
+fn what_there_is_no_room_for_is_counted_and_no_item_grows_too_large() {
     let mut memory = Memory::default();
-    let many = MOST_REMEMBERED as u64 + 50;
-    let all: Vec<Failed> = (1..=many).map(|id| failed(id, &format!("{id:036}"), NOW - many + id)).collect();
-    look(&mut memory, &all, NOW, 100, 1000);
-    assert_eq!(memory.waiting.len(), MOST_REMEMBERED);
-    assert!(memory.walk.is_some());
-    let text = serde_json::to_string(&memory).unwrap();
-    assert!(text.len() < 380_000, "{}", text.len());
-    assert_eq!(serde_json::from_str::<Memory>(&text).unwrap(), memory);
-    memory.waiting.clear();
-    look(&mut memory, &all, NOW, 100, 1000);
-    assert_eq!((memory.waiting.len(), memory.walk.is_some()), (50, false));
+    // An outage of hours: each minute others fail, and few are sent again.
+    let (mut all, mut left_out) = (Vec::new(), 0);
+    for minute in 0..300 {
+        let now = NOW + minute * MINUTE;
+        if minute < 120 {
+            let ids = (1..=50).map(|n| minute * 50 + n);
+            all.extend(ids.map(|id| failed(u64::MAX - 100_000 + id, &format!("{id:036}"), now)));
+        }
+        look(&mut memory, &all, now, 100, 5);
+        left_out += std::mem::take(&mut memory.left_out);
+        memory.tidy(now);
+        for (guid, _) in memory.due(now, 20) {
+            memory.sent(&guid, now);
+        }
+        let text = serde_json::to_string(&memory).unwrap();
+        assert!(memory.waiting.len() <= MOST_REMEMBERED && text.len() < 380_000, "{} after {minute}", text.len());
+        assert_eq!(serde_json::from_str::<Memory>(&text).unwrap(), memory);
+    }
+    assert!(left_out > 0 && memory.waiting.is_empty(), "{left_out}, {}", memory.waiting.len());
+    all.push(failed(1, "a", NOW + 300 * MINUTE));
+    look(&mut memory, &all, NOW + 300 * MINUTE, 100, 5);
+    assert_eq!(due(&memory, NOW + 300 * MINUTE), [1]);
+}
+
+#[test]
+fn what_was_noted_without_its_time_has_succeeded_as_soon() {
+    let text = format!(
+        r#"{{"known_until":{NOW},"walk":null,"waiting":{{"a":{{"id":1,"at":{NOW},"attempts":1,"due":null}}}}}}"#
+    );
+    let mut memory: Memory = serde_json::from_str(&text).unwrap();
+    for (minutes, left) in [(21, 1), (23, 0)] {
+        look(&mut memory, &[], NOW + minutes * MINUTE, 100, 5);
+        assert_eq!((memory.tidy(NOW + minutes * MINUTE), memory.waiting.len()), (0, left), "{minutes}");
+    }
 }
