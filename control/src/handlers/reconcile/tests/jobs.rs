@@ -53,6 +53,27 @@ fn few_jobs_are_asked_about_at_a_time_and_each_the_more_seldom() {
 }
 
 #[test]
+fn the_walk_waits_where_more_are_due_than_are_asked_about() {
+    let port = world();
+    port.0.page.set(10);
+    for id in 1..=35 {
+        job_of(&port, id, JobState::Running, 40 * MINUTE);
+        told(&port, id, "in_progress", None);
+    }
+    for id in 100..500 {
+        job_of(&port, id, JobState::Done, MINUTE);
+    }
+    for asked in [10, 20, 30, 35] {
+        look(&port);
+        assert_eq!(port.0.called("github.known_job"), asked);
+    }
+    job_of(&port, 600, JobState::Running, 40 * MINUTE);
+    told(&port, 600, "completed", None);
+    minutes(&port, 12);
+    assert_eq!(job_state(&port, 600), JobState::Done, "it goes on");
+}
+
+#[test]
 fn a_job_that_github_does_not_know_is_closed_at_the_second_time() {
     let port = world();
     job_of(&port, 7, JobState::Queued, 11 * MINUTE);
