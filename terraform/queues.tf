@@ -56,8 +56,9 @@ resource "aws_sqs_queue" "queue" {
 
   redrive_policy = jsonencode({
     deadLetterTargetArn = aws_sqs_queue.dead[each.key].arn
-    # A message comes back while EC2 has no capacity or GitHub asks to wait, which is no reason to drop it soon.
-    maxReceiveCount = 20
+    # A message comes back while EC2 has no capacity or GitHub asks to wait, which is no reason to drop it soon. Of a batch of
+    # lifecycle's also those come back that it had no time for, and for what an agent has told nobody else makes up soon.
+    maxReceiveCount = each.key == "lifecycle" ? 200 : 20
   })
 }
 

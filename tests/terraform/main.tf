@@ -45,6 +45,11 @@ variable "function_timeouts" {
   default = {}
 }
 
+variable "function_concurrency" {
+  type    = any
+  default = {}
+}
+
 variable "runner_versions" {
   description = "As the module's."
   type        = any
@@ -106,9 +111,12 @@ module "dayfly" {
   vpc_id            = data.aws_vpc.default.id
   subnet_ids        = sort(data.aws_subnets.default.ids)
   function_timeouts = var.function_timeouts
-  log_level         = var.log_level
-  runner_versions   = var.runner_versions
-  housekeeping      = var.housekeeping
+
+  function_concurrency = var.function_concurrency
+
+  log_level       = var.log_level
+  runner_versions = var.runner_versions
+  housekeeping    = var.housekeeping
 
   # A fleet that looks its image up has none in its launch template.
   fleets = { for name, fleet in var.fleets : name => merge(

@@ -337,7 +337,9 @@ fn variables(endpoint: &str, github: &str, control_zip: &Path, secret: &SecretSt
             "image_keep": 1, "leftover_hours": 2,
         },
         // A message comes back after its function's timeout: short ones, so that a killed function is soon made up for.
-        "function_timeouts": { "webhook": 10, "scale_up": 15, "lifecycle": 10 },
+        "function_timeouts": { "webhook": 10, "scale_up": 15, "lifecycle": 20 },
+        // Each look that begins is a process of this machine, and more at a time make each other late.
+        "function_concurrency": { "scale_up": 8 },
     })
 }
 

@@ -21,7 +21,7 @@ use crate::{
 pub(super) const CLEANUP_ATTEMPTS: u32 = 4;
 
 /// A reusable runner that was killed in a job is busy for GitHub until it notices, which takes minutes. So often its end
-/// is told again, beside a ledger that is settled; its queue gives a message up after 20.
+/// is told again, beside a ledger that is settled; its queue gives a message up after 200.
 pub(super) const BUSY_ATTEMPTS: u32 = 18;
 
 /// Whether an instance leaves a registration behind. One that had a job does not: it claimed its registration, and
