@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::sync::watch;
@@ -162,6 +163,11 @@ impl Github {
     #[must_use]
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.shared.deliverer.sent()
+    }
+
+    /// Makes all attempts at a delivery older, as if so much time had passed since.
+    pub fn age_deliveries(&self, by: Duration) {
+        self.shared.deliverer.age(by);
     }
 
     /// How many deliveries are queued, held back or under way.

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use laptop_lambda::Outcome;
 use serde_json::{Value, json};
 
+use super::keeping::pass;
 use super::steps::LIMIT;
 use crate::aws::estate::tagged;
 use crate::cloud::{Cloud, DEPLOYMENT, FLEET, wait_for};
@@ -70,7 +71,7 @@ async fn story(cloud: &Cloud, scene: &mut Scene) -> Result<()> {
     make_old(cloud, scene).await?;
     wait_for("functions at rest", LIMIT, || if cloud.lambda.idle() { Ok(()) } else { Err("they work".to_owned()) })
         .await?;
-    cloud.aws.age(Duration::from_hours(25)).await?;
+    pass(cloud, Duration::from_hours(25)).await?;
     make_young(cloud, scene).await?;
     let before = all(cloud, scene).await?;
 
@@ -113,7 +114,7 @@ async fn make_old(cloud: &Cloud, scene: &mut Scene) -> Result<()> {
     }
     scene.images.insert("untagged", aws.create_image(&maker, "untagged", &[]).await?);
     // EC2 tells times in seconds.
-    aws.age(Duration::from_hours(1)).await?;
+    pass(cloud, Duration::from_hours(1)).await?;
     scene.images.insert("newest", aws.create_image(&maker, "newest", &ours).await?);
     let images = &scene.images;
     scene.instances.push(aws.run_image(&images["of-an-instance"]).await?);

@@ -1,7 +1,4 @@
-//! What nobody tells of: reconcile finds it and puts it right. Half an hour passes at a word ([`Aws::age`]), as all that
-//! AWS has noted of the time grows older.
-//!
-//! [`Aws::age`]: crate::aws::Aws::age
+//! What nobody tells of: reconcile finds it and puts it right. Half an hour passes at a word ([`pass`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,8 +53,16 @@ pub(super) async fn healed<T>(cloud: &Cloud, work: impl Future<Output = Result<T
 pub(super) async fn later(cloud: &Cloud, minutes: u64) -> Result<()> {
     wait_for("functions at rest", LIMIT, || if cloud.lambda.idle() { Ok(()) } else { Err("they work".to_owned()) })
         .await?;
-    cloud.aws.age(Duration::from_mins(minutes)).await?;
+    pass(cloud, Duration::from_mins(minutes)).await?;
     reconcile(cloud).await
+}
+
+/// Makes all that AWS has noted of the time so much older, and GitHub's list of deliveries with it: else what was sent
+/// again is forgotten as settled while its failure is as new as ever, and is sent once more.
+pub(super) async fn pass(cloud: &Cloud, by: Duration) -> Result<()> {
+    cloud.aws.age(by).await?;
+    cloud.github.age_deliveries(by);
+    Ok(())
 }
 
 /// Lets time pass, 20 minutes at a time and three hours at most, until nothing is left.

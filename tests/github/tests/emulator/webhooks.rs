@@ -269,6 +269,17 @@ async fn lost_webhooks_can_be_asked_for_again() {
 }
 
 #[tokio::test]
+async fn deliveries_grow_older_at_a_word() {
+    let lab = Lab::start().await.unwrap();
+    let receiver = Receiver::of(&lab.github).await.unwrap();
+    lab.queue(&["a"]).unwrap();
+    receiver.wait(&lab.github, 1).await.unwrap();
+    let before = lab.github.deliveries()[0].delivered_at;
+    lab.github.age_deliveries(Duration::from_mins(20));
+    assert_eq!(before.duration_since(lab.github.deliveries()[0].delivered_at).as_secs(), 20 * 60);
+}
+
+#[tokio::test]
 async fn what_is_forgotten_is_in_no_list_and_not_sent_again() {
     let lab = Lab::start().await.unwrap();
     let receiver = Receiver::of(&lab.github).await.unwrap();
