@@ -104,19 +104,17 @@ data "aws_subnets" "default" {
 }
 
 module "dayfly" {
-  source            = "../../terraform"
-  environment       = var.environment
-  control_zip       = var.control_zip
-  github            = var.github
-  vpc_id            = data.aws_vpc.default.id
-  subnet_ids        = sort(data.aws_subnets.default.ids)
-  function_timeouts = var.function_timeouts
-
+  source               = "../../terraform"
+  environment          = var.environment
+  control_zip          = var.control_zip
+  github               = var.github
+  vpc_id               = data.aws_vpc.default.id
+  subnet_ids           = sort(data.aws_subnets.default.ids)
+  function_timeouts    = var.function_timeouts
   function_concurrency = var.function_concurrency
-
-  log_level       = var.log_level
-  runner_versions = var.runner_versions
-  housekeeping    = var.housekeeping
+  log_level            = var.log_level
+  runner_versions      = var.runner_versions
+  housekeeping         = var.housekeeping
 
   # A fleet that looks its image up has none in its launch template.
   fleets = { for name, fleet in var.fleets : name => merge(

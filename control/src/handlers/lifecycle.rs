@@ -73,7 +73,7 @@ where
     let mut given_back = GivenBack::default();
     let mut wake: BTreeMap<String, Duration> = BTreeMap::new();
     let mut settled = Vec::new();
-    let cut_at = deadline.saturating_sub(TO_WAKE);
+    let (cut_at, end_at) = (deadline.saturating_sub(TO_WAKE), deadline.saturating_sub(TO_END));
     for (at, message) in batch.records.iter().enumerate() {
         let taken = Box::pin(take(deps, message, &mut given_back));
         let Some(taken) = ending::by(&deps.clock, cut_at, taken).await else {
@@ -96,7 +96,6 @@ where
     }
     // One wake-up serves all messages of a fleet. Where it fails, they come back: settling twice changes nothing.
     for (fleet, wait) in wake {
-        let end_at = deadline.saturating_sub(TO_END);
         match ending::by(&deps.clock, end_at, deps.wake.wake(&fleet, wait)).await {
             Some(Ok(())) => continue,
             Some(Err(error)) => error!(fleet.name = fleet, error = %Chain(&error), "Fleet {fleet} can't be woken"),

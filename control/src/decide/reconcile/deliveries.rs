@@ -24,8 +24,8 @@ const KEPT: Duration = Duration::from_hours(72);
 /// it began.
 const OVERLAP: Duration = Duration::from_mins(10);
 /// What was sent again and is not in a list that was read so long after that has succeeded. Twice the overlap, for a GitHub
-/// whose clock is ahead: forgotten earlier, the old failure would be heard of as a new one. No longer: what is remembered
-/// has bounds, and while there is no room nothing is sent again (the week of the simulation).
+/// whose clock is ahead: forgotten earlier, the old failure would be heard of as a new one. No longer: what there is
+/// no room for is not sent again.
 const SETTLED: Duration = Duration::from_mins(20);
 /// What has failed for the last time is told of as lost after this time without a word.
 const GIVEN_UP: Duration = Duration::from_hours(9);
@@ -91,8 +91,9 @@ pub struct Memory {
     pub walk: Option<Walk>,
     /// What failed, by GUID.
     pub waiting: BTreeMap<String, Waiting>,
-    /// How many have failed that there was no room for, in this look.
-    #[serde(skip)]
+    /// How many have failed that there was no room for, and of which nobody was told yet. Those that are listed still are
+    /// counted by each look.
+    #[serde(default)]
     pub left_out: usize,
 }
 

@@ -64,13 +64,14 @@ async fn one<P: Ports>(run: &Run<'_, P>, hook: &Hook, memory: &mut Memory) -> Do
         }
     }
     let waiting = memory.waiting.clone();
-    let lost = memory.tidy(run.now()) + std::mem::take(&mut memory.left_out);
+    let lost = memory.tidy(run.now()) + memory.left_out;
     if lost > 0 {
         if let Err(failed) = gaps::lose(run, false).await {
             // Told in the next run: of what is forgotten nobody would look for the jobs.
             memory.waiting = waiting;
             return Err(failed.into());
         }
+        memory.left_out = 0;
         run.deps.metrics.refused("delivery_lost");
         error!(hook.name = %hook, deliveries.count = lost, "{lost} deliveries were never taken, and are not sent again");
     }

@@ -27,6 +27,7 @@ use crate::{
 
 mod asleep;
 mod deaths;
+mod deliveries;
 mod drained;
 mod gaps;
 mod gauges;

@@ -51,7 +51,8 @@ pub(super) async fn two_hundred_jobs_over_five_fleets(cloud: Arc<Cloud>) -> Resu
 }
 
 /// Half of the offers give nothing, GitHub fails now and then, SSM takes what it takes by default, webhooks come twice,
-/// late, in any order, or not at all (reconcile, each minute by its schedule, has them sent again), and scale-up is killed after each of its calls.
+/// late, in any order, or not at all (reconcile, each minute by its schedule, has them sent again), and scale-up is killed
+/// after each of its calls.
 async fn trouble(cloud: &Cloud) -> Result<()> {
     cloud
         .aws

@@ -143,6 +143,29 @@ fn what_stands_by_is_not_left_alone_for_ever_where_nobody_is_heard() {
 }
 
 #[test]
+fn what_is_heard_by_a_look_that_missed_a_fleet_is_not_taken_for_all_that_is_heard() {
+    let before = r#"{"silent":0,"last":1}"#;
+    for missed in [None, Some(0), Some(1)] {
+        let port = world();
+        for n in 1..=2 {
+            runner_of(&port, n, RunnerState::Standby, 30 * MINUTE);
+            instance_of(&port, n, AtEc2::Running, 30 * MINUTE);
+            hear(&port, n);
+        }
+        pass_hours(&port, 1);
+        port.0.census.texts.borrow_mut().insert("reconcile#voices".into(), before.into());
+        if let Some(nth) = missed {
+            port.0.fault("ledger.heard", Fault::Ledger);
+            port.0.skip.set(nth);
+        }
+        let deps = Deps { fleets: fleets([fleet(FLEET), fleet("other")]), ..deps(&port) };
+        run(handle(&deps, now(&port) + MINUTE));
+        let after = port.0.census.texts.borrow()["reconcile#voices"].clone();
+        assert_eq!(after == before, missed.is_some(), "{missed:?}: {after}");
+    }
+}
+
+#[test]
 fn instances_that_never_spoke_do_not_tell_that_nobody_is_heard() {
     let port = world();
     for n in 1..=2 {

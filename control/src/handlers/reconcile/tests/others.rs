@@ -1,11 +1,7 @@
-//! Strays, failed deliveries and leftovers.
+//! Strays and leftovers.
 
 use super::*;
-use crate::{
-    decide::reconcile::deliveries::{Memory, Waiting},
-    github::watch::Hook,
-    simulation::runtime::step,
-};
+use crate::simulation::runtime::step;
 
 #[test]
 fn a_stray_whose_reservation_is_known_is_adopted() {
@@ -235,65 +231,23 @@ fn where_there_are_more_instances_than_are_listed_nothing_is_left_behind() {
 }
 
 #[test]
-fn failed_deliveries_are_sent_again_once_until_one_succeeds() {
+fn an_owner_whom_github_does_not_know_is_in_no_others_way() {
     let port = world();
-    for id in 1..=5 {
-        failed(&port, id, &format!("g{id}"), 10 * MINUTE - id);
+    for n in [1, 2] {
+        runner_of(&port, n, RunnerState::Busy, 0);
+        instance_of(&port, n, AtEc2::Running, 0);
     }
-    port.0.census.forgotten.borrow_mut().insert(5);
-    look(&port);
-    assert_eq!(*port.0.census.redelivered.borrow(), [1, 2, 3, 4], "in their order");
-    minutes(&port, 5);
-    assert_eq!(port.0.census.redelivered.borrow().len(), 4, "once");
-    failed(&port, 9, "g2", 0);
-    minutes(&port, 1);
-    assert_eq!(port.0.census.redelivered.borrow().len(), 4, "it waits a little");
-    minutes(&port, 1);
-    assert_eq!(*port.0.census.redelivered.borrow(), [1, 2, 3, 4, 9]);
-    minutes(&port, 60);
-    assert_eq!(port.0.census.redelivered.borrow().len(), 5);
-}
-
-#[test]
-fn many_failed_deliveries_are_sent_again_a_few_at_a_time() {
-    let port = world();
-    for id in 1..=100 {
-        failed(&port, id, &format!("g{id}"), 100 * MINUTE - id);
+    let gone = "orgs/a-gone-one".parse().unwrap();
+    port.0.ledger.borrow_mut().runners.get_mut(&(FLEET.into(), instance(2))).unwrap().scope = Some(gone);
+    at_github(&port, 9, false, false);
+    for _ in 0..70 {
+        hear(&port, 1);
+        hear(&port, 2);
+        port.0.faults.borrow_mut().clear();
+        port.0.fault("github.runners", Fault::GitHubPermanent);
+        minutes(&port, 1);
     }
-    look(&port);
-    assert!(port.0.census.redelivered.borrow().len() <= 20);
-    minutes(&port, 30);
-    let mut sent = port.0.census.redelivered.borrow().clone();
-    sent.sort_unstable();
-    assert_eq!(sent, (1..=100).collect::<Vec<u64>>());
-}
-
-#[test]
-fn no_run_sends_more_than_a_few_again_however_many_are_known() {
-    let port = world();
-    let mut memory = Memory::default();
-    for id in 1..=100 {
-        let it = Waiting { id, at: now(&port) - MINUTE, attempts: 0, due: Some(0), sent_at: None, lost: false };
-        memory.waiting.insert(format!("g{id}"), it);
-    }
-    let text = serde_json::to_string(&memory).unwrap();
-    port.0.census.texts.borrow_mut().insert(format!("reconcile#hook#{}", Hook::App("4711".into())), text);
-    look(&port);
-    assert_eq!(port.0.census.redelivered.borrow().len(), 20);
-}
-
-#[test]
-fn what_was_sent_again_before_a_failure_is_not_sent_twice() {
-    let port = world();
-    for id in 1..=3 {
-        failed(&port, id, &format!("g{id}"), 10 * MINUTE - id);
-    }
-    port.0.skip.set(1);
-    port.0.fault("github.redeliver", Fault::GitHubTransient);
-    look(&port);
-    assert_eq!(*port.0.census.redelivered.borrow(), [1]);
-    minutes(&port, 5);
-    assert_eq!(*port.0.census.redelivered.borrow(), [1, 2, 3]);
+    assert!(!port.0.runners.borrow().contains_key(&name(9)));
 }
 
 #[test]
