@@ -115,10 +115,10 @@ pub(super) async fn instances_that_die_at_boot_are_replaced(cloud: Arc<Cloud>) -
     let jobs = queue(&cloud, plain_jobs(1))?;
     for death in 1..=3 {
         let instance = the_instance(&cloud).await?;
+        cloud.aws.end_instance(&instance, "Server.InternalError").await?;
         if death == 3 {
             cloud.ec2.hold_boots(false);
         }
-        cloud.aws.end_instance(&instance, "Server.InternalError").await?;
         later(&cloud, 20).await.with_context(|| format!("death {death}"))?;
     }
     let done = ended(&cloud, &jobs, LIMIT).await?;

@@ -17,13 +17,15 @@ pub(super) async fn run(host: Arc<Inner>) {
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         every.tick().await;
+        // Before the list: an instance that has ended by the time that boots go on is not among those that boot.
+        let held = host.held.load(Ordering::SeqCst);
         match host.moto.instances().await {
             Ok(instances) => {
                 if silent {
                     info!("moto answers again");
                 }
                 silent = false;
-                look(&host, instances).await;
+                look(&host, instances, held).await;
             }
             Err(error) => {
                 // Told once: it may be starting, or be gone for good while we are being shut down.
@@ -37,7 +39,8 @@ pub(super) async fn run(host: Arc<Inner>) {
     }
 }
 
-async fn look(host: &Arc<Inner>, instances: Vec<Facts>) {
+/// `held`: no instance boots.
+async fn look(host: &Arc<Inner>, instances: Vec<Facts>, held: bool) {
     let mut settled = true;
     // First, as others of this list may be to boot from them, and before a disk goes.
     for facts in &instances {
@@ -57,7 +60,7 @@ async fn look(host: &Arc<Inner>, instances: Vec<Facts>) {
         let told = match next {
             Step::Nothing => Ok(()),
             Step::Boot => {
-                if !host.held.load(Ordering::SeqCst) {
+                if !held {
                     boot(host, facts);
                 }
                 Ok(())
