@@ -251,11 +251,16 @@ impl<P: Ports> Run<'_, P> {
 
     /// Notes `value` under `key`. What is not noted is done again, or a minute later.
     async fn remember<T: Serialize>(&self, key: &str, value: &T) {
-        let Ok(text) = serde_json::to_string(value) else { return };
-        let expires = seconds(self.now()) + KEPT_SECONDS;
-        if let Err(error) = self.deps.ledger.note_text(&format!("reconcile#{key}"), &text, expires).await {
+        if let Err(error) = self.note(key, value).await {
             warn!(note.key = key, "{}", Chain(&error));
         }
+    }
+
+    /// Notes `value` under `key`, for whoever goes on once that is known to be noted.
+    async fn note<T: Serialize>(&self, key: &str, value: &T) -> Result<(), LedgerError> {
+        let Ok(text) = serde_json::to_string(value) else { return Ok(()) };
+        let expires = seconds(self.now()) + KEPT_SECONDS;
+        self.deps.ledger.note_text(&format!("reconcile#{key}"), &text, expires).await
     }
 
     /// Wakes `fleet`. Where that fails, the next run does.

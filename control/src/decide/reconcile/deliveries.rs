@@ -24,8 +24,8 @@ const KEPT: Duration = Duration::from_hours(72);
 /// it began.
 const OVERLAP: Duration = Duration::from_mins(10);
 /// What was sent again and is not in a list that was read so long after that has succeeded. Twice the overlap, for a GitHub
-/// whose clock is ahead: forgotten earlier, the old failure would be heard of as a new one. No longer: what there is
-/// no room for is not sent again.
+/// whose clock is ahead: forgotten earlier, the old failure would be heard of as a new one. No longer: there is
+/// room for so many.
 const SETTLED: Duration = Duration::from_mins(20);
 /// What has failed for the last time is told of as lost after this time without a word.
 const GIVEN_UP: Duration = Duration::from_hours(9);

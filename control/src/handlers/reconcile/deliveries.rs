@@ -46,7 +46,8 @@ pub(super) async fn heal<P: Ports>(run: &Run<'_, P>) -> Done {
     Ok(())
 }
 
-async fn one<P: Ports>(run: &Run<'_, P>, hook: &Hook, memory: &mut Memory) -> Done {
+/// Reads the list of those that failed, a few pages of it.
+async fn read<P: Ports>(run: &Run<'_, P>, hook: &Hook, memory: &mut Memory) -> Done {
     for _ in 0..MOST_PAGES {
         let cursor = memory.next_page(run.now());
         let page = match run.deps.github.failed(hook, cursor.as_deref()).await {
@@ -63,6 +64,11 @@ async fn one<P: Ports>(run: &Run<'_, P>, hook: &Hook, memory: &mut Memory) -> Do
             break;
         }
     }
+    Ok(())
+}
+
+async fn one<P: Ports>(run: &Run<'_, P>, hook: &Hook, memory: &mut Memory) -> Done {
+    let is_read = read(run, hook, memory).await;
     let waiting = memory.waiting.clone();
     let lost = memory.tidy(run.now()) + memory.left_out;
     if lost > 0 {
@@ -75,6 +81,7 @@ async fn one<P: Ports>(run: &Run<'_, P>, hook: &Hook, memory: &mut Memory) -> Do
         run.deps.metrics.refused("delivery_lost");
         error!(hook.name = %hook, deliveries.count = lost, "{lost} deliveries were never taken, and are not sent again");
     }
+    is_read?;
     for (guid, id) in memory.due(run.now(), MOST_SENT) {
         if !run.has_time() {
             break;

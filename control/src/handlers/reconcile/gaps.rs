@@ -42,16 +42,14 @@ pub(super) type Met = RefCell<Vec<(String, Option<u64>)>>;
 pub(super) async fn miss<P: Ports>(run: &Run<'_, P>, job: u64) -> Result<(), LedgerError> {
     let mut memory: Memory = run.recall(NOTE).await?;
     memory.miss(job, run.now());
-    run.remember(NOTE, &memory).await;
-    Ok(())
+    run.note(NOTE, &memory).await
 }
 
 /// Notes that deliveries were lost for good, or can't be known of any more.
 pub(super) async fn lose<P: Ports>(run: &Run<'_, P>, unread: bool) -> Result<(), LedgerError> {
     let mut memory: Memory = run.recall(NOTE).await?;
     *(if unread { &mut memory.unread } else { &mut memory.lost }) = Some(run.now());
-    run.remember(NOTE, &memory).await;
-    Ok(())
+    run.note(NOTE, &memory).await
 }
 
 /// Looks whether there is a gap, and goes on with what is looked through for one.

@@ -93,7 +93,7 @@ pub(super) async fn jobs_whose_webhooks_went_elsewhere_are_found(cloud: Arc<Clou
     cloud.github.set_webhook(Webhook { url: format!("{}/webhook", cloud.lambda.http_url()), secret });
     let (mut jobs, before) = queued?;
     ensure!(alive(&cloud).await?.len() == 1, "an instance was launched for webhooks that never came");
-    // A scan may just have been: webhooks note that they were heard once a minute, which was more for a moment.
+    // Where an earlier test has had a scan, the next one begins half an hour later.
     later(&cloud, 31).await?;
     ensure!(scans(&cloud, "unheard")? == before + 1, "no gap was told of");
     std::fs::write(&go, "")?;

@@ -60,9 +60,9 @@ pub(super) async fn later(cloud: &Cloud, minutes: u64) -> Result<()> {
 /// Makes all that AWS has noted of the time so much older, and GitHub's list of deliveries with it: else what was sent
 /// again is forgotten as settled while its failure is as new as ever, and is sent once more.
 pub(super) async fn pass(cloud: &Cloud, by: Duration) -> Result<()> {
-    cloud.aws.age(by).await?;
+    // First: to a reconcile in between, a list that is older than its memory tells nothing new.
     cloud.github.age_deliveries(by);
-    Ok(())
+    cloud.aws.age(by).await
 }
 
 /// Lets time pass, 20 minutes at a time and three hours at most, until nothing is left.

@@ -35,9 +35,13 @@ pub(super) async fn two_hundred_jobs_over_five_fleets(cloud: Arc<Cloud>) -> Resu
             }
         }
     };
-    // Webhooks of the last jobs are still missing; a second loss is made up for two minutes later. What a scale-up had
-    // registered for an instance with a job when it was killed lies there until reconcile's graces are over.
-    if leftovers::wait_for_none(&cloud, Duration::from_mins(3)).await.is_err() {
+    // Webhooks of the last jobs are still missing; a second loss is made up for two minutes later.
+    if let Err(left) = leftovers::wait_for_none(&cloud, Duration::from_mins(6)).await {
+        // What a scale-up had registered for an instance with a job when it was killed lies there until reconcile's graces
+        // are over. Nothing else has one here.
+        let registrations = ["runner ", "parameter ", "object "];
+        let now = leftovers::look(&cloud).await?;
+        ensure!(now.iter().all(|it| registrations.iter().any(|kind| it.starts_with(kind))), "{left:#}");
         until_nothing_is_left(&cloud).await?;
     }
     let wrong: Vec<String> = done.iter().filter_map(|job| life::ran_once(job).err()).collect();

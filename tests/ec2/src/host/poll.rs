@@ -17,7 +17,7 @@ pub(super) async fn run(host: Arc<Inner>) {
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         every.tick().await;
-        // Before the list: an instance that has ended by the time that boots go on is not among those that boot.
+        // Before the list, and once more after it: an instance that has ended when boots go on does not boot by an older list.
         let held = host.held.load(Ordering::SeqCst);
         match host.moto.instances().await {
             Ok(instances) => {
@@ -39,7 +39,7 @@ pub(super) async fn run(host: Arc<Inner>) {
     }
 }
 
-/// `held`: no instance boots.
+/// `held`: no instance was to boot when the list was asked for.
 async fn look(host: &Arc<Inner>, instances: Vec<Facts>, held: bool) {
     let mut settled = true;
     // First, as others of this list may be to boot from them, and before a disk goes.
@@ -60,7 +60,7 @@ async fn look(host: &Arc<Inner>, instances: Vec<Facts>, held: bool) {
         let told = match next {
             Step::Nothing => Ok(()),
             Step::Boot => {
-                if !held {
+                if !held && !host.held.load(Ordering::SeqCst) {
                     boot(host, facts);
                 }
                 Ok(())

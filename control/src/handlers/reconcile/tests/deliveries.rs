@@ -58,7 +58,10 @@ fn no_run_sends_more_than_a_few_again_however_many_are_known() {
 fn what_is_lost_is_told_though_that_cant_be_noted_at_once() {
     let key = format!("reconcile#hook#{}", Hook::App("4711".into()));
     // The second that is left out is one that there was no room for; of the third nothing is lost.
-    for (age, left_out, is_lost) in [(73 * 60 * MINUTE, 0, true), (MINUTE, 1, true), (MINUTE, 0, false)] {
+    let cases = [(73 * 60 * MINUTE, 0, true), (MINUTE, 1, true), (MINUTE, 0, false)];
+    for (call, (age, left_out, is_lost)) in
+        ["ledger.text", "ledger.note_text", "github.failed"].into_iter().flat_map(|call| cases.map(|it| (call, it)))
+    {
         for nth in 0..30 {
             let port = world();
             let mut memory = Memory { known_until: now(&port), left_out, ..Memory::default() };
@@ -66,7 +69,7 @@ fn what_is_lost_is_told_though_that_cant_be_noted_at_once() {
                 Waiting { id: 1, at: now(&port) - age, attempts: 1, due: Some(u64::MAX), sent_at: None, lost: false };
             memory.waiting.insert("g1".into(), it);
             port.0.census.texts.borrow_mut().insert(key.clone(), serde_json::to_string(&memory).unwrap());
-            port.0.fault("ledger.text", Fault::Ledger);
+            port.0.fault(call, if call.starts_with("github") { Fault::GitHubPermanent } else { Fault::Ledger });
             port.0.skip.set(nth);
             look(&port);
             port.0.faults.borrow_mut().clear();
@@ -76,7 +79,7 @@ fn what_is_lost_is_told_though_that_cant_be_noted_at_once() {
             let note = &texts["reconcile#gaps"];
             // Noted, or looked through already.
             let is_told = !(note.contains("\"lost\":null") && note.contains("\"scanned_at\":0"));
-            assert_eq!(is_told, is_lost, "{nth}: {texts:?}");
+            assert_eq!(is_told, is_lost, "{call} {nth}: {texts:?}");
         }
     }
 }
