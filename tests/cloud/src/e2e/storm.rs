@@ -38,7 +38,7 @@ pub(super) async fn two_hundred_jobs_over_five_fleets(cloud: Arc<Cloud>) -> Resu
     // Webhooks of the last jobs are still missing; a second loss is made up for two minutes later.
     if let Err(left) = leftovers::wait_for_none(&cloud, Duration::from_mins(6)).await {
         // What a scale-up had registered for an instance with a job when it was killed lies there until reconcile's graces
-        // are over. Nothing else has one here.
+        // are over.
         let registrations = ["runner ", "parameter ", "object "];
         let now = leftovers::look(&cloud).await?;
         ensure!(now.iter().all(|it| registrations.iter().any(|kind| it.starts_with(kind))), "{left:#}");

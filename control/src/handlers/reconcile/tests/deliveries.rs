@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     decide::reconcile::deliveries::{Memory, Waiting},
     github::watch::Hook,
+    simulation::world::Port,
 };
 
 #[test]
@@ -54,34 +55,48 @@ fn no_run_sends_more_than_a_few_again_however_many_are_known() {
     assert_eq!(port.0.census.redelivered.borrow().len(), 20);
 }
 
+/// A failure of that age is remembered, and so many for which there was no room.
+fn remembered(age: u64, left_out: usize) -> Port {
+    let port = world();
+    let mut memory = Memory { known_until: now(&port), left_out, ..Memory::default() };
+    let it = Waiting { id: 1, at: now(&port) - age, attempts: 1, due: Some(u64::MAX), sent_at: None, lost: false };
+    memory.waiting.insert("g1".into(), it);
+    let key = format!("reconcile#hook#{}", Hook::App("4711".into()));
+    port.0.census.texts.borrow_mut().insert(key, serde_json::to_string(&memory).unwrap());
+    port
+}
+
+/// Whether it is noted that some were lost, or was, and the repositories were looked through.
+fn is_told(port: &Port) -> bool {
+    let texts = port.0.census.texts.borrow();
+    let note = &texts["reconcile#gaps"];
+    !(note.contains("\"lost\":null") && note.contains("\"scanned_at\":0"))
+}
+
 #[test]
 fn what_is_lost_is_told_though_that_cant_be_noted_at_once() {
-    let key = format!("reconcile#hook#{}", Hook::App("4711".into()));
     // The second that is left out is one that there was no room for; of the third nothing is lost.
-    let cases = [(73 * 60 * MINUTE, 0, true), (MINUTE, 1, true), (MINUTE, 0, false)];
-    for (call, (age, left_out, is_lost)) in
-        ["ledger.text", "ledger.note_text", "github.failed"].into_iter().flat_map(|call| cases.map(|it| (call, it)))
-    {
-        for nth in 0..30 {
-            let port = world();
-            let mut memory = Memory { known_until: now(&port), left_out, ..Memory::default() };
-            let it =
-                Waiting { id: 1, at: now(&port) - age, attempts: 1, due: Some(u64::MAX), sent_at: None, lost: false };
-            memory.waiting.insert("g1".into(), it);
-            port.0.census.texts.borrow_mut().insert(key.clone(), serde_json::to_string(&memory).unwrap());
-            port.0.fault(call, if call.starts_with("github") { Fault::GitHubPermanent } else { Fault::Ledger });
+    for (age, left_out, is_lost) in [(73 * 60 * MINUTE, 0, true), (MINUTE, 1, true), (MINUTE, 0, false)] {
+        for (call, nth) in ["ledger.text", "ledger.note_text"].iter().flat_map(|call| (0..30).map(move |it| (call, it)))
+        {
+            let port = remembered(age, left_out);
+            port.0.fault(call, Fault::Ledger);
             port.0.skip.set(nth);
             look(&port);
             port.0.faults.borrow_mut().clear();
             port.0.skip.set(0);
             look(&port);
-            let texts = port.0.census.texts.borrow();
-            let note = &texts["reconcile#gaps"];
-            // Noted, or looked through already.
-            let is_told = !(note.contains("\"lost\":null") && note.contains("\"scanned_at\":0"));
-            assert_eq!(is_told, is_lost, "{call} {nth}: {texts:?}");
+            assert_eq!(is_told(&port), is_lost, "{call} {nth}: {:?}", port.0.census.texts.borrow());
         }
     }
+}
+
+#[test]
+fn what_is_lost_is_told_though_the_list_cant_be_read() {
+    let port = remembered(MINUTE, 1);
+    port.0.fault("github.failed", Fault::GitHubPermanent);
+    look(&port);
+    assert!(is_told(&port));
 }
 
 #[test]
