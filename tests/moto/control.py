@@ -14,6 +14,7 @@
     POST /_laptop/delay                     {"operation": "ssm.*", "millis": 12}: of anybody; 0 for none
     GET  /_laptop/calls                     {"ec2.CreateFleet": 3, ...}; `?by=KEY` for those of access keys that begin so
     POST /_laptop/calls/reset
+    GET  /_laptop/again                     {"times": 1}: so often Terraform was given an answer once more (`again.py`)
     POST /_laptop/age                       {"seconds": 1800}: all that AWS has noted of the time is so much older
     POST /_laptop/recording/stop            ends what `--record` began
 
@@ -35,6 +36,7 @@ import images
 import instances
 import locks
 import states
+from again import Again
 from calls import Calls
 from cut import Cut
 from delay import Delay
@@ -54,8 +56,9 @@ class Refused(Exception):
 class Control:
     """The WSGI application of the channel."""
 
-    def __init__(self, calls: Calls, tape: Tape | None, throttle: Throttle, cut: Cut, delay: Delay) -> None:
+    def __init__(self, calls: Calls, again: Again, tape: Tape | None, throttle: Throttle, cut: Cut, delay: Delay) -> None:
         self._calls = calls
+        self._again = again
         self._tape = tape
         self._throttle = throttle
         self._cut = cut
@@ -73,6 +76,7 @@ class Control:
             ("POST", re.compile(r"^/_laptop/delay$"), self._set_delay),
             ("GET", re.compile(r"^/_laptop/calls$"), self._get_calls),
             ("POST", re.compile(r"^/_laptop/calls/reset$"), self._reset_calls),
+            ("GET", re.compile(r"^/_laptop/again$"), self._get_again),
             ("POST", re.compile(r"^/_laptop/age$"), self._age),
             ("POST", re.compile(r"^/_laptop/recording/stop$"), self._stop_recording),
         ]
@@ -173,6 +177,9 @@ class Control:
     def _reset_calls(self, _request: Request) -> Response:
         self._calls.reset()
         return Response(status=204)
+
+    def _get_again(self, _request: Request) -> Response:
+        return _json({"times": self._again.times})
 
     def _age(self, request: Request) -> Response:
         age.age(_count(_body(request), "seconds"))

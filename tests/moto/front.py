@@ -15,6 +15,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 import caller
 import locks
+from again import Again
 from calls import Calls, operation
 from control import Control
 from cut import Cut
@@ -32,10 +33,11 @@ class Front:
     def __init__(self, tape: Tape | None = None) -> None:
         self.calls = Calls()
         self._tape = tape
+        self._again = Again()
         self._throttle = Throttle()
         self._cut = Cut()
         self._delay = Delay()
-        self._control = Control(self.calls, tape, self._throttle, self._cut, self._delay)
+        self._control = Control(self.calls, self._again, tape, self._throttle, self._cut, self._delay)
         self._moto = DomainDispatcherApplication(create_backend_app)
 
     @property
@@ -49,6 +51,9 @@ class Front:
             return self._control(environ, start_response)
         # Read before a lock is taken: a slow sender must not hold up others.
         body = _read_body(environ)
+        return self._again.serve(environ, start_response, lambda environ, start: self._new(environ, start, body))
+
+    def _new(self, environ: dict[str, Any], start_response: Any, body: bytes) -> Iterable[bytes]:
         with self._kept(environ, body):
             return self._pass_on(environ, start_response, body)
 

@@ -6,9 +6,9 @@ Prints one line, `moto listens on http://HOST:PORT`, when it takes requests (por
 each mistake of its own. SIGINT and SIGTERM end it.
 
 `patches/` holds the mends, one per file. `front.py` stands before moto: it keeps requests apart that moto can't take
-at once, counts them and notes who calls. `control.py` is the control channel, `/_laptop/...`, by which the EC2 host,
-the Lambda host and the tests see and steer what AWS keeps to itself. `states.py` says how instances change state, `tape.py`
-how a deployment is kept and had again in seconds.
+at once, counts them, notes who calls, and gives Terraform an answer again that got lost (`again.py`). `control.py` is
+the control channel, `/_laptop/...`, by which the EC2 host, the Lambda host and the tests see and steer what AWS keeps
+to itself. `states.py` says how instances change state, `tape.py` how a deployment is kept and had again in seconds.
 """
 
 from __future__ import annotations
