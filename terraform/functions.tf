@@ -34,6 +34,7 @@ locals {
         aws_ssm_parameter.app_key[*].version, values(aws_ssm_parameter.more_app_keys)[*].version, aws_ssm_parameter.github_token[*].version,
       ))
     },
+    nonsensitive(var.github.ca_certificates == null) ? {} : { DAYFLY_GITHUB_CA = nonsensitive(var.github.ca_certificates) },
   )
   environment_bus = local.has_bus ? { DAYFLY_EVENT_BUS = local.event_bus } : {}
 
@@ -93,6 +94,14 @@ resource "aws_lambda_function" "control" {
     content {
       subnet_ids         = vpc_config.value.subnet_ids
       security_group_ids = vpc_config.value.security_groups
+    }
+  }
+
+  lifecycle {
+    precondition {
+      # As Lambda measures it. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+      condition     = length(jsonencode(local.environment[each.key])) <= 4096
+      error_message = "Lambda takes 4096 characters of environment, and ${local.prefix}-${each.key} has ${length(jsonencode(local.environment[each.key]))}: fewer or shorter github.ca_certificates (the root alone, by an elliptic curve), github.more_apps or github_hooks."
     }
   }
 

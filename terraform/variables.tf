@@ -55,7 +55,8 @@ variable "github" {
     `webhook_secret` signs the webhook; `old_webhook_secret` is good too, while a secret is changed.
 
     `api_url` is the base of the REST API (`https://api.github.com`, `https://ghes.example/api/v3`,
-    `https://api.name.ghe.com`).
+    `https://api.name.ghe.com`). `ca_certificates` (PEM) are those of the CAs that its certificate may be of, in place
+    of those that Lambda's own store knows.
   EOT
   type = object({
     app_id            = optional(string)
@@ -71,6 +72,7 @@ variable "github" {
     webhook_secret     = string
     old_webhook_secret = optional(string)
     api_url            = optional(string, "https://api.github.com")
+    ca_certificates    = optional(string)
   })
   sensitive = true
   nullable  = false
@@ -122,6 +124,11 @@ variable "github" {
   validation {
     condition     = can(regex("^https?://[^/]", var.github.api_url))
     error_message = "github.api_url is a URL such as \"https://api.github.com\"."
+  }
+  # Functions would not start by anything else. That it fits is looked after in functions.tf.
+  validation {
+    condition     = var.github.ca_certificates == null ? true : can(regex("^(\\s*-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\\s]+-----END CERTIFICATE-----)+\\s*$", var.github.ca_certificates))
+    error_message = "github.ca_certificates is one or several certificates as PEM, and nothing beside them: -----BEGIN CERTIFICATE-----… They are not secret."
   }
 }
 

@@ -11,7 +11,7 @@ use dayfly_contract::{Problem, Problems, names};
 use crate::{
     decide::bucket::Limits,
     fleets::{Fleets, Handover},
-    github::watch::Hook,
+    github::{authorities::Authorities, watch::Hook},
 };
 pub use keepers::{HousekeepConfig, SyncConfig};
 use reader::{PARAMETER, Reader, is_parameter, is_url, registration_objects};
@@ -122,6 +122,8 @@ pub struct GitHubConfig {
     pub token_parameter: Option<String>,
     /// Base of the REST API.
     pub url: String,
+    /// Of whose CA the server's certificate is.
+    pub authorities: Authorities,
 }
 
 /// A GitHub App.

@@ -12,6 +12,8 @@ module "dayfly" {
     app_key_parameter = "/aws/reference/secretsmanager/dayfly/app-key"
     webhook_secret    = var.github_app.webhook_secret
     api_url           = "https://github.acme.example/api/v3"
+    # Where its certificate is of a CA of your own:
+    # ca_certificates = file("acme-root.pem")
   }
 
   function_network = { subnet_ids = var.subnet_ids, security_groups = [var.function_security_group] }

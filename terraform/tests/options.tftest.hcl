@@ -283,7 +283,7 @@ run "roles_made_your_way" {
 run "what_github_is_told" {
   command = apply
   variables {
-    github = { app_id = "1001", app_key_parameter = "/k", webhook_secret = "0123456789abcdef", api_url = "https://github.acme.example/api/v3" }
+    github = { app_id = "1001", app_key_parameter = "/k", webhook_secret = "0123456789abcdef", api_url = "https://github.acme.example/api/v3", ca_certificates = "  -----BEGIN CERTIFICATE-----\n  MIIB\n  -----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n" }
     fleets = {
       a = { labels = ["a"], max = 1, image_id = "ami-1", instance_types = ["c7i.large"], interrupted = { rerun = 0 } }
       b = { labels = ["b"], max = 1, image_id = "ami-1", instance_types = ["c7i.large"], interrupted = { rerun = 0 }, github = { level = "repository" } }
@@ -296,6 +296,10 @@ run "what_github_is_told" {
   assert {
     condition     = jsonencode([output.github_setup[4]["Repository permissions"], output.github_setup[5]["Organization permissions"]]) == jsonencode([{ Actions = "Read-only", Administration = "Read and write", Metadata = "Read-only" }, { "Self-hosted runners" = "Read and write" }])
     error_message = "the permissions that these fleets need"
+  }
+  assert {
+    condition     = [for name, function in aws_lambda_function.control : name if startswith(lookup(function.environment[0].variables, "DAYFLY_GITHUB_CA", ""), "  -----BEGIN CERTIFICATE-----\n  MIIB")] == ["lifecycle", "reconcile", "scale-up", "webhook"]
+    error_message = "whom the functions that ask GitHub believe"
   }
 }
 

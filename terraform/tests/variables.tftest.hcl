@@ -737,6 +737,37 @@ run "github_old_secret" {
   }
 }
 
+run "a_ca_is_a_certificate" {
+  command         = plan
+  expect_failures = [var.github]
+  variables {
+    github = { app_id = "1001", app_key = "-----BEGIN RSA PRIVATE KEY-----", webhook_secret = "0123456789abcdef", ca_certificates = "acme-root.pem" }
+  }
+}
+
+run "a_ca_is_no_private_key" {
+  command         = plan
+  expect_failures = [var.github]
+  variables {
+    github = { app_id = "1001", app_key = "-----BEGIN RSA PRIVATE KEY-----", webhook_secret = "0123456789abcdef", ca_certificates = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----" }
+  }
+}
+
+run "a_ca_has_an_end" {
+  command         = plan
+  expect_failures = [var.github]
+  variables {
+    github = { app_id = "1001", app_key = "-----BEGIN RSA PRIVATE KEY-----", webhook_secret = "0123456789abcdef", ca_certificates = "-----BEGIN CERTIFICATE-----\nMIIB\n" }
+  }
+}
+
+run "a_functions_environment_has_4_kb" {
+  expect_failures = [aws_lambda_function.control]
+  variables {
+    github = { app_id = "1001", app_key = "-----BEGIN RSA PRIVATE KEY-----", webhook_secret = "0123456789abcdef", ca_certificates = "-----BEGIN CERTIFICATE-----${replace(format("%4000s", "x"), " ", "A")}-----END CERTIFICATE-----" }
+  }
+}
+
 run "event_bus_two" {
   command         = plan
   expect_failures = [var.event_bus]

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 use dayfly_contract::{Problem, Problems};
 
 use super::{AppConfig, GitHubConfig, RegistrationObjects, Role};
-use crate::github::watch::Hook;
+use crate::github::{authorities::Authorities, watch::Hook};
 
 const GITHUB_URL: &str = "https://api.github.com";
 
 /// Every variable with the roles that require it. Those that none requires may be left out.
-const VARIABLES: [(&str, &[Role]); 37] = [
+const VARIABLES: [(&str, &[Role]); 38] = [
     ("DAYFLY_DEPLOYMENT", &Role::ALL),
     ("DAYFLY_TABLE", &Role::WITH_LEDGER),
     ("DAYFLY_WAKE_QUEUE_URL", &Role::WITH_LEDGER),
@@ -21,6 +21,7 @@ const VARIABLES: [(&str, &[Role]); 37] = [
     ("DAYFLY_GITHUB_APPS", &[Role::ScaleUp, Role::Lifecycle, Role::Reconcile]),
     ("DAYFLY_GITHUB_TOKEN_PARAMETER", &[]),
     ("DAYFLY_GITHUB_URL", &[]),
+    ("DAYFLY_GITHUB_CA", &[]),
     ("DAYFLY_REGISTRATION_PREFIX", &[Role::ScaleUp, Role::Lifecycle, Role::Reconcile, Role::Housekeep]),
     ("DAYFLY_REGISTRATION_BUCKET", &[]),
     ("DAYFLY_REGISTRATION_BUCKET_PREFIX", &[]),
@@ -51,11 +52,13 @@ const VARIABLES: [(&str, &[Role]); 37] = [
     ("DAYFLY_LOG", &[]),
 ];
 
-/// Variables that name where a secret is. It is easily put there itself, so their values are never shown.
-const BESIDE_SECRETS: [&str; 4] = [
+/// Variables that stand beside a secret, or name where it is. It is easily put there itself, so their values are never
+/// shown.
+const BESIDE_SECRETS: [&str; 5] = [
     "DAYFLY_WEBHOOK_SECRET_PARAMETER",
     "DAYFLY_GITHUB_APPS",
     "DAYFLY_GITHUB_TOKEN_PARAMETER",
+    "DAYFLY_GITHUB_CA",
     "DAYFLY_RELEASES_TOKEN_PARAMETER",
 ];
 
@@ -91,7 +94,15 @@ impl Reader<'_> {
                 "the REST API's URL such as \"https://api.github.com\" or \"https://ghes.example/api/v3\"",
                 is_url,
             ),
+            authorities: self.authorities(),
         }
+    }
+
+    fn authorities(&mut self) -> Authorities {
+        let read = |text: &str| text.parse().ok();
+        let allowed = "certificates, each as PEM: -----BEGIN CERTIFICATE-----…";
+        let text = self.optional("DAYFLY_GITHUB_CA", allowed, |text| read(text).is_some());
+        text.and_then(|text| read(&text)).unwrap_or_default()
     }
 
     pub(super) fn silence(&mut self) -> u64 {

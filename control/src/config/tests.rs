@@ -2,7 +2,7 @@ mod keepers;
 
 use std::collections::BTreeMap;
 
-use super::{AppConfig, Config, Handover, Limits, Role, S3Object};
+use super::{AppConfig, Authorities, Config, Handover, Limits, Role, S3Object};
 use crate::fleets::tests::{fleet, fleets};
 
 fn variables(role: Role) -> BTreeMap<String, String> {
@@ -41,6 +41,10 @@ fn a_full_environment_is_read() {
     let mut ghes = variables(Role::ScaleUp);
     ghes.insert("DAYFLY_GITHUB_URL".into(), "https://ghes.example/api/v3".into());
     assert_eq!(Config::read(&ghes).unwrap().github.url, "https://ghes.example/api/v3");
+    let ca = include_str!("../../../agent/tests/data/ca.pem");
+    assert_eq!(config.github.authorities, Authorities::default());
+    ghes.insert("DAYFLY_GITHUB_CA".into(), ca.into());
+    assert_eq!(Config::read(&ghes).unwrap().github.authorities, ca.parse().unwrap());
 }
 
 #[test]
@@ -91,6 +95,7 @@ fn every_mistake_is_told_at_once() {
         ("DAYFLY_WEBHOOK_SECRET_PARAMETER", "webhook-secret"),
         ("DAYFLY_GITHUB_APPS", "1001"),
         ("DAYFLY_GITHUB_URL", "api.github.com"),
+        ("DAYFLY_GITHUB_CA", "hunter2"),
         ("DAYFLY_LIMIT_EC2_PER_SECOND", "-1"),
         ("DAYFLY_EVENT_BUS", ""),
         ("DAYFLY_LOG", "=x=y=z"),
@@ -104,7 +109,7 @@ fn every_mistake_is_told_at_once() {
         told[0],
         "_HANDLER: found \"bootstrap\", expected one of \"webhook\", \"scale-up\", \"lifecycle\", \"reconcile\", \"sync-runner\", \"housekeep\""
     );
-    assert!(!told.join("").contains("hunter2"), "an unknown variable's value may be a secret");
+    assert!(!told.join("").contains("hunter2"), "an unknown variable's value may be a secret, and so may a CA's");
 }
 
 #[test]

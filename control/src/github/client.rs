@@ -24,6 +24,7 @@ use tracing::warn;
 
 use super::{
     Deletion, Found, GitHub, GitHubError, Jit, Job, NewRunner, Run,
+    authorities::Authorities,
     groups::{Groups, Listing, MOST_PAGES, PAGE, Page},
     jwt::AppKey,
     rest::{Answer, Ask, Failed, Rest},
@@ -76,11 +77,18 @@ pub struct Client<C, N> {
 }
 
 impl<C: Clock, N: Notes> Client<C, N> {
-    /// The REST API at `url` for `identity`. To be called within a tokio runtime.
-    pub fn new(url: &str, identity: Identity, clock: C, notes: N) -> Result<Self, GitHubError> {
+    /// The REST API at `url`, whose certificate is of one of `authorities`, for `identity`. To be called within a tokio
+    /// runtime.
+    pub fn new(
+        url: &str,
+        authorities: &Authorities,
+        identity: Identity,
+        clock: C,
+        notes: N,
+    ) -> Result<Self, GitHubError> {
         Ok(Self {
             url: url.to_owned(),
-            rest: Rest::new(url, clock)?,
+            rest: Rest::new(url, authorities, clock)?,
             identity,
             notes,
             tokens: Tokens::new(MARGIN),

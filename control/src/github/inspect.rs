@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{GitHubError, lazy::LazyApp};
-use crate::clock::Millis;
+use super::{GitHubError, lazy::LazyApp, rest::Rest};
+use crate::{
+    clock::{Millis, SystemClock},
+    config::GitHubConfig,
+};
 
 /// An App, or what kept GitHub from telling.
 #[derive(Debug)]
@@ -74,6 +77,13 @@ pub struct Delivered {
     pub event: String,
     /// What was answered; 0 for nothing.
     pub status: u16,
+}
+
+/// GitHub's time, by what it answers to nobody; none where the answer does not tell it.
+pub async fn time(config: &GitHubConfig) -> Result<Option<Millis>, GitHubError> {
+    let time = Rest::new(&config.url, &config.authorities, SystemClock)?.time().await;
+    let time = time.map_err(|failed| failed.into_error("asking for the time".to_owned()))?;
+    Ok(time.map(|seconds| seconds * 1000))
 }
 
 impl LazyApp {

@@ -141,9 +141,10 @@ impl LazyApp {
             let why = "neither DAYFLY_GITHUB_APPS nor DAYFLY_GITHUB_TOKEN_PARAMETER is set";
             return Err(GitHubError::Permanent(Failure::new("asking GitHub", why)));
         }
+        let GitHubConfig { url, authorities, .. } = &self.config;
         let clients = identities
             .into_iter()
-            .map(|identity| Client::new(&self.config.url, identity, SystemClock, self.notes.clone()));
+            .map(|identity| Client::new(url, authorities, identity, SystemClock, self.notes.clone()));
         let apps = Arc::new(Several::new(clients.collect::<Result<_, _>>()?));
         Ok(Held { apps, digests: digests(secrets), read_at: SystemClock.now() })
     }

@@ -1,11 +1,12 @@
 //! GitHub, as one App, several or the owner of a token.
 //!
 //! [`lazy`] takes the keys and sets up a [`client`] for each App; [`several`] picks the one that has most left of its
-//! limit. A client speaks by octocrab (`rest`), with [`jwt`] and [`tokens`] for being the App and [`usage`] and
-//! [`limits`] for what GitHub allows; [`groups`] knows the runner groups.
+//! limit. A client speaks by octocrab (`rest`) with whom [`authorities`] vouch for, with [`jwt`] and [`tokens`] for being
+//! the App and [`usage`] and [`limits`] for what GitHub allows; [`groups`] knows the runner groups.
 //!
 //! One runner costs one call, `generate-jitconfig`, beyond an installation token that is kept across invocations.
 
+pub mod authorities;
 pub mod client;
 pub mod groups;
 pub mod inspect;

@@ -12,7 +12,9 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    GitHubError, limits, skew,
+    GitHubError,
+    authorities::Authorities,
+    limits, skew,
     usage::{Usage, Whose},
 };
 use crate::{
@@ -95,17 +97,33 @@ impl<'a> Ask<'a> {
 }
 
 impl<C: Clock> Rest<C> {
-    pub(super) fn new(url: &str, clock: C) -> Result<Self, GitHubError> {
-        let build = || Octocrab::builder().base_uri(url)?.set_connect_timeout(Some(CONNECT_TIMEOUT)).build();
-        let octocrab = build().map_err(|error: octocrab::Error| {
-            GitHubError::Permanent(Failure::new(format!("setting up the client for {url}"), error))
-        })?;
+    pub(super) fn new(url: &str, authorities: &Authorities, clock: C) -> Result<Self, GitHubError> {
+        let build = || -> Result<Octocrab, BoxError> {
+            if authorities.are_the_systems() {
+                Ok(Octocrab::builder().base_uri(url)?.set_connect_timeout(Some(CONNECT_TIMEOUT)).build()?)
+            } else {
+                authorities.client(url, CONNECT_TIMEOUT)
+            }
+        };
+        let octocrab = build()
+            .map_err(|error| GitHubError::Permanent(Failure::new(format!("setting up the client for {url}"), error)))?;
         Ok(Self { octocrab, patience: PATIENCE, clock, usage: Usage::default(), calls: AtomicU64::new(0) })
     }
 
     /// Requests made so far.
     pub(super) fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
+    }
+
+    /// GitHub's time in seconds since 1970, by what it answers to nobody; none where the answer does not tell it.
+    pub(super) async fn time(&self) -> Result<Option<u64>, Failed> {
+        let answer = tokio::time::timeout(self.patience, self.octocrab._get("/")).await;
+        let answer = answer.map_err(|_| self.late())?.map_err(|error| Failed::Unreached(error.into()))?;
+        Ok(skew::date(answer.headers()))
+    }
+
+    fn late(&self) -> Failed {
+        Failed::Unreached(format!("no whole answer within {} ms", self.patience.as_millis()).into())
     }
 
     /// One request with `bearer`, which counts against the limit of `whose`.
@@ -117,8 +135,8 @@ impl<C: Clock> Rest<C> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.usage.spend(whose);
         let exchange = tokio::time::timeout(self.patience, self.exchange(bearer, ask)).await;
-        let late = |_| Failed::Unreached(format!("no whole answer within {} ms", self.patience.as_millis()).into());
-        let (status, headers, text) = exchange.map_err(late)?.map_err(|error| Failed::Unreached(error.into()))?;
+        let (status, headers, text) =
+            exchange.map_err(|_| self.late())?.map_err(|error| Failed::Unreached(error.into()))?;
         self.usage.seen(whose, &headers);
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (etag, link) = (header(header::ETAG), header(header::LINK));

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::{Client, Identity};
+use super::{Authorities, Client, Identity};
 use crate::{
     clock::{Clock, Millis, SystemClock},
     fleets::Target,
@@ -103,7 +103,11 @@ pub(crate) async fn stage(base: &str, answers: impl IntoIterator<Item = Answer>)
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}{base}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(serve)).await.unwrap() });
-    Stage { app: Client::new(&url, app_key("4711"), FixedClock, Noted::default()).unwrap(), url, script }
+    Stage {
+        app: Client::new(&url, &Authorities::default(), app_key("4711"), FixedClock, Noted::default()).unwrap(),
+        url,
+        script,
+    }
 }
 
 impl Stage {
@@ -217,7 +221,7 @@ async fn runners_are_found_by_their_whole_name_and_deleted() {
 async fn a_server_that_is_not_there_is_a_passing_failure() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}");
-    let app = Client::new(&url, app_key("4711"), FixedClock, Noted::default()).unwrap();
+    let app = Client::new(&url, &Authorities::default(), app_key("4711"), FixedClock, Noted::default()).unwrap();
     let error = app.authorize(&target(Some(77))).await.unwrap_err();
     assert!(matches!(error, GitHubError::Transient(_)), "{error:?}");
 }

@@ -192,6 +192,7 @@ mod tests {
     use super::{AtGitHub, Client, Delivered, FailedPage, Hook, Identity, Redelivery, Watch, next_cursor};
     use crate::github::{
         GitHubError,
+        authorities::Authorities,
         client::tests::{Answer, FixedClock, Noted, TOKEN, ok, stage, target, token},
     };
 
@@ -332,7 +333,7 @@ mod tests {
         let stage = stage("", []).await;
         assert_eq!(stage.app.app_hooks().await.unwrap(), [app()]);
         let identity = Identity::Token(SecretString::from("a-persons-token"));
-        let client = Client::new(&stage.url, identity, FixedClock, Noted::default()).unwrap();
+        let client = Client::new(&stage.url, &Authorities::default(), identity, FixedClock, Noted::default()).unwrap();
         assert_eq!(client.app_hooks().await.unwrap(), []);
         assert!(client.failed(&app(), None).await.is_err());
         assert_eq!(stage.asked(), [""; 0]);

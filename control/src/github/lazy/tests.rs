@@ -13,10 +13,16 @@ use crate::{
     fleets::Target,
     github::{
         GitHub, GitHubError,
+        authorities::{
+            Authorities,
+            tests::{ghes, pem},
+        },
+        inspect::time,
         jwt::tests::{PKCS1, PKCS8},
         watch::Watch,
     },
     ledger::dynamo::DynamoLedger,
+    report::Chain,
 };
 
 /// What is in the parameter, and which bearer GitHub knows: the value of the parameter, or any JWT at all.
@@ -81,6 +87,7 @@ async fn stage(parameter: &str, by_token: bool) -> (LazyApp, Arc<Mutex<Outside>>
         apps: if by_token { vec![] } else { vec![AppConfig { id: "1001".into(), key_parameter: parameter.clone() }] },
         token_parameter: by_token.then_some(parameter),
         url,
+        authorities: Authorities::default(),
     };
     let notes = DynamoLedger::new(&aws_sdk_dynamodb::Client::new(&sdk), "ledger");
     (LazyApp::new(aws_sdk_ssm::Client::new(&sdk), config, notes), outside)
@@ -156,4 +163,19 @@ async fn what_github_does_not_know_is_read_once_a_minute_and_asked_with_no_more(
     change(&outside, "no key", None);
     age(&github).await;
     assert!(register(&github).await.unwrap_err().to_string().starts_with("registering"));
+}
+
+#[tokio::test]
+async fn the_cas_that_are_configured_are_those_that_count() {
+    let (url, mut heads) = ghes().await;
+    for (ca, reached) in [("ca.pem", true), ("other-ca.pem", false)] {
+        let (mut github, _outside) = stage("token", true).await;
+        (github.config.url, github.config.authorities) = (url.clone(), pem(ca).parse().unwrap());
+        let why = register(&github).await.unwrap_err();
+        assert_eq!(heads.try_recv().is_ok(), reached, "{}", Chain(&why));
+        assert_eq!(Chain(&why).to_string().contains("UnknownIssuer"), !reached);
+        let time = time(&github.config).await;
+        assert_eq!(time.as_ref().ok(), reached.then_some(&Some(1_700_000_000_000)), "{time:?}");
+        assert_eq!(heads.try_recv().is_ok(), reached);
+    }
 }

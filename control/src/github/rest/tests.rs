@@ -15,7 +15,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Ask, Failed, Rest, Whose};
+use super::{Ask, Authorities, Failed, Rest, Whose};
 use crate::clock::SystemClock;
 
 /// A server that does this with each connection, and how many connections there were.
@@ -46,7 +46,7 @@ async fn request(stream: &mut TcpStream) -> Option<()> {
 }
 
 fn rest(url: &str, patience: Duration) -> Rest<SystemClock> {
-    Rest { patience, ..Rest::new(url, SystemClock).unwrap() }
+    Rest { patience, ..Rest::new(url, &Authorities::default(), SystemClock).unwrap() }
 }
 
 async fn ask(rest: &Rest<SystemClock>) -> Result<(), Failed> {

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::Several;
 use crate::github::{
     GitHub, GitHubError,
+    authorities::Authorities,
     client::{
         Client,
         tests::{Answer, FixedClock, JIT, Noted, Stage, TOKEN, app_key, jit, ok, runner, stage, target, token},
@@ -16,7 +17,7 @@ async fn apps(answers: Vec<Vec<Answer>>) -> (Several<FixedClock, Noted>, Vec<Sta
     for (id, answers) in (1001..).zip(answers) {
         let stage = stage("", answers).await;
         let identity = app_key(&u32::to_string(&id));
-        clients.push(Client::new(&stage.url, identity, FixedClock, Noted::default()).unwrap());
+        clients.push(Client::new(&stage.url, &Authorities::default(), identity, FixedClock, Noted::default()).unwrap());
         stages.push(stage);
     }
     (Several::new(clients), stages)

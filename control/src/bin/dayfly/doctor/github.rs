@@ -114,12 +114,17 @@ fn unasked(check: &str, error: &GitHubError) -> Finding {
             Chain(error).to_string(),
             "compare the App's id, its key's parameter and DAYFLY_GITHUB_URL with the App's page",
         ),
-        _ => Finding::unknown(
-            check,
-            Chain(error).to_string(),
-            "ask again; https://www.githubstatus.com tells of outages",
-        ),
+        _ => unreached(check, error, "ask again; https://www.githubstatus.com tells of outages"),
     }
+}
+
+/// GitHub has not told, by `error`; `todo` where that does not tell more itself.
+pub(super) fn unreached(check: &str, error: &GitHubError, todo: &str) -> Finding {
+    let why = Chain(error).to_string();
+    // rustls's words for a CA that is not among those that are trusted.
+    let is_of_another_ca = why.contains("invalid peer certificate: UnknownIssuer");
+    let todo = if is_of_another_ca { "name the CA of its certificate: github.ca_certificates" } else { todo };
+    Finding::unknown(check, why, todo)
 }
 
 fn permissions(id: &str, app: &App, fleets: Option<&Fleets>) -> Vec<Finding> {

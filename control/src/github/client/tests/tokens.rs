@@ -99,11 +99,11 @@ async fn an_installation_that_was_asked_for_is_known_to_the_next_process() {
     let stage = stage("", [ok(200, json!({"id": 77})), token("t1"), token("t2")]).await;
     stage.app.authorize(&target(None)).await.unwrap();
     let notes = stage.app.notes.clone();
-    let next = Client::new(&stage.url, app_key("4711"), FixedClock, notes.clone()).unwrap();
+    let next = Client::new(&stage.url, &Authorities::default(), app_key("4711"), FixedClock, notes.clone()).unwrap();
     // What was found counts more than what a webhook names.
     next.authorize(&target(Some(5))).await.unwrap();
     assert_eq!(stage.asked(), ["GET /orgs/octo-org/installation", TOKEN, TOKEN]);
-    let other = Client::new(&stage.url, app_key("4712"), FixedClock, notes).unwrap();
+    let other = Client::new(&stage.url, &Authorities::default(), app_key("4712"), FixedClock, notes).unwrap();
     stage.script.lock().unwrap().answers.extend([token("t3")]);
     other.authorize(&target(Some(5))).await.unwrap();
     assert_eq!(stage.asked()[3..], ["POST /app/installations/5/access_tokens"], "another App has another installation");
@@ -121,7 +121,7 @@ async fn a_ledger_that_fails_is_done_without() {
 async fn a_token_of_a_persons_needs_no_installation() {
     let stage = stage("", [jit(1), ok(401, json!({"message": "Bad credentials"}))]).await;
     let identity = Identity::Token(SecretString::from("a-persons-token"));
-    let client = Client::new(&stage.url, identity, FixedClock, Noted::default()).unwrap();
+    let client = Client::new(&stage.url, &Authorities::default(), identity, FixedClock, Noted::default()).unwrap();
     client.authorize(&target(None)).await.unwrap();
     client.jit_config(&target(Some(5)), &runner()).await.unwrap();
     let error = client.jit_config(&target(Some(5)), &runner()).await.unwrap_err();

@@ -5,7 +5,7 @@ use dayfly_control::{
     clock::{Clock, SystemClock},
     config::Config,
     fleets::Fleets,
-    github::{jwt::AppKey, lazy::LazyApp},
+    github::{inspect, jwt::AppKey, lazy::LazyApp},
     ledger::dynamo::DynamoLedger,
     report::Chain,
 };
@@ -82,14 +82,12 @@ impl Asking<'_> {
         url: Option<&str>,
         found: &mut Vec<Finding>,
     ) {
-        let api = &config.github.url;
         let before = SystemClock.now();
-        // Whatever the answer: it has a date.
-        match self.caller.plain(&Call::get(api.clone()).header("user-agent", "dayfly")).await {
-            Ok(answer) => found.push(places::clock("GitHub", answer.date, before, SystemClock.now())),
+        match inspect::time(&config.github).await {
+            Ok(date) => found.push(places::clock("GitHub", date, before, SystemClock.now())),
             Err(error) => {
                 let todo = "see whether it can be reached from here, and DAYFLY_GITHUB_URL";
-                found.push(Finding::unknown("clock against GitHub", failed(&error), todo));
+                found.push(github::unreached("clock against GitHub", &error, todo));
             }
         }
         let mut readable = true;

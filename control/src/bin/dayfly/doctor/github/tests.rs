@@ -140,4 +140,8 @@ fn what_github_does_not_tell_is_said_and_the_rest_goes_on() {
     let found = app(&it, None, None, NOW);
     assert_eq!(levels(&found), [Level::Bad, Level::Unknown, Level::Bad, Level::Unknown]);
     assert!(found[0].what.contains("Bad credentials") && token().level == Level::Unknown);
+    assert!(found[1].todo.contains("githubstatus"));
+    let distrusted = Failure::new("asking", "invalid peer certificate: UnknownIssuer");
+    let it = Inspected { installations: Err(GitHubError::Transient(distrusted)), ..it };
+    assert!(app(&it, None, None, NOW)[1].todo.contains("github.ca_certificates"));
 }
