@@ -99,7 +99,7 @@ resource "aws_lambda_function" "control" {
 
   lifecycle {
     precondition {
-      # As Lambda measures it. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+      # Lambda measures the JSON of all: https://github.com/github-aws-runners/terraform-aws-github-runner/issues/3594
       condition     = length(jsonencode(local.environment[each.key])) <= 4096
       error_message = "Lambda takes 4096 characters of environment, and ${local.prefix}-${each.key} has ${length(jsonencode(local.environment[each.key]))}: fewer or shorter github.ca_certificates (the root alone, by an elliptic curve), github.more_apps or github_hooks."
     }

@@ -122,7 +122,7 @@ pub struct GitHubConfig {
     pub token_parameter: Option<String>,
     /// Base of the REST API.
     pub url: String,
-    /// Of whose CA the server's certificate is.
+    /// The CAs that the server's certificate may be of.
     pub authorities: Authorities,
 }
 
