@@ -85,6 +85,7 @@ fn was_there(result: Result<(), Errno>) -> Result<bool, Errno> {
 #[cfg(test)]
 mod tests {
     use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -101,7 +102,12 @@ mod tests {
         let mut child = Command::new("sleep").arg("60.0625").stdin(Stdio::null()).spawn().unwrap();
         let id = identify(i32::try_from(child.id()).unwrap()).unwrap();
         assert!(open(id).is_some());
-        assert_eq!(find(Path::new("sleep"), "60.0625"), Some(id));
+        // To be started is to have closed what the parent waits at; the kernel writes the command line a little later.
+        let began = Instant::now();
+        while find(Path::new("sleep"), "60.0625") != Some(id) {
+            assert!(began.elapsed() < Duration::from_secs(10), "timed out: its command line is not there");
+            std::thread::sleep(Duration::from_millis(2));
+        }
         assert_eq!(find(Path::new("sleep"), "60.0626"), None);
         assert!(open(RunnerId { start_ticks: id.start_ticks + 1, ..id }).is_none());
         child.kill().unwrap();
