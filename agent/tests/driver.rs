@@ -186,7 +186,7 @@ struct Run {
 
 fn limits() -> Limits {
     Limits {
-        claim: Duration::from_millis(400),
+        claim: Duration::from_secs(30),
         stop: Duration::from_secs(30),
         idle: Duration::from_mins(5),
         minimum_running: Duration::ZERO,
@@ -286,7 +286,9 @@ async fn the_main_road_in_order() {
 
 #[tokio::test]
 async fn a_store_that_hangs_does_not_outlast_the_deadline() {
-    let run = run(Outside { store_hangs: true, no_terminate: true, ..Outside::default() });
+    let limits = Limits { claim: Duration::from_millis(400), ..limits() };
+    let outside = Outside { store_hangs: true, no_terminate: true, ..Outside::default() };
+    let run = run_from(outside, State::new(limits, Uptime(0)));
     let (code, calls) = run.code().await;
     assert_eq!(code, 70);
     assert!(calls.contains(&"send failed registration_missing".to_owned()), "{calls:?}");

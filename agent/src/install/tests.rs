@@ -269,24 +269,22 @@ async fn a_download_without_progress_ends() {
     }));
     let size = attempt.bucket.archive.len();
     let told = attempt.fails().await;
-    assert_eq!(
-        told,
-        format!("downloading linux-x64/runner: 3000 of {size} bytes, and no more in 0 s: asking the test: no")
-    );
-    assert!(attempt.opened() > 10, "{}", attempt.opened());
+    let (start, end) =
+        (format!("downloading linux-x64/runner: 3000 of {size} bytes, and no more in "), " s: asking the test: no");
+    assert!(told.starts_with(&start) && told.ends_with(end), "{told}");
+    assert!(attempt.opened() >= 2, "{}", attempt.opened());
 }
 
 #[tokio::test]
 async fn what_is_refused_is_not_asked_for_long() {
     let attempt = Try::of(bucket(|_, _| Err(error(Fault::Denied))));
     assert!(attempt.fails().await.starts_with("downloading linux-x64/runner: 0 of "));
-    assert!((2..60).contains(&attempt.opened()), "{}", attempt.opened());
+    assert!((1..60).contains(&attempt.opened()), "{}", attempt.opened());
     let attempt = Try::of(Bucket { release: None, ..bucket(whole) });
     let told = attempt.fails().await;
-    assert_eq!(
-        told,
-        "runner.source: no release, tried for 0 s: reading linux-x64/latest.json: there is no such object"
-    );
+    let (start, end) =
+        ("runner.source: no release, tried for ", " s: reading linux-x64/latest.json: there is no such object");
+    assert!(told.starts_with(start) && told.ends_with(end), "{told}");
 }
 
 #[tokio::test]

@@ -207,6 +207,7 @@ mod tests {
         for texts in [["one", "two"], ["three", "four"]] {
             let (mut lines, file) = LogFile::open(&path).unwrap();
             write(&mut lines, &texts);
+            assert!(file.settle(Duration::from_secs(30)));
             drop(file);
         }
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntwo\nthree\nfour\n");

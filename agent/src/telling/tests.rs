@@ -130,13 +130,13 @@ async fn the_end_does_not_wait_out_a_long_pause() {
     let queue = Queue::answering([Answer::Fails(Fault::Passing)]);
     let post = post(&queue, &folder);
     post.send(&message(Kind::JobCompleted, "a"));
-    // The pause is then 0.8 s or more, and doubles.
-    queue.wait_for("some tries", |queue| *queue.tries.lock().unwrap() > 3).await;
+    // The pause is then 3.2 s or more, and doubles.
+    queue.wait_for("some tries", |queue| *queue.tries.lock().unwrap() > 5).await;
     queue.answer(Answer::Takes);
     let began = Instant::now();
     post.send(&message(Kind::Finished, "b"));
     assert_eq!(post.flush(Duration::from_secs(20)).await, Flushed::All);
-    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     assert_eq!(queue.details(), ["a", "b"]);
 }
 

@@ -26,6 +26,8 @@ async fn status_tells_of_the_agent_that_runs() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).starts_with("dayfly-agent: no agent has run here"), "{output:?}");
     world.start().wait_for_log("The agent is Running").await;
+    // Its state is noted after it is logged, and before control is told.
+    world.wait_for("its word", |world| !world.messages("job_started").is_empty()).await;
     let status: Value = serde_json::from_slice(&agent(&world, &["status", "--json"]).await.stdout).unwrap();
     assert_eq!((&status["state"], &status["job"]["name"]), (&"Running".into(), &"build".into()), "{status}");
     let told = text(&agent(&world, &["status"]).await.stdout);

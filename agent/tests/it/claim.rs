@@ -8,10 +8,10 @@ use crate::world::{World, cloud_config, config, registration, usual};
 
 const ONE_JOB: &str = "say 'Listening for Jobs'; job build Succeeded";
 
-/// A config whose claim deadline is soon.
-fn impatient() -> Script {
+/// A config whose claim deadline is so many seconds after the agent's start: all that it asks for counts.
+fn impatient(seconds: u64) -> Script {
     let mut config = config();
-    config["claim_seconds"] = json!(1);
+    config["claim_seconds"] = json!(seconds);
     Script { user_data: Some(cloud_config(&config).into_bytes()), ..usual() }
 }
 
@@ -53,7 +53,7 @@ async fn a_delete_whose_answer_was_lost_counts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registration_that_never_comes_ends_the_instance() {
-    let mut world = World::new(Script { registration: None, ..impatient() }, ONE_JOB).await;
+    let mut world = World::new(Script { registration: None, ..impatient(1) }, ONE_JOB).await;
     let message = world.start().ended().await;
     assert_eq!((&message["kind"], &message["reason"]), (&json!("failed"), &json!("registration_missing")));
     assert_eq!(message["detail"], "no registration within 1 s");
@@ -73,12 +73,12 @@ async fn throttling_and_missing_permission_are_waited_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lasting_refusal_is_told_in_the_message() {
-    let get_errors = vec!["AccessDeniedException"; 100];
-    let mut world = World::new(Script { get_errors, ..impatient() }, ONE_JOB).await;
+    let get_errors = vec!["AccessDeniedException"; 1000];
+    let mut world = World::new(Script { get_errors, ..impatient(8) }, ONE_JOB).await;
     let message = world.start().ended().await;
     assert_eq!(message["reason"], "registration_missing");
     let detail = message["detail"].as_str().unwrap();
-    let expected = "no registration within 1 s: it is not there yet, or the role may not read it (reading parameter \
+    let expected = "no registration within 8 s: it is not there yet, or the role may not read it (reading parameter \
                     /dayfly/main/";
     assert!(detail.starts_with(expected), "{detail}");
     assert!(detail.contains("AccessDeniedException"), "{detail}");
@@ -94,8 +94,8 @@ async fn the_runner_waits_until_the_registration_is_deleted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registration_that_can_not_be_deleted_is_not_used() {
-    let delete_errors = vec!["AccessDeniedException"; 100];
-    let mut world = World::new(Script { delete_errors, ..impatient() }, ONE_JOB).await;
+    let delete_errors = vec!["AccessDeniedException"; 1000];
+    let mut world = World::new(Script { delete_errors, ..impatient(8) }, ONE_JOB).await;
     let message = world.start().ended().await;
     assert_eq!(message["reason"], "registration_missing");
     assert!(message["detail"].as_str().unwrap().contains("deleting parameter"), "{message}");

@@ -20,7 +20,7 @@ async fn the_message_is_tried_until_it_is_sent() {
 async fn an_instance_that_ec2_will_not_end_exits_for_the_unit_to_power_it_off() {
     let script = Script { terminate_error: Some("UnauthorizedOperation"), ..usual() };
     let mut world = World::new(script, ONE_JOB).await;
-    world.set("DAYFLY_END_SECONDS", "2").start();
+    world.set("DAYFLY_END_SECONDS", "10").start();
     assert_eq!(world.exit_code().await, 70, "{}", world.log());
     assert_eq!(world.message()["reason"], "job_done");
     assert!(world.cloud.calls().iter().filter(|call| *call == "TerminateInstances").count() > 1);

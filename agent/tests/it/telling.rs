@@ -62,7 +62,7 @@ async fn an_idle_runner_retires_and_is_stopped_where_control_is_silent() {
 async fn a_job_that_slips_in_while_retiring_runs_to_its_end() {
     let script = with(|config| {
         config["idle_seconds"] = json!(1);
-        config["retire_seconds"] = json!(1);
+        config["retire_seconds"] = json!(8);
     });
     // It gets its job once control was asked to delete it, and takes longer than control is waited for.
     let runner = "trap 'exit 7' INT; say 'Listening for Jobs'; while [ ! -e go ]; do sleep 0.02; done
@@ -73,7 +73,7 @@ async fn a_job_that_slips_in_while_retiring_runs_to_its_end() {
     world.wait_for("the job", |world| !world.messages("job_started").is_empty()).await;
     // Longer than control would have been waited for.
     let began = std::time::Instant::now();
-    world.wait_for("the deadline to pass", |_| began.elapsed().as_millis() > 1500).await;
+    world.wait_for("the deadline to pass", |_| began.elapsed().as_millis() > 8500).await;
     std::fs::write(world.runner_directory().join("done"), "").unwrap();
     let message = world.ended().await;
     assert_eq!((&message["reason"], &message["job"]["result"]), (&json!("job_done"), &json!("Succeeded")));
@@ -90,7 +90,7 @@ async fn a_reusable_runner_registers_itself_and_takes_jobs_until_it_is_idle() {
     document["url"] = json!("https://github.com/octo-org");
     document["labels"] = json!(["self-hosted", "linux"]);
     let script = with(|config| {
-        config["idle_seconds"] = json!(1);
+        config["idle_seconds"] = json!(6);
         config["retire_seconds"] = json!(1);
     });
     let script = Script { registration: Some(document.to_string()), ..script };

@@ -210,7 +210,13 @@ impl Drop for World {
         if let Some(pid) = self.agent.as_ref().and_then(Child::id).and_then(|pid| i32::try_from(pid).ok()) {
             let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
-        let left = processes_of(&self.runner_directory());
+        let began = Instant::now();
+        let mut left = processes_of(&self.runner_directory());
+        // One that was killed may still be dying.
+        while !left.is_empty() && !std::thread::panicking() && began.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(10));
+            left = processes_of(&self.runner_directory());
+        }
         for pid in &left {
             let _gone = kill(Pid::from_raw(*pid), Signal::SIGKILL);
         }

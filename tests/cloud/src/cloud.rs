@@ -28,7 +28,7 @@ pub(crate) const DEPLOYMENT: &str = "laptop";
 pub const FLEET: &str = "linux-x64";
 /// Labels of the jobs that it takes.
 pub const LABELS: [&str; 3] = ["self-hosted", "linux", "x64"];
-/// Labels of the jobs that the fleet `impatient` takes, whose agents wait for a registration for three seconds only, and
+/// Labels of the jobs that the fleet `impatient` takes, whose agents wait for a registration for ten seconds only, and
 /// let jobs ask the metadata service.
 pub(crate) const IMPATIENT: [&str; 3] = ["self-hosted", "linux", "impatient"];
 /// Labels of a fleet with a pool.
@@ -275,9 +275,9 @@ fn variables(endpoint: &str, github: &str, control_zip: &Path, secret: &SecretSt
     };
     let mut fleets = json!({
         "linux-x64": fleet(&LABELS, "on-demand", json!({ "claim_seconds": 60 })),
-        "impatient": fleet(&IMPATIENT, "on-demand", json!({ "claim_seconds": 3, "metadata_access": "all" })),
+        "impatient": fleet(&IMPATIENT, "on-demand", json!({ "claim_seconds": 10, "metadata_access": "all" })),
         "fleeting": fleet(&FLEETING, "on-demand", json!({ "idle_seconds": 3, "retire_seconds": 20 })),
-        "spot": fleet(&SPOT, "spot", json!({ "interruption_grace_seconds": 5, "stop_seconds": 3, "heartbeat_seconds": 1 })),
+        "spot": fleet(&SPOT, "spot", json!({ "interruption_grace_seconds": 5, "stop_seconds": 10, "heartbeat_seconds": 1 })),
     });
     // Beside the place where the image has one, on machines and in the folder of a plain process alike.
     let installed = json!({

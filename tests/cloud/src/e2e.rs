@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use laptop_github::{Chaos, Job, JobSpec};
+use laptop_github::{Chaos, Job, JobSpec, Webhook};
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Handle;
 
@@ -159,6 +159,13 @@ fn trial(kind: &str, name: &'static str, body: Body, cloud: &Arc<Cloud>) -> Tria
                 cloud.github.set_chaos(Chaos::default())?;
                 cloud.github_clock.set_ahead(0);
                 cloud.aws.rate(many::PUT_PARAMETER, 0).await?;
+                for operation in [keeping::TELL, steps::CLAIM, steps::CLAIMED] {
+                    cloud.aws.throttle(operation, 0).await?;
+                }
+                cloud.aws.cut(installing::OBJECT, 0, 0).await?;
+                cloud.ec2.hold_boots(false);
+                let url = format!("{}/webhook", cloud.lambda.http_url());
+                cloud.github.set_webhook(Webhook { url, secret: cloud.webhook_secret.clone() });
                 cloud.aws.capacity(&serde_json::json!([])).await?;
                 if outcome.is_ok() {
                     outcome = leftovers::wait_for_none(&cloud, Duration::from_mins(1)).await;

@@ -42,7 +42,8 @@ async fn an_agent_reads_its_metadata_and_its_exit_is_the_power_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_machine_is_told_and_terminated() {
-    let setup = start("trap 'echo got TERM; exit 3' TERM; echo ready; while :; do sleep 0.05; done").await;
+    let script = "trap 'echo got TERM; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
+    let setup = start_with(script, |config, _| config.grace = Duration::from_secs(20)).await;
     let id = setup.moto.launch(2, "");
     setup.moto.wait_state(&id, "running").await;
     setup.console(&id, "ready").await;
@@ -135,8 +136,11 @@ async fn user_data_names_the_machines_own_runner() {
     setup.moto.wait_state(&id, "running").await;
     let machine = setup.host.machine(&id).expect("a machine");
     let leader = machine.record().leader.expect("a leader");
-    let environ = std::fs::read(format!("/proc/{leader}/environ")).expect("an environment");
-    let environ = String::from_utf8_lossy(&environ).into_owned();
+    // It is empty while a program of the machine's beginning gives way to the next.
+    let read =
+        || String::from_utf8_lossy(&std::fs::read(format!("/proc/{leader}/environ")).unwrap_or_default()).into_owned();
+    let whole = || Some(read()).filter(|environ| environ.contains("AWS_EC2_METADATA_SERVICE_ENDPOINT="));
+    let environ = wait_for("its environment", 20, whole, read).await;
     let endpoint = environ
         .split('\0')
         .find_map(|entry| entry.strip_prefix("AWS_EC2_METADATA_SERVICE_ENDPOINT="))
@@ -173,11 +177,11 @@ async fn a_machine_can_be_frozen_thawed_and_unplugged() {
         let stat = std::fs::read_to_string(format!("/proc/{leader}/stat")).expect("a stat");
         stat.rsplit_once(") ").expect("a state").1.chars().next().expect("a state")
     };
-    wait_for("the agent is stopped", 5, || (state() == 'T').then_some(()), || state().to_string()).await;
+    wait_for("the agent is stopped", 20, || (state() == 'T').then_some(()), || state().to_string()).await;
     let before = machine.console().len();
     machine.thaw().await.expect("thawed");
     let grown = || (machine.console().len() > before).then_some(());
-    wait_for("the console goes on", 5, grown, || "silent".to_owned()).await;
+    wait_for("the console goes on", 20, grown, || "silent".to_owned()).await;
     assert!(machine.cut_network().await.is_err());
     machine.pull_plug();
     setup.moto.wait_state(&id, "terminated").await;
@@ -209,6 +213,10 @@ async fn a_stopped_instance_that_is_started_gets_a_new_machine_with_its_disk_and
     let setup = start("ls run home > found; touch run/boot home/disk; exec sleep 1000").await;
     let id = setup.moto.launch(13, "");
     setup.moto.wait_state(&id, "running").await;
+    // It runs before its agent has done a thing.
+    let first = setup.host.machine(&id).expect("a machine").disk_path();
+    let written = || first.join("home/disk").exists().then_some(());
+    wait_for("its disk is written", 20, written, || first.display().to_string()).await;
     setup.moto.set(&id, "stopping");
     setup.moto.wait_state(&id, "stopped").await;
     setup.host.wait_idle(LIMIT).await.expect("idle");
@@ -217,7 +225,7 @@ async fn a_stopped_instance_that_is_started_gets_a_new_machine_with_its_disk_and
     assert_eq!(setup.host.machines().len(), 2);
     let disk = setup.host.machine(&id).expect("a machine").disk_path();
     let found = || std::fs::read_to_string(disk.join("found")).unwrap_or_default();
-    wait_for("it has looked around", 5, || disk.join("run/boot").exists().then_some(()), found).await;
+    wait_for("it has looked around", 20, || disk.join("run/boot").exists().then_some(()), found).await;
     assert_eq!(found(), "home:\ndisk\n\nrun:\n", "its disk is kept, and what a boot begins without is not");
     // Stopped and never started again, it takes its disk along.
     setup.moto.set(&id, "stopping");
@@ -225,7 +233,7 @@ async fn a_stopped_instance_that_is_started_gets_a_new_machine_with_its_disk_and
     setup.host.wait_idle(LIMIT).await.expect("idle");
     assert!(disk.join("home/disk").exists());
     setup.moto.set(&id, "terminated");
-    wait_for("its disk is gone", 5, || (!disk.exists()).then_some(()), || disk.display().to_string()).await;
+    wait_for("its disk is gone", 20, || (!disk.exists()).then_some(()), || disk.display().to_string()).await;
     setup.end().await;
 }
 

@@ -22,6 +22,7 @@ use crate::{
     code,
     discover::discover,
     functions::Functions,
+    gate::Hold,
     http_api::HttpApi,
     lock,
     log::Log,
@@ -35,7 +36,7 @@ use crate::{
 };
 
 /// How long a shutdown waits for killed processes to be gone.
-const REAP_LIMIT: Duration = Duration::from_secs(5);
+const REAP_LIMIT: Duration = Duration::from_secs(30);
 
 /// Lambda, with its HTTP API, queue mappings and schedules. When it is dropped, all its processes are killed.
 #[derive(Debug)]
@@ -151,6 +152,12 @@ impl LambdaHost {
     /// Runs a schedule now, beside its rhythm: one answer for each of its functions.
     pub async fn run_schedule_now(&self, name: &str) -> Result<Vec<Answer>> {
         self.inner.schedules.run_now(name).await
+    }
+
+    /// Keeps schedules from running until the answer is dropped: what was due meanwhile is left out. Once it is given, no
+    /// scheduled invocation is running. [`Self::run_schedule_now`] runs all the same.
+    pub async fn hold_schedules(&self) -> Hold {
+        self.inner.schedules.hold().await
     }
 
     /// Kills the process of one coming invocation in the middle of its work. Several orders are carried out one after

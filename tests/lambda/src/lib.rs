@@ -5,7 +5,7 @@
 //! (`spawner`, `process`) with its `runtime_api` (`exchange` is what it may do next), `ending` is how it went, `answer`
 //! is what the caller gets of that, `log` and `stats` keep it.
 //! Invocations come from `http_api` (`routes`, `http_event`), `sqs` (`sqs_batch`), `schedule` (`when`, `cron`,
-//! `schedule_event`) and from tests. `chaos` and `calls` kill on request.
+//! `schedule_event`, `gate`) and from tests. `chaos` and `calls` kill on request.
 //!
 //! What AWS does and this does not: a sandbox is not frozen between invocations, has the machine's `/tmp` and no memory
 //! limit; failed scheduled runs are not tried again; only SQS feeds functions, without filters; routes have no
@@ -23,6 +23,7 @@ mod discover;
 mod ending;
 mod exchange;
 mod functions;
+mod gate;
 mod host;
 mod http_api;
 mod http_event;
@@ -48,6 +49,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use answer::{Answer, Outcome};
 pub use chaos::After;
 pub use config::{Config, Speed};
+pub use gate::Hold;
 pub use host::{Activity, Found, LambdaHost, Leftovers};
 pub use sandbox::ACCESS_KEY;
 pub use stats::FunctionStats;

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::{
     answer::{Answer, Outcome},
     functions::Functions,
+    gate::{Gate, Hold},
     lock,
     model::Schedule,
     schedule_event::event,
@@ -32,6 +33,7 @@ struct Shared {
     functions: Arc<Functions>,
     plan: Mutex<Vec<Planned>>,
     changed: Notify,
+    gate: Arc<Gate>,
 }
 
 /// A schedule with its next run.
@@ -46,7 +48,8 @@ struct Planned {
 impl Schedules {
     /// Starts without any.
     pub(crate) fn start(functions: Arc<Functions>) -> Self {
-        let shared = Arc::new(Shared { functions, plan: Mutex::default(), changed: Notify::new() });
+        let shared =
+            Arc::new(Shared { functions, plan: Mutex::default(), changed: Notify::new(), gate: Arc::default() });
         let task = Task::spawn(Arc::clone(&shared).run());
         Self { shared, _task: task }
     }
@@ -57,6 +60,11 @@ impl Schedules {
         *plan = merge(&plan, schedules, Timestamp::now());
         drop(plan);
         self.shared.changed.notify_one();
+    }
+
+    /// Leaves out what is due until the answer is dropped; none is running once it is given.
+    pub(crate) async fn hold(&self) -> Hold {
+        Arc::clone(&self.shared.gate).close().await
     }
 
     /// Runs one now, beside its rhythm: an answer for each of its targets.
@@ -93,6 +101,10 @@ impl Shared {
 
     async fn run_one(&self, schedule: &Schedule, at: Timestamp) {
         let (name, function) = (&schedule.name, &schedule.function);
+        let Some(_inside) = self.gate.enter() else {
+            info!(schedule.name = name, function.name = function, "Schedule {name} is held");
+            return;
+        };
         match self.invoke(schedule, at).await {
             Ok(answer) if answer.outcome == Outcome::Success => {
                 info!(schedule.name = name, function.name = function, "Schedule {name} ran");

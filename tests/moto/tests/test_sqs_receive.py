@@ -27,28 +27,29 @@ def test_a_long_poll_ends_when_a_message_comes(sqs, name):
         answer = pool.submit(poll)
         waiting.wait()
         sqs.send_message(QueueUrl=queue, MessageBody="x")
-        messages, took = answer.result(10)
+        messages, took = answer.result(30)
     assert [message["Body"] for message in messages] == ["x"]
-    assert took < 5
+    assert took < 15
 
 
 def test_a_long_poll_on_an_empty_queue_takes_its_time_and_holds_up_nobody(laptop, sqs, name):
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    began = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
-        polls = [pool.submit(receive, sqs, queue, WaitTimeSeconds=2) for _ in range(8)]
-        began = time.monotonic()
+        polls = [pool.submit(receive, sqs, queue, WaitTimeSeconds=10) for _ in range(8)]
         laptop.aws("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])
-        assert time.monotonic() - began < 1
+        assert not any(poll.done() for poll in polls)
         assert [poll.result() for poll in polls] == [[]] * 8
-    assert time.monotonic() - began > 1.5
+    assert time.monotonic() - began > 9
 
 
 def test_a_message_comes_back_by_its_timeout_or_when_given_back(sqs, name):
     queue = sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "1"})["QueueUrl"]
     sqs.send_message(QueueUrl=queue, MessageBody="x")
+    began = time.monotonic()
     (first,) = receive(sqs, queue)
-    assert receive(sqs, queue) == []
     (second,) = receive(sqs, queue, WaitTimeSeconds=5)
+    assert time.monotonic() - began > 0.9
     assert second["Attributes"]["ApproximateReceiveCount"] == "2"
     (hidden,) = receive(sqs, queue, WaitTimeSeconds=5, VisibilityTimeout=30)
     sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=hidden["ReceiptHandle"], VisibilityTimeout=0)
@@ -72,9 +73,10 @@ def test_a_message_received_too_often_goes_to_the_dead_letter_queue(sqs, name):
 
 def test_a_delayed_message_comes_late(sqs, name):
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    began = time.monotonic()
     sqs.send_message(QueueUrl=queue, MessageBody="x", DelaySeconds=1)
-    assert receive(sqs, queue) == []
     assert len(receive(sqs, queue, WaitTimeSeconds=5)) == 1
+    assert time.monotonic() - began > 0.9
 
 
 def test_message_attributes_are_kept_for_the_next_receive(sqs, name):

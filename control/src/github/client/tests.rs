@@ -219,8 +219,10 @@ async fn runners_are_found_by_their_whole_name_and_deleted() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_a_passing_failure() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let url = format!("http://127.0.0.1:{port}");
+    // Bound, and nobody listens: no other test's server gets the port.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", closed.local_addr().unwrap());
     let app = Client::new(&url, &Authorities::default(), app_key("4711"), FixedClock, Noted::default()).unwrap();
     let error = app.authorize(&target(Some(77))).await.unwrap_err();
     assert!(matches!(error, GitHubError::Transient(_)), "{error:?}");

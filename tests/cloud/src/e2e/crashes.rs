@@ -11,8 +11,8 @@ use laptop_ec2::Machine;
 use laptop_github::{Conclusion, Fault};
 
 use super::steps::{
-    LIMIT, cut_aws, gone_for, idle, kill_agent, launched, ran_on, reaches, restore_aws, retired, running, says,
-    says_times, shell, told,
+    CLAIM, GO, LIMIT, WAIT, cut_aws, gone_for, idle, kill_agent, launched, ran_on, reaches, restore_aws, retired,
+    running, says, says_times, shell, told,
 };
 use super::{ended, queue};
 use crate::cloud::{Cloud, FLEETING, LABELS, SPOT, job};
@@ -32,11 +32,12 @@ fn slow(method: &str, route: &str, milliseconds: u64) -> Fault {
 }
 
 pub(super) async fn killed_while_claiming(cloud: Arc<Cloud>) -> Result<()> {
-    cloud.github.add_fault(slow("POST", "/orgs/{org}/actions/runners/generate-jitconfig", 2500))?;
+    cloud.aws.throttle(CLAIM, u32::MAX).await?;
     let (job, machine) = launched(&cloud, &LABELS, "echo ran").await?;
     reaches(&machine, "Claiming").await?;
     replace(&machine).await?;
     ensure!(!machine.console().contains("The registration was taken"), "it was killed too late");
+    cloud.aws.throttle(CLAIM, 0).await?;
     ran_on(&cloud, job, &machine).await?;
     gone_for(&machine, Reason::JobDone).await.map(drop)
 }
@@ -63,23 +64,24 @@ pub(super) async fn killed_while_listening(cloud: Arc<Cloud>) -> Result<()> {
 
 /// More often than would end an instance without a job.
 pub(super) async fn killed_again_and_again_while_running(cloud: Arc<Cloud>) -> Result<()> {
-    let jobs = queue(&cloud, [job("long", &LABELS, "for i in $(seq 60); do sleep 0.1; done; echo survived")])?;
+    let jobs = queue(&cloud, [job("long", &LABELS, &format!("{WAIT}; echo survived"))])?;
     let machine = running(&cloud, jobs[0]).await?;
     for _ in 0..5 {
         replace(&machine).await?;
     }
+    shell(&machine, GO).await?;
     let done = ran_on(&cloud, jobs[0], &machine).await?;
     ensure!(done.log.contains("survived"), "{}", done.log);
     gone_for(&machine, Reason::JobDone).await.map(drop)
 }
 
 pub(super) async fn killed_while_retiring(cloud: Arc<Cloud>) -> Result<()> {
-    cloud.github.add_fault(slow("DELETE", "/orgs/{org}/actions/runners/{runner_id}", 2500))?;
+    cloud.github.add_fault(slow("DELETE", "/orgs/{org}/actions/runners/{runner_id}", 8000))?;
     let machine = idle(&cloud, &FLEETING).await?;
     reaches(&machine, "Retiring").await?;
     replace(&machine).await?;
     gone_for(&machine, Reason::Idle).await?;
-    retired(&cloud, &machine)
+    retired(&cloud, &machine).await
 }
 
 /// The listener hears no SIGINT, and the agent is killed while it waits: the next one sends SIGKILL in time.
@@ -101,9 +103,10 @@ pub(super) async fn killed_while_draining(cloud: Arc<Cloud>) -> Result<()> {
 /// AWS can't be reached while the agent wants to report and to end its instance, and it is killed over that: the next one
 /// reports and ends it.
 pub(super) async fn killed_while_ending(cloud: Arc<Cloud>) -> Result<()> {
-    let jobs = queue(&cloud, [job("short", &LABELS, "sleep 2; echo ran")])?;
+    let jobs = queue(&cloud, [job("short", &LABELS, &format!("{WAIT}; echo ran"))])?;
     let machine = running(&cloud, jobs[0]).await?;
     cut_aws(&cloud, &machine).await?;
+    shell(&machine, GO).await?;
     ran_on(&cloud, jobs[0], &machine).await?;
     reaches(&machine, "Ending").await?;
     replace(&machine).await?;

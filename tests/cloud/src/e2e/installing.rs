@@ -16,7 +16,7 @@ use crate::cloud::{Cloud, job};
 /// Where the image has no runner.
 const FOLDER: &str = "/opt/installed-runner";
 const INSTALLED: &str = "is installed\"";
-const OBJECT: &str = "s3.GetObject";
+pub(super) const OBJECT: &str = "s3.GetObject";
 
 /// Each of the first answers ends in the middle; what has come is kept, and the rest is asked for.
 pub(super) async fn a_runner_is_installed_though_s3_breaks_off(cloud: Arc<Cloud>) -> Result<()> {

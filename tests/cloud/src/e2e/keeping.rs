@@ -11,14 +11,14 @@ use laptop_lambda::Outcome;
 use serde_json::json;
 
 use super::by_hand::github;
-use super::steps::{LIMIT, running};
+use super::steps::{LIMIT, at_rest, running};
 use super::{ended, plain_jobs, queue, run_all};
 use crate::cloud::{Cloud, FLEET, FLEETING, LABELS, job, poll, wait_for};
 use crate::leftovers;
 use crate::life;
 
 /// The call by which agents tell control.
-const TELL: &str = "sqs.SendMessage";
+pub(super) const TELL: &str = "sqs.SendMessage";
 /// An instance that there never was.
 const NOBODY: &str = "i-0123456789abcdef0";
 
@@ -49,17 +49,18 @@ pub(super) async fn healed<T>(cloud: &Cloud, work: impl Future<Output = Result<T
     }
 }
 
-/// Lets so many minutes pass, and has reconcile look. What functions are writing is written first, or it would be new.
+/// Lets so many minutes pass, and has reconcile look.
 pub(super) async fn later(cloud: &Cloud, minutes: u64) -> Result<()> {
-    wait_for("functions at rest", LIMIT, || if cloud.lambda.idle() { Ok(()) } else { Err("they work".to_owned()) })
-        .await?;
     pass(cloud, Duration::from_mins(minutes)).await?;
     reconcile(cloud).await
 }
 
 /// Makes all that AWS has noted of the time so much older, and GitHub's list of deliveries with it: else what was sent
-/// again is forgotten as settled while its failure is as new as ever, and is sent once more.
+/// again is forgotten as settled while its failure is as new as ever, and is sent once more. What functions are writing is
+/// written first, or it would be new.
 pub(super) async fn pass(cloud: &Cloud, by: Duration) -> Result<()> {
+    let _hold = cloud.lambda.hold_schedules().await;
+    at_rest(cloud).await?;
     // First: to a reconcile in between, a list that is older than its memory tells nothing new.
     cloud.github.age_deliveries(by);
     cloud.aws.age(by).await

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use laptop_ec2::Maintenance;
 use laptop_github::{Conclusion, Fault, Job};
 
-use super::steps::{LIMIT, gone_for, idle, ran_on, retired, running, says, shell, told};
+use super::steps::{GO, LIMIT, WAIT, control_says, gone_for, idle, ran_on, retired, running, says, shell, told};
 use super::{ended, queue};
 use crate::cloud::{Cloud, FLEETING, LABELS, SPOT, SPOT_AGAIN, job, wait_for};
 use crate::life;
@@ -20,7 +20,7 @@ pub(super) async fn an_idle_runner_retires(cloud: Arc<Cloud>) -> Result<()> {
     gone_for(&machine, Reason::Idle).await?;
     let kinds: Vec<Kind> = life::words(&machine.console()).into_iter().map(|word| word.kind).collect();
     ensure!(kinds == [Kind::Listening, Kind::Retire, Kind::Finished], "{kinds:?}");
-    retired(&cloud, &machine)?;
+    retired(&cloud, &machine).await?;
     ensure!(!machine.console().contains("was sent SIGINT"), "its listener did not exit by itself");
     Ok(())
 }
@@ -28,10 +28,14 @@ pub(super) async fn an_idle_runner_retires(cloud: Arc<Cloud>) -> Result<()> {
 /// GitHub deletes no busy runner: the job that came in between runs.
 pub(super) async fn a_job_that_slips_in_while_the_runner_retires_runs(cloud: Arc<Cloud>) -> Result<()> {
     let route = "/orgs/{org}/actions/runners/{runner_id}";
-    cloud.github.add_fault(Fault { delay_ms: 2000, count: Some(1), ..Fault::of("DELETE", route) })?;
+    cloud.github.add_fault(Fault { delay_ms: 6000, count: Some(1), ..Fault::of("DELETE", route) })?;
     let machine = idle(&cloud, &FLEETING).await?;
     told(&machine, Kind::Retire).await?;
-    let jobs = queue(&cloud, [job("slips in", &FLEETING, "sleep 4; echo ran")])?;
+    let jobs = queue(&cloud, [job("slips in", &FLEETING, &format!("{WAIT}; echo ran"))])?;
+    let busy = running(&cloud, jobs[0]).await?;
+    ensure!(busy.id() == machine.id(), "{} got the job", busy.id());
+    control_says(&cloud, &machine, "has got a job and goes on").await?;
+    shell(&machine, GO).await?;
     ran_on(&cloud, jobs[0], &machine).await?;
     gone_for(&machine, Reason::JobDone).await.map(drop)
 }
@@ -47,7 +51,7 @@ pub(super) async fn a_spot_notice_retires_an_idle_runner(cloud: Arc<Cloud>) -> R
     let machine = idle(&cloud, &SPOT).await?;
     cloud.ec2.imds().notice_spot(machine.id(), Timestamp::now() + Duration::from_mins(2))?;
     gone_for(&machine, Reason::SpotInterruption).await?;
-    retired(&cloud, &machine)
+    retired(&cloud, &machine).await
 }
 
 /// A recommendation has no end: a job runs on for as long as it takes, and then the instance goes.
@@ -55,12 +59,12 @@ pub(super) async fn a_rebalance_recommendation_waits_for_the_job(cloud: Arc<Clou
     let idle = idle(&cloud, &SPOT).await?;
     cloud.ec2.imds().notice_rebalance(idle.id(), Timestamp::now())?;
     gone_for(&idle, Reason::Rebalance).await?;
-    retired(&cloud, &idle)?;
-    let script = "while ! test -e /tmp/go; do sleep 0.1; done; echo went on";
-    let jobs = queue(&cloud, [job("goes on", &SPOT, script)])?;
+    retired(&cloud, &idle).await?;
+    let jobs = queue(&cloud, [job("goes on", &SPOT, &format!("{WAIT}; echo went on"))])?;
     let machine = running(&cloud, jobs[0]).await?;
     cloud.ec2.imds().notice_rebalance(machine.id(), Timestamp::now())?;
-    shell(&machine, "until grep -q rebalance /run/dayfly/state.json; do sleep 0.1; done; touch /tmp/go").await?;
+    shell(&machine, "until grep -q rebalance /run/dayfly/state.json; do sleep 0.1; done").await?;
+    shell(&machine, GO).await?;
     ran_on(&cloud, jobs[0], &machine).await?;
     gone_for(&machine, Reason::JobDone).await.map(drop)
 }
@@ -80,7 +84,7 @@ pub(super) async fn scheduled_maintenance_retires_an_idle_runner(cloud: Arc<Clou
     };
     cloud.ec2.imds().notice_maintenance(machine.id(), event)?;
     gone_for(&machine, Reason::Maintenance).await?;
-    retired(&cloud, &machine)
+    retired(&cloud, &machine).await
 }
 
 /// The job runs on until shortly before the end, then gets SIGINT; control is told which it was.
@@ -89,7 +93,7 @@ pub(super) async fn a_spot_notice_interrupts_a_job(cloud: Arc<Cloud>) -> Result<
     let jobs = queue(&cloud, [job("interrupted", &SPOT, script)])?;
     let machine = running(&cloud, jobs[0]).await?;
     told(&machine, Kind::JobStarted).await?;
-    cloud.ec2.imds().notice_spot(machine.id(), Timestamp::now() + Duration::from_secs(15))?;
+    cloud.ec2.imds().notice_spot(machine.id(), Timestamp::now() + Duration::from_secs(20))?;
     says(&machine, "EC2 gives notice").await?;
     ensure!(cloud.github.job(jobs[0]).is_some_and(|job| job.completed_at.is_none()), "the job was stopped at once");
     let done = ended(&cloud, &jobs, LIMIT).await?.remove(0);

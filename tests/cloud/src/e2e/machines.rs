@@ -8,8 +8,9 @@ use dayfly_contract::{Kind, Reason};
 use laptop_ec2::Phase;
 use laptop_github::{Conclusion, Fault};
 
+use super::crashes::replace;
 use super::keeping::until_nothing_is_left;
-use super::steps::{LIMIT, kill_agent, ran_on, running, says, shell, told};
+use super::steps::{GO, LIMIT, WAIT, kill_agent, ran_on, running, says, shell, told};
 use super::{ended, queue};
 use crate::cloud::{Cloud, IMPATIENT, LABELS, job, wait_for};
 use crate::{leftovers, life};
@@ -46,9 +47,10 @@ pub(super) async fn an_agent_without_registration_gives_up_and_the_job_still_run
 
 /// systemd starts the agent again, and the new one adopts the runner.
 pub(super) async fn a_killed_agent_loses_no_job(cloud: Arc<Cloud>) -> Result<()> {
-    let jobs = queue(&cloud, [job("goes on", &LABELS, "for i in $(seq 40); do sleep 0.1; done; echo survived")])?;
+    let jobs = queue(&cloud, [job("goes on", &LABELS, &format!("{WAIT}; echo survived"))])?;
     let machine = running(&cloud, jobs[0]).await?;
-    kill_agent(&machine).await?;
+    replace(&machine).await?;
+    shell(&machine, GO).await?;
     let done = ended(&cloud, &jobs, LIMIT).await?;
     life::ran_once(&done[0]).map_err(|reason| anyhow::anyhow!(reason))?;
     ensure!(done[0].log.contains("survived"), "{}", done[0].log);
@@ -62,8 +64,7 @@ pub(super) async fn a_killed_agent_loses_no_job(cloud: Arc<Cloud>) -> Result<()>
 /// systemd power the machine off. The ledger keeps the dead runner until somebody confirms its death, which is
 /// reconcile's work; the test settles it by hand.
 pub(super) async fn an_agent_killed_for_good_ends_its_machine(cloud: Arc<Cloud>) -> Result<()> {
-    let script = "until test -e /tmp/go; do sleep 0.1; done; echo survived";
-    let jobs = queue(&cloud, [job("orphan", &LABELS, script)])?;
+    let jobs = queue(&cloud, [job("orphan", &LABELS, &format!("{WAIT}; echo survived"))])?;
     let machine = running(&cloud, jobs[0]).await?;
     told(&machine, Kind::JobStarted).await?;
     // As the unit has it, it would be half a minute until systemd gives up.
@@ -83,7 +84,7 @@ pub(super) async fn an_agent_killed_for_good_ends_its_machine(cloud: Arc<Cloud>)
     }
     let job = cloud.github.job(jobs[0]).context("the job")?;
     ensure!(job.completed_at.is_none(), "the job was not waited for: {:?}", job.history);
-    shell(&machine, "touch /tmp/go").await?;
+    shell(&machine, GO).await?;
     let done = ran_on(&cloud, jobs[0], &machine).await?;
     ensure!(done.log.contains("survived"), "{}", done.log);
     let record = machine.wait_for(Phase::Gone, LIMIT).await?;

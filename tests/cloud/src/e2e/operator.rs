@@ -9,6 +9,7 @@ use dayfly_contract::Reason;
 use serde_json::Value;
 use tokio::process::Command;
 
+use super::standby::reached;
 use super::steps::{LIMIT, gone_for, idle};
 use super::{ended, plain_jobs, queue, run_all};
 use crate::cloud::{Cloud, FLEET, LABELS, poll};
@@ -137,6 +138,8 @@ pub(super) async fn a_report_counts_what_ran(cloud: Arc<Cloud>) -> Result<()> {
 /// The first key is the operator's here, and the second the agent's, as always.
 pub(super) async fn a_runner_retires_at_the_operators_word(cloud: Arc<Cloud>) -> Result<()> {
     let machine = idle(&cloud, &LABELS).await?;
+    // Its agent has told so; the ledger hears of it a little later.
+    reached(&cloud, FLEET, &[("registered", 1)]).await?;
     let said = answer(&cloud, &["retire", machine.id(), "--wait", "--wait-seconds", "100"]).await?;
     ensure!(said.contains("it gets no job") && said.contains("has ended"), "{said}");
     gone_for(&machine, Reason::RunnerExited).await.map(drop)

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
 use super::run_all;
-use super::steps::LIMIT;
+use super::steps::{LIMIT, at_rest};
 use crate::cloud::{Cloud, INSTALLED, job};
 use crate::paths;
 
@@ -43,6 +43,9 @@ pub(super) async fn a_release_comes_into_the_bucket_and_onto_an_instance(cloud: 
 }
 
 async fn unchanged_when_asked_again(cloud: &Cloud) -> Result<()> {
+    // What reconcile asks GitHub is none of it.
+    let _hold = cloud.lambda.hold_schedules().await;
+    at_rest(cloud).await?;
     let before = objects(cloud).await?;
     cloud.github.reset_calls();
     cloud.aws.reset_calls().await?;

@@ -15,7 +15,7 @@ use crate::cloud::{Cloud, job};
 use crate::life;
 
 pub(super) async fn a_reusable_runner_takes_jobs_until_it_is_idle(cloud: Arc<Cloud>) -> Result<()> {
-    let config = json!({ "idle_seconds": 3, "retire_seconds": 2, "stop_seconds": 5 });
+    let config = json!({ "idle_seconds": 10, "retire_seconds": 2, "stop_seconds": 5 });
     let machine = launch(&cloud, &config).await?;
     let grant = token(&cloud).await?;
     let Grant::Token { registration_token, .. } = &grant else { anyhow::bail!("a JIT config") };

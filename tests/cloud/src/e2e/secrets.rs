@@ -10,7 +10,7 @@ use laptop_github::Fault;
 use secrecy::ExposeSecret as _;
 
 use super::by_hand::github;
-use super::steps::{LIMIT, cut_aws, gone_for, launched, ran_on, reaches, restore_aws, shell, told};
+use super::steps::{GO, LIMIT, WAIT, cut_aws, gone_for, launched, ran_on, reaches, restore_aws, shell, told};
 use super::{plain_jobs, run_all};
 use crate::cloud::{Cloud, LABELS, job};
 use crate::life;
@@ -53,8 +53,8 @@ pub(super) async fn no_secret_is_in_any_log(cloud: Arc<Cloud>) -> Result<()> {
 /// While a job runs: the agent's log file, its memory, what it tells control, and what it can't tell, as AWS is cut off;
 /// and processes, as root sees them.
 pub(super) async fn no_secret_is_in_what_the_agent_keeps(cloud: Arc<Cloud>) -> Result<()> {
-    cloud.github.add_fault(Fault { delay_ms: 2500, ..Fault::of("POST", "/_runner/session") })?;
-    let (job, machine) = launched(&cloud, &LABELS, "sleep 4").await?;
+    cloud.github.add_fault(Fault { delay_ms: 6000, ..Fault::of("POST", "/_runner/session") })?;
+    let (job, machine) = launched(&cloud, &LABELS, WAIT).await?;
     reaches(&machine, "Starting").await?;
     cut_aws(&cloud, &machine).await?;
     told(&machine, Kind::JobStarted).await?;
@@ -72,6 +72,7 @@ pub(super) async fn no_secret_is_in_what_the_agent_keeps(cloud: Arc<Cloud>) -> R
         ensure!(!text.contains(secret), "what the agent keeps holds the secret that begins {}", &secret[..6]);
         ensure!(!words.contains(secret), "a lifecycle message holds the secret that begins {}", &secret[..6]);
     }
+    shell(&machine, GO).await?;
     restore_aws(&machine).await?;
     ran_on(&cloud, job, &machine).await?;
     gone_for(&machine, Reason::JobDone).await.map(drop)
@@ -113,10 +114,10 @@ pub(super) fn finds_none_of(secrets: &[&str]) -> String {
         format!(
             r#"
         if look '{head}[{tail}]'; then echo "a secret is found in a process"; exit 1; fi
-        SHOWN="{head}""{tail}" sleep 5 & shown=$!
+        SHOWN="{head}""{tail}" sleep 60 & shown=$!
         for i in $(seq 50); do look '{head}[{tail}]' && break; sleep 0.1; done
         look '{head}[{tail}]' || {{ echo "not found where it is shown"; exit 1; }}
-        kill $shown
+        kill $shown || true
     "#
         )
     };

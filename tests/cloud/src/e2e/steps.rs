@@ -16,6 +16,21 @@ use crate::life;
 /// How long anything may take.
 pub(super) const LIMIT: Duration = Duration::from_mins(2);
 
+/// The call by which agents take their registration: refused ([`crate::aws::Aws::throttle`]), it keeps them `Claiming`.
+pub(super) const CLAIM: &str = "ssm.GetParameter";
+/// The call by which they delete it then.
+pub(super) const CLAIMED: &str = "ssm.DeleteParameter";
+/// A step of a job on a machine with systemd, whose files are its own: it goes on once [`GO`] was run in the machine.
+pub(super) const WAIT: &str = "until test -e /tmp/go; do sleep 0.1; done";
+/// See [`WAIT`].
+pub(super) const GO: &str = "touch /tmp/go";
+
+/// Waits until no function runs and no message is under way.
+pub(super) async fn at_rest(cloud: &Cloud) -> Result<()> {
+    wait_for("functions at rest", LIMIT, || if cloud.lambda.idle() { Ok(()) } else { Err("they work".to_owned()) })
+        .await
+}
+
 /// The machine that runs a job, once it does.
 pub(super) async fn running(cloud: &Cloud, job: u64) -> Result<Arc<Machine>> {
     wait_for("job running", LIMIT, || {
@@ -130,10 +145,18 @@ pub(super) async fn restore_aws(machine: &Machine) -> Result<()> {
     shell(machine, "nft delete table ip cut").await.map(drop)
 }
 
-/// Whether control has deleted a machine's runner at GitHub for its agent's `retire`.
-pub(super) fn retired(cloud: &Cloud, machine: &Machine) -> Result<()> {
-    let log = std::fs::read_to_string(cloud.lambda.log_path(&cloud.outputs.functions["lifecycle"]))?;
-    let found = log.lines().any(|line| line.contains("is retired") && line.contains(machine.id()));
-    ensure!(found, "control has not retired the runner of {}", machine.id());
-    Ok(())
+/// Waits until control has told that it deleted a machine's runner at GitHub for its agent's `retire`.
+pub(super) async fn retired(cloud: &Cloud, machine: &Machine) -> Result<()> {
+    control_says(cloud, machine, "is retired").await
+}
+
+/// Waits until the lifecycle function has told `text` of a machine.
+pub(super) async fn control_says(cloud: &Cloud, machine: &Machine, text: &str) -> Result<()> {
+    let path = cloud.lambda.log_path(&cloud.outputs.functions["lifecycle"]);
+    wait_for(&format!("control to say of {}: {text}", machine.id()), LIMIT, || {
+        let log = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
+        let found = log.lines().any(|line| line.contains(text) && line.contains(machine.id()));
+        if found { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await
 }

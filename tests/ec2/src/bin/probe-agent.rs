@@ -59,9 +59,9 @@ fn say(line: &str) -> anyhow::Result<()> {
 fn ask(endpoint: &str, method: &str, path: &str, header: &str) -> anyhow::Result<String> {
     let host = endpoint.strip_prefix("http://").context("an endpoint begins with http://")?;
     let address = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
-    let limit = Some(Duration::from_secs(1));
-    let mut stream = TcpStream::connect_timeout(&address.parse()?, Duration::from_secs(1)).context("connecting")?;
-    stream.set_read_timeout(limit)?;
+    let limit = Duration::from_secs(10);
+    let mut stream = TcpStream::connect_timeout(&address.parse()?, limit).context("connecting")?;
+    stream.set_read_timeout(Some(limit))?;
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nHost: {host}\r\n{header}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

@@ -56,9 +56,15 @@ async fn a_delay_and_a_call_that_hangs() {
     assert!(begun.elapsed() >= Duration::from_millis(250));
 
     lab.github.add_fault(Fault { count: Some(1), hang: true, ..Fault::of("GET", "/app") }).unwrap();
-    let hung = tokio::time::timeout(Duration::from_millis(400), lab.call("GET", "/app", As::App, None)).await;
-    assert!(hung.is_err());
-    assert!(lab.github.faults().is_empty());
+    let mut call = std::pin::pin!(lab.call("GET", "/app", As::App, None));
+    let met = wait_for("the fault to be met", || {
+        if lab.github.faults().is_empty() { Ok(()) } else { Err("not yet".to_owned()) }
+    });
+    tokio::select! {
+        answer = &mut call => panic!("{answer:?}"),
+        met = met => met.unwrap(),
+    }
+    assert!(tokio::time::timeout(Duration::from_millis(400), call).await.is_err());
     assert_eq!(lab.call("GET", "/app", As::App, None).await.unwrap().status, 200);
 }
 

@@ -108,7 +108,7 @@ async fn the_client_waits_no_longer_than_the_integration_but_the_function_runs_o
         |config| config.speed.integration_limit = Duration::from_millis(300),
     )
     .await;
-    assert_eq!(command(&world, json!({"ms": 900})).await, (503, json!({"message": "Service Unavailable"})));
+    assert_eq!(command(&world, json!({"ms": 4000})).await, (503, json!({"message": "Service Unavailable"})));
     assert_eq!(world.host.activity().running["f"], 1);
     wait_until("the function through", true, || world.host.idle()).await;
     let stats = &world.host.stats()["f"];

@@ -120,7 +120,10 @@ fn orphans_end_with_the_job() {
 #[test]
 fn a_daemon_without_the_mark_stays() {
     let world = World::new().configured();
-    world.queue(job(1, &["RUNNER_TRACKING_ID= setsid sleep 300 > /dev/null 2>&1 & echo $! > $HOME/daemon"]));
+    // Until it is a program of its own it has the step's environment, mark and all.
+    let step = "RUNNER_TRACKING_ID= setsid sleep 300 > /dev/null 2>&1 & echo $! > $HOME/daemon
+        until [ \"$(cat /proc/$!/comm)\" = sleep ]; do sleep 0.01; done";
+    world.queue(job(1, &[step]));
     assert_eq!(world.run().code(), 0);
     let pid: i32 = std::fs::read_to_string(world.dir.path().join("daemon")).unwrap().trim().parse().unwrap();
     // Fails if it is gone.

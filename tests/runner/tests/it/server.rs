@@ -155,9 +155,9 @@ impl Server {
         })
     }
 
-    /// Holds the call until there is something to say, for a second at most.
+    /// Holds the call until there is something to say, for as long as a stop must not take.
     fn message(&self, session: &str) -> Option<(u16, String)> {
-        let until = Instant::now() + Duration::from_secs(1);
+        let until = Instant::now() + Duration::from_secs(15);
         let mut seen = self.seen();
         loop {
             if seen.down {
