@@ -277,9 +277,18 @@ async fn a_download_without_progress_ends() {
 
 #[tokio::test]
 async fn what_is_refused_is_not_asked_for_long() {
-    let attempt = Try::of(bucket(|_, _| Err(error(Fault::Denied))));
-    assert!(attempt.fails().await.starts_with("downloading linux-x64/runner: 0 of "));
-    assert!((1..60).contains(&attempt.opened()), "{}", attempt.opened());
+    let mut opened = 0;
+    // On a busy machine the first try may take all the time there is.
+    for _ in 0..10 {
+        let attempt = Try::of(bucket(|_, _| Err(error(Fault::Denied))));
+        assert!(attempt.fails().await.starts_with("downloading linux-x64/runner: 0 of "));
+        opened = attempt.opened();
+        assert!(opened < 60, "{opened}");
+        if opened >= 2 {
+            break;
+        }
+    }
+    assert!(opened >= 2, "a refusal is the end of it");
     let attempt = Try::of(Bucket { release: None, ..bucket(whole) });
     let told = attempt.fails().await;
     let (start, end) =

@@ -200,8 +200,8 @@ async fn an_idle_agent_is_small_and_sleeps() {
     assert!(anonymous < 15 * 1024, "{status}");
     // It has told so, which costs some.
     world.wait_for("its word", |world| !world.messages("listening").is_empty()).await;
-    // Idle: over half a second it uses no measurable time (10 ms ticks, fields 14 and 15 of stat). In one of some at least:
-    // what it began before may go on for a while on a busy machine.
+    // Idle: over half a second it uses no measurable time (10 ms ticks, fields 14 and 15 of stat). In four one after the other
+    // that is, of some: what it began before may go on for a while on a busy machine.
     let ticks = || {
         let stat = std::fs::read_to_string(format!("{proc}/stat")).unwrap();
         let fields: Vec<u64> =
@@ -209,8 +209,8 @@ async fn an_idle_agent_is_small_and_sleeps() {
         fields[0] + fields[1]
     };
     let mut used = Vec::new();
-    while used.last().is_none_or(|ticks| *ticks > 1) {
-        assert!(used.len() < 20, "ticks used, each half a second: {used:?}");
+    while used.len() < 4 || used.iter().rev().take(4).any(|ticks| *ticks > 1) {
+        assert!(used.len() < 40, "ticks used, each half a second: {used:?}");
         let before = ticks();
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
         used.push(ticks() - before);

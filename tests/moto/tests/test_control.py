@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from statistics import median
 
 import pytest
 
@@ -80,13 +81,14 @@ def test_fifty_clients_at_once_and_a_host_that_polls(laptop, name):
         ssm.delete_parameter(Name=path)
         return len(value)
 
-    slowest = 0.0
+    took = []
     with ThreadPoolExecutor(50) as pool:
         answers = [pool.submit(hand_over, each) for each in range(100)]
         while not all(answer.done() for answer in answers):
             began = time.monotonic()
             laptop.ask("instances")
-            slowest = max(slowest, time.monotonic() - began)
+            took.append(time.monotonic() - began)
         assert [answer.result() for answer in answers] == [5000] * 100
-    assert slowest < 15
+    # Not the slowest: a machine that stood still for a while says nothing of the server.
+    assert median(took) < 2
     assert ssm.get_parameters_by_path(Path=f"/{name}")["Parameters"] == []

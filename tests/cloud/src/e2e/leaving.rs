@@ -134,7 +134,7 @@ pub(super) async fn an_interrupted_job_runs_again_on_demand(cloud: Arc<Cloud>) -
     Ok(())
 }
 
-/// A listener that is stopped hears no SIGINT: it is killed, and the instance ends in time.
+/// A listener that is stopped hears no SIGINT: it is killed, and the instance ends.
 pub(super) async fn a_listener_that_ignores_sigint_is_killed(cloud: Arc<Cloud>) -> Result<()> {
     let jobs = queue(&cloud, [job("lost", &SPOT, "sleep 300")])?;
     let machine = running(&cloud, jobs[0]).await?;
